@@ -1,0 +1,12 @@
+# Every library here has its reason in docs/dependencies.md.
+find_package(OpenMP REQUIRED)
+find_package(dnnl REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(Threads REQUIRED)
+if(NOT TARGET dnnl)
+  add_library(dnnl ALIAS DNNL::dnnl)
+endif()
+target_link_libraries(winnow_flags INTERFACE OpenMP::OpenMP_CXX fmt::fmt nlohmann_json::nlohmann_json Threads::Threads)

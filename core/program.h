@@ -1,0 +1,59 @@
+// compile(): passes, kernel choice, preparation and the memory plan turn a recorded graph into an immutable Program.
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/graph.h"
+
+namespace winnow {
+
+struct CompileOptions {
+  bool fuse = true;           // epilogue fusion
+  bool share = true;          // common subexpressions, dead nodes, storage sharing
+  std::string matmul = "";    // name of the matmul kernel to prefer; "" = the operator's own order
+  bool red_zones = false;     // every planned value gets guard bytes that run() checks (slow; tests)
+  bool check_finite = false;  // after each node; Error names the operator and source line (debugging)
+};
+
+struct MemoryReport {
+  struct Line { std::string name; TensorSpec spec; size_t offset, bytes; int first, last; };
+  size_t arena_bytes = 0;       // planned values and scratch
+  size_t naive_bytes = 0;       // the same without sharing
+  size_t persistent_bytes = 0;  // parameters, tables, optimizer state
+  std::vector<Line> lines;
+  std::string str() const;      // a few lines for people: totals and the largest values
+};
+
+struct NodeProfile { std::string op, kernel, source; double seconds = 0; Cost cost; };
+
+class Program {
+ public:
+  Program(Program&&) noexcept;
+  Program& operator=(Program&&) noexcept;
+  ~Program();
+
+  // feeds: one tensor per graph input, in the order in which they were recorded; specs must be equal.
+  void run(std::span<const Tensor> feeds, Stream& stream);
+  Tensor output(const std::string& name) const;   // valid until the next run; Error lists the known names
+  MemoryReport memory() const;
+  std::string dump() const;                        // nodes, kernels, offsets
+  std::vector<NodeProfile> profile(std::span<const Tensor> feeds, Stream& stream, int runs);  // seconds per run
+  int nodes() const;
+
+ private:
+  friend Program compile(Graph&, const CompileOptions&);
+  struct Impl;
+  explicit Program(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+Program compile(Graph& graph, const CompileOptions& options = {});
+
+// Runs one operator at once, allocating its outputs: tests, debugging, exploration.
+// kernel: a kernel's name, or "" for the preferred one.
+std::vector<Tensor> run_eager(const std::string& op, std::span<const Tensor> in, const Attrs& attrs = {},
+                              const std::string& kernel = "", Allocator& allocator = host_allocator());
+
+}  // namespace winnow
