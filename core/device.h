@@ -17,10 +17,10 @@ Device parse_device(const std::string& text);  // ConfigError unless "cpu", "cud
 // What kernels may ask about the machine they would run on.
 struct DeviceInfo {
   Device device;
-  int threads = 1;         // CPU: size of the OpenMP team
-  bool avx512 = false;     // AVX-512 F, VL, BW, DQ
+  int threads = 1;      // CPU: size of the OpenMP team
+  bool avx512 = false;  // AVX-512 F, VL, BW, DQ
   bool avx512_bf16 = false;
-  int sm = 0;              // CUDA: compute capability, 90 for 9.0
+  int sm = 0;  // CUDA: compute capability, 90 for 9.0
 };
 DeviceInfo device_info(Device device);  // DeviceError when there is no such device
 

@@ -13,10 +13,13 @@ enum class DType : uint8_t { F32, BF16, F64, I8, U8, I32, I64 };
 
 constexpr size_t size_of(DType t) {
   switch (t) {
-    case DType::F32: case DType::I32: return 4;
+    case DType::F32:
+    case DType::I32: return 4;
     case DType::BF16: return 2;
-    case DType::F64: case DType::I64: return 8;
-    case DType::I8: case DType::U8: return 1;
+    case DType::F64:
+    case DType::I64: return 8;
+    case DType::I8:
+    case DType::U8: return 1;
   }
   return 0;
 }
@@ -46,19 +49,29 @@ struct bf16 {
   operator float() const { return __builtin_bit_cast(float, uint32_t{bits} << 16); }
 };
 
-template <class T> constexpr DType dtype_of() {
-  if constexpr (std::is_same_v<T, float>) return DType::F32;
-  else if constexpr (std::is_same_v<T, bf16>) return DType::BF16;
-  else if constexpr (std::is_same_v<T, double>) return DType::F64;
-  else if constexpr (std::is_same_v<T, int8_t>) return DType::I8;
-  else if constexpr (std::is_same_v<T, uint8_t>) return DType::U8;
-  else if constexpr (std::is_same_v<T, int32_t>) return DType::I32;
-  else if constexpr (std::is_same_v<T, int64_t>) return DType::I64;
-  else static_assert(sizeof(T) == 0, "no DType for this type");
+template <class T>
+constexpr DType dtype_of() {
+  if constexpr (std::is_same_v<T, float>)
+    return DType::F32;
+  else if constexpr (std::is_same_v<T, bf16>)
+    return DType::BF16;
+  else if constexpr (std::is_same_v<T, double>)
+    return DType::F64;
+  else if constexpr (std::is_same_v<T, int8_t>)
+    return DType::I8;
+  else if constexpr (std::is_same_v<T, uint8_t>)
+    return DType::U8;
+  else if constexpr (std::is_same_v<T, int32_t>)
+    return DType::I32;
+  else if constexpr (std::is_same_v<T, int64_t>)
+    return DType::I64;
+  else
+    static_assert(sizeof(T) == 0, "no DType for this type");
 }
 
 // Calls f.template operator()<T>() with T = float or double; other types are an error naming `where`.
-template <class F> decltype(auto) visit_float(DType t, const char* where, F&& f) {
+template <class F>
+decltype(auto) visit_float(DType t, const char* where, F&& f) {
   if (t == DType::F32) return f.template operator()<float>();
   if (t == DType::F64) return f.template operator()<double>();
   raise<DTypeError>("{}: needs f32 or f64, got {}", where, name_of(t));

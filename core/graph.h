@@ -1,6 +1,7 @@
 // The graph a model records: nodes in execution order over dense values. Recording is cheap and happens once;
 // compile() (core/program.h) turns it into a Program.
 #pragma once
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -40,10 +41,10 @@ struct Node {
 struct ValueInfo {
   enum Kind : uint8_t { Input, Persistent, Constant, Computed } kind = Computed;
   TensorSpec spec;
-  std::string name;       // inputs, persistent values
-  int32_t node = -1;      // the node that computes it
-  VariablePtr variable;   // Persistent
-  Tensor constant;        // Constant
+  std::string name;      // inputs, persistent values
+  int32_t node = -1;     // the node that computes it
+  VariablePtr variable;  // Persistent
+  Tensor constant;       // Constant
   bool requires_grad = false;
 };
 
@@ -61,13 +62,14 @@ class Graph {
   Graph& operator=(const Graph&) = delete;
 
   Value input(const std::string& name, const TensorSpec& spec);  // fed at every run
-  Value persistent(const VariablePtr& variable);                  // one value per variable
+  Value persistent(const VariablePtr& variable);                 // one value per variable
   Value constant(Tensor tensor);
   Value scalar(double x, DType dtype = DType::F32);
 
   // Records one node. ShapeError / DTypeError come from the operator's infer, with `loc`.
   Value apply(const std::string& op, std::initializer_list<Value> in, Attrs attrs = {}, Loc loc = Loc::current());
-  std::vector<Value> apply_all(const std::string& op, const std::vector<Value>& in, Attrs attrs, Loc loc = Loc::current());
+  std::vector<Value> apply_all(const std::string& op, const std::vector<Value>& in, Attrs attrs,
+                               Loc loc = Loc::current());
 
   // Reverse-mode differentiation of a one-element value. Afterwards gradient() answers for every persistent value
   // and every input marked with require_grad().
@@ -75,16 +77,16 @@ class Graph {
   void backward(Value loss, Loc loc = Loc::current());
   // Of several values with given output gradients (Jacobian products, gradient checks).
   void backward(const std::vector<std::pair<Value, Value>>& seeds, Loc loc = Loc::current());
-  Value gradient(Value of) const;                                 // empty when the loss does not depend on it
+  Value gradient(Value of) const;  // empty when the loss does not depend on it
   const std::vector<RowGradient>& row_gradients(Value table) const;
 
-  void output(const std::string& name, Value value);              // readable after a run
+  void output(const std::string& name, Value value);  // readable after a run
   uint64_t seed() const { return seed_; }
-  int64_t next_random_stream() { return random_streams_++; }      // one per random node, recorded in its attributes
+  int64_t next_random_stream() { return random_streams_++; }  // one per random node, recorded in its attributes
   Device device() const { return device_; }
 
-  const std::vector<Node>& nodes() const { return nodes_; }
-  const std::vector<ValueInfo>& values() const { return values_; }
+  const std::deque<Node>& nodes() const { return nodes_; }
+  const std::deque<ValueInfo>& values() const { return values_; }
   const ValueInfo& info(Value v) const { return values_[static_cast<size_t>(v.id)]; }
   const std::vector<int32_t>& inputs() const { return inputs_; }
   const std::map<std::string, int32_t>& outputs() const { return outputs_; }
@@ -92,15 +94,14 @@ class Graph {
 
  private:
   friend class Grad;
-  friend struct Passes;
   Value add_value(ValueInfo info);
   void accumulate(int32_t value, Value gradient);
 
   Device device_;
   uint64_t seed_;
   int64_t random_streams_ = 0;
-  std::vector<Node> nodes_;
-  std::vector<ValueInfo> values_;
+  std::deque<Node> nodes_;  // deques: references handed out stay valid while more is recorded
+  std::deque<ValueInfo> values_;
   std::vector<int32_t> inputs_;
   std::map<std::string, int32_t> outputs_;
   std::map<const Variable*, int32_t> persistent_;
@@ -115,15 +116,17 @@ class Grad {
   Graph& graph() const { return graph_; }
   const Attrs& attrs() const;
   int inputs() const;
-  Value x(int i) const;        // input i
-  Value y(int i = 0) const;    // output i
-  Value dy(int i = 0) const;   // its gradient; empty when nothing depends on it
-  bool needs(int i) const;     // whether input i requires a gradient
-  void dx(int i, Value gradient);             // adds to the gradient of input i; ignored unless needs(i)
-  bool row_sparse(int i) const;               // input i is a persistent row-sparse table
-  void rows(int i, RowGradient gradient);     // adds one use of table i
+  Value x(int i) const;                    // input i
+  Value y(int i = 0) const;                // output i
+  Value dy(int i = 0) const;               // its gradient; empty when nothing depends on it
+  bool needs(int i) const;                 // whether input i requires a gradient
+  void dx(int i, Value gradient);          // adds to the gradient of input i; ignored unless needs(i)
+  bool row_sparse(int i) const;            // input i is a persistent row-sparse table
+  void rows(int i, RowGradient gradient);  // adds one use of table i
   Loc loc() const;
-  Value apply(const std::string& op, std::initializer_list<Value> in, Attrs attrs = {}) const { return graph_.apply(op, in, std::move(attrs), loc()); }
+  Value apply(const std::string& op, std::initializer_list<Value> in, Attrs attrs = {}) const {
+    return graph_.apply(op, in, std::move(attrs), loc());
+  }
 
  private:
   Graph& graph_;

@@ -1,6 +1,7 @@
 // What an operator is: one OpDef holds everything backend-neutral about it, each KernelDef one way to run it.
 // Operators are written in ops/, one stem each, and found by name in registry().
 #pragma once
+#include <deque>
 #include <functional>
 #include <memory>
 #include <source_location>
@@ -32,7 +33,8 @@ struct NodeSpec {
 // Given to OpDef::infer: reads input specs, declares output specs, or fails with operator, rule and source line.
 class Infer {
  public:
-  Infer(const OpDef& op, const Attrs& attrs, std::span<const TensorSpec> in, Loc loc) : op_(op), attrs_(attrs), in_(in), loc_(loc) {}
+  Infer(const OpDef& op, const Attrs& attrs, std::span<const TensorSpec> in, Loc loc)
+      : op_(op), attrs_(attrs), in_(in), loc_(loc) {}
   int inputs() const { return static_cast<int>(in_.size()); }
   const TensorSpec& in(int i) const { return in_[static_cast<size_t>(i)]; }
   const Shape& shape(int i) const { return in(i).shape; }
@@ -41,12 +43,13 @@ class Infer {
   void out(DType dtype, const Shape& shape) { out_.push_back({dtype, shape}); }
   void out(const TensorSpec& spec) { out_.push_back(spec); }
   // "linear(): x [32, 128] @ W [64, 256]: inner dims 128 != 64 (models/dlrm.cpp:88)"
-  template <class... A> void check(bool ok, fmt::format_string<A...> format, A&&... args) const {
+  template <class... A>
+  void check(bool ok, fmt::format_string<A...> format, A&&... args) const {
     if (!ok) fail(fmt::format(format, std::forward<A>(args)...));
   }
-  void expect_inputs(int least, int most = -1) const;      // most = -1: exactly `least`
+  void expect_inputs(int least, int most = -1) const;  // most = -1: exactly `least`
   void expect_dtype(int i, std::initializer_list<DType> any_of) const;
-  void expect_same_dtype(int first, int last) const;       // inputs first..last agree
+  void expect_same_dtype(int first, int last) const;  // inputs first..last agree
   void expect_rank(int i, int rank) const;
   void expect_shape(int i, const Shape& shape) const;
   int axis(const std::string& attr = "axis", int input = 0) const;  // negative counts from the end; checked
@@ -62,7 +65,9 @@ class Infer {
 };
 
 // Floating-point operations and bytes moved by one run of a node.
-struct Cost { double flops = 0, bytes = 0; };
+struct Cost {
+  double flops = 0, bytes = 0;
+};
 
 // Given to KernelDef::prepare, once per compile.
 class Prepare {
@@ -70,7 +75,8 @@ class Prepare {
   explicit Prepare(const DeviceInfo& device) : device_(device) {}
   const DeviceInfo& device() const { return device_; }
   // Creates the kernel's own data (parsed attributes, a primitive), kept in the Program and read by Call::state<T>().
-  template <class T, class... A> T& state(A&&... args) {
+  template <class T, class... A>
+  T& state(A&&... args) {
     auto p = std::make_shared<T>(std::forward<A>(args)...);
     state_ = p;
     return *p;
@@ -94,11 +100,26 @@ struct Call {
   void* state_ = nullptr;
   Stream* stream = nullptr;
 
-  template <class T> const T* in(int i) const { return static_cast<const T*>(inputs[i]); }
-  template <class T> T* mut(int i) const { return static_cast<T*>(inputs[i]); }  // inputs listed in OpDef::mutates
-  template <class T> T* out(int i) const { return static_cast<T*>(outputs[i]); }
-  template <class T> const T& state() const { return *static_cast<const T*>(state_); }
-  template <class T> T* scratch_as() const { return static_cast<T*>(scratch); }
+  template <class T>
+  const T* in(int i) const {
+    return static_cast<const T*>(inputs[i]);
+  }
+  template <class T>
+  T* mut(int i) const {
+    return static_cast<T*>(inputs[i]);
+  }  // inputs listed in OpDef::mutates
+  template <class T>
+  T* out(int i) const {
+    return static_cast<T*>(outputs[i]);
+  }
+  template <class T>
+  const T& state() const {
+    return *static_cast<const T*>(state_);
+  }
+  template <class T>
+  T* scratch_as() const {
+    return static_cast<T*>(scratch);
+  }
   const TensorSpec& in_spec(int i) const { return spec->in[static_cast<size_t>(i)]; }
   const TensorSpec& out_spec(int i) const { return spec->out[static_cast<size_t>(i)]; }
   int64_t in_numel(int i) const { return in_spec(i).shape.numel(); }
@@ -108,7 +129,7 @@ struct Call {
 struct KernelDef {
   const char* name;
   Device::Kind device = Device::CPU;
-  bool deterministic = true;  // same bits for any number of threads
+  bool deterministic = true;                                            // same bits for any number of threads
   const char* (*reject)(const NodeSpec&, const DeviceInfo&) = nullptr;  // nullptr = can run, else a printable reason
   void (*prepare)(const NodeSpec&, Prepare&) = nullptr;
   void (*run)(const Call&) = nullptr;
@@ -128,21 +149,21 @@ struct ValueInfo;
 
 struct OpDef {
   const char* name = nullptr;
-  const char* doc = nullptr;                    // one line: formula and shapes
+  const char* doc = nullptr;  // one line: formula and shapes
   void (*infer)(Infer&) = nullptr;
-  void (*grad)(Grad&) = nullptr;                // exactly one of grad and no_grad is set
-  const char* no_grad = nullptr;                // the reason
-  Cost (*cost)(const NodeSpec&) = nullptr;      // null: bytes of all operands, one flop per output element
+  void (*grad)(Grad&) = nullptr;            // exactly one of grad and no_grad is set
+  const char* no_grad = nullptr;            // the reason
+  Cost (*cost)(const NodeSpec&) = nullptr;  // null: bytes of all operands, one flop per output element
   void (*samples)(Samples&) = nullptr;
   Tolerance tolerance;
-  std::vector<KernelDef> kernels;               // in order of preference; the last CPU one is the reference, f32 and f64
-  std::vector<std::pair<int, int>> inplace;     // (input, output) that may share storage
-  std::vector<int> mutates;                     // inputs written in place (optimizers, running statistics)
-  bool alias = false;                           // output 0 is input 0 under another shape; never runs
+  std::vector<KernelDef> kernels;            // in order of preference; the last CPU one is the reference, f32 and f64
+  std::vector<std::pair<int, int>> inplace;  // (input, output) that may share storage
+  std::vector<int> mutates;                  // inputs written in place (optimizers, running statistics)
+  bool alias = false;                        // output 0 is input 0 under another shape; never runs
   // Epilogue fusion. `consumer` is the only reader of output 0 of `producer` (a node of this operator) and reads it as
   // input `operand`. To take it over, rewrite the producer's attributes and inputs and return true; the fused node then
   // computes the consumer's output, at the consumer's place in the order.
-  bool (*absorb)(Node& producer, const Node& consumer, int operand, const std::vector<ValueInfo>& values) = nullptr;
+  bool (*absorb)(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) = nullptr;
 };
 
 Cost cost_of(const NodeSpec& node);

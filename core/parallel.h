@@ -13,7 +13,8 @@ int num_threads();
 // f(begin, end) over disjoint ranges covering [0, n). Which range runs where is not specified, so results must not
 // depend on it: use it for independent elements, and reduce over blocks of a size fixed by the shape.
 // grain: the smallest range worth a thread.
-template <class F> void parallel_for(int64_t n, int64_t grain, F&& f) {
+template <class F>
+void parallel_for(int64_t n, int64_t grain, F&& f) {
   if (n <= 0) return;
   const int threads = num_threads();
   if (threads == 1 || n <= grain || omp_in_parallel() != 0) {
@@ -29,7 +30,8 @@ template <class F> void parallel_for(int64_t n, int64_t grain, F&& f) {
 }
 
 // f(i) for i in [0, n), handed out one by one: for tasks of unequal cost.
-template <class F> void parallel_tasks(int64_t n, F&& f) {
+template <class F>
+void parallel_tasks(int64_t n, F&& f) {
   const int threads = num_threads();
   if (threads == 1 || n <= 1 || omp_in_parallel() != 0) {
     for (int64_t i = 0; i < n; ++i) f(i);

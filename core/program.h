@@ -9,24 +9,48 @@
 
 namespace winnow {
 
+// The memory behind planned values. Programs that never run at the same time (training step, evaluation, length
+// buckets) share one: it grows to the largest plan.
+class Arena {
+ public:
+  explicit Arena(Allocator& allocator = host_allocator()) : allocator_(allocator) {}
+  void reserve(size_t bytes);  // contents are lost when it grows
+  char* base() const { return static_cast<char*>(storage_.raw()); }
+  const Tensor& storage() const { return storage_; }
+
+ private:
+  Allocator& allocator_;
+  Tensor storage_;
+};
+
 struct CompileOptions {
-  bool fuse = true;           // epilogue fusion
-  bool share = true;          // common subexpressions, dead nodes, storage sharing
-  std::string matmul = "";    // name of the matmul kernel to prefer; "" = the operator's own order
-  bool red_zones = false;     // every planned value gets guard bytes that run() checks (slow; tests)
-  bool check_finite = false;  // after each node; Error names the operator and source line (debugging)
+  std::shared_ptr<Arena> arena;  // null: an own one
+  bool fuse = true;              // epilogue fusion
+  bool share = true;             // common subexpressions, dead nodes, storage sharing
+  std::string matmul = "";       // name of the matmul kernel to prefer; "" = the operator's own order
+  bool red_zones = false;        // every planned value gets guard bytes that run() checks (slow; tests)
+  bool check_finite = false;     // after each node; Error names the operator and source line (debugging)
 };
 
 struct MemoryReport {
-  struct Line { std::string name; TensorSpec spec; size_t offset, bytes; int first, last; };
+  struct Line {
+    std::string name;
+    TensorSpec spec;
+    size_t offset, bytes;
+    int first, last;
+  };
   size_t arena_bytes = 0;       // planned values and scratch
   size_t naive_bytes = 0;       // the same without sharing
   size_t persistent_bytes = 0;  // parameters, tables, optimizer state
   std::vector<Line> lines;
-  std::string str() const;      // a few lines for people: totals and the largest values
+  std::string str() const;  // a few lines for people: totals and the largest values
 };
 
-struct NodeProfile { std::string op, kernel, source; double seconds = 0; Cost cost; };
+struct NodeProfile {
+  std::string op, kernel, source;
+  double seconds = 0;
+  Cost cost;
+};
 
 class Program {
  public:
@@ -36,9 +60,9 @@ class Program {
 
   // feeds: one tensor per graph input, in the order in which they were recorded; specs must be equal.
   void run(std::span<const Tensor> feeds, Stream& stream);
-  Tensor output(const std::string& name) const;   // valid until the next run; Error lists the known names
+  Tensor output(const std::string& name) const;  // valid until the next run; Error lists the known names
   MemoryReport memory() const;
-  std::string dump() const;                        // nodes, kernels, offsets
+  std::string dump() const;                                                                   // nodes, kernels, offsets
   std::vector<NodeProfile> profile(std::span<const Tensor> feeds, Stream& stream, int runs);  // seconds per run
   int nodes() const;
 

@@ -15,7 +15,8 @@ struct Philox {
   std::array<uint32_t, 4> operator()(uint64_t counter, uint64_t step = 0) const {
     // the stream is folded into the key; the 128-bit counter is (counter, step)
     uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32);
-    uint32_t c2 = static_cast<uint32_t>(step), c3 = static_cast<uint32_t>(step >> 32) ^ static_cast<uint32_t>(stream >> 32);
+    uint32_t c2 = static_cast<uint32_t>(step),
+             c3 = static_cast<uint32_t>(step >> 32) ^ static_cast<uint32_t>(stream >> 32);
     uint32_t k0 = static_cast<uint32_t>(seed) ^ (static_cast<uint32_t>(stream) * 0x85EBCA6Bu);
     uint32_t k1 = static_cast<uint32_t>(seed >> 32) ^ static_cast<uint32_t>(stream);
     for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
@@ -36,7 +37,10 @@ class Rng {
  public:
   explicit Rng(uint64_t seed, uint64_t stream = 0) : philox_{seed, stream} {}
   uint32_t bits() {
-    if (used_ == 4) { block_ = philox_(counter_++); used_ = 0; }
+    if (used_ == 4) {
+      block_ = philox_(counter_++);
+      used_ = 0;
+    }
     return block_[static_cast<size_t>(used_++)];
   }
   double uniform() { return to_unit(bits()); }

@@ -11,11 +11,15 @@ namespace winnow {
 // How one input is filled, deterministically from the sample's name.
 struct Fill {
   enum Kind { Normal, Uniform, Integers, Bags, Values } kind = Normal;
-  double low = 0, high = 1;         // Uniform [low, high); Integers low..high inclusive (also for integer dtypes)
-  std::vector<double> avoid;        // values from which Normal / Uniform keep 0.05 away: kinks
-  std::vector<double> values;       // Values: row-major elements
-  static Fill normal(double scale = 1, std::vector<double> avoid = {}) { return {Normal, 0, scale, std::move(avoid), {}}; }
-  static Fill uniform(double low, double high, std::vector<double> avoid = {}) { return {Uniform, low, high, std::move(avoid), {}}; }
+  double low = 0, high = 1;    // Uniform [low, high); Integers low..high inclusive (also for integer dtypes)
+  std::vector<double> avoid;   // values from which Normal / Uniform keep 0.05 away: kinks
+  std::vector<double> values;  // Values: row-major elements
+  static Fill normal(double scale = 1, std::vector<double> avoid = {}) {
+    return {Normal, 0, scale, std::move(avoid), {}};
+  }
+  static Fill uniform(double low, double high, std::vector<double> avoid = {}) {
+    return {Uniform, low, high, std::move(avoid), {}};
+  }
   static Fill integers(double low, double high) { return {Integers, low, high, {}, {}}; }
   static Fill bags(double total) { return {Bags, 0, total, {}, {}}; }  // non-decreasing offsets 0 .. total
   static Fill of(std::vector<double> values) { return {Values, 0, 1, {}, std::move(values)}; }
@@ -40,7 +44,10 @@ struct Sample {
 
 class Samples {
  public:
-  Samples& add(Sample sample) { list_.push_back(std::move(sample)); return *this; }
+  Samples& add(Sample sample) {
+    list_.push_back(std::move(sample));
+    return *this;
+  }
   const std::vector<Sample>& list() const { return list_; }
 
  private:
@@ -50,6 +57,9 @@ class Samples {
 inline Arg f32(const Shape& shape, Fill fill = Fill::normal()) { return {{DType::F32, shape}, std::move(fill), true}; }
 inline Arg i64(const Shape& shape, Fill fill) { return {{DType::I64, shape}, std::move(fill), false}; }
 inline Arg i32(const Shape& shape, Fill fill) { return {{DType::I32, shape}, std::move(fill), false}; }
-inline Arg fixed(Arg arg) { arg.grad = false; return arg; }  // a float input without a gradient
+inline Arg fixed(Arg arg) {
+  arg.grad = false;
+  return arg;
+}  // a float input without a gradient
 
 }  // namespace winnow

@@ -13,8 +13,8 @@ Shape::Shape(std::span<const int64_t> dims) {
   for (int a = 0; a < rank_; ++a) {
     const int64_t d = dims[static_cast<size_t>(a)];
     WN_CHECK(d >= 0, ShapeError, "shape has the negative extent {} at axis {}", d, a);
-    WN_CHECK(!__builtin_mul_overflow(product, std::max<int64_t>(d, 1), &product) && product < (int64_t{1} << 56), ShapeError,
-             "shape has too many elements: extent {} at axis {} overflows", d, a);
+    WN_CHECK(!__builtin_mul_overflow(product, std::max<int64_t>(d, 1), &product) && product < (int64_t{1} << 56),
+             ShapeError, "shape has too many elements: extent {} at axis {} overflows", d, a);
     dims_[static_cast<size_t>(a)] = d;
   }
 }
@@ -54,8 +54,8 @@ Shape broadcast(const Shape& a, const Shape& b) {
   for (int axis = 0; axis < rank; ++axis) {
     const int ia = axis - (rank - a.rank()), ib = axis - (rank - b.rank());
     const int64_t da = ia < 0 ? 1 : a[ia], db = ib < 0 ? 1 : b[ib];
-    WN_CHECK(da == db || da == 1 || db == 1, ShapeError, "{} and {} do not broadcast: {} != {} at axis {}", a.str(), b.str(),
-             da, db, axis);
+    WN_CHECK(da == db || da == 1 || db == 1, ShapeError, "{} and {} do not broadcast: {} != {} at axis {}", a.str(),
+             b.str(), da, db, axis);
     dims[static_cast<size_t>(axis)] = da == 1 ? db : da;
   }
   return Shape(std::span<const int64_t>(dims.data(), static_cast<size_t>(rank)));

@@ -18,7 +18,7 @@ class Shape {
   int rank() const { return rank_; }
   int64_t operator[](int axis) const { return dims_[static_cast<size_t>(axis)]; }
   int64_t back() const { return rank_ == 0 ? 1 : dims_[static_cast<size_t>(rank_ - 1)]; }
-  int64_t numel() const;  // product of the extents
+  int64_t numel() const;          // product of the extents
   int64_t outer(int axis) const;  // product of the extents before axis
   int64_t inner(int axis) const;  // product of the extents after axis
   std::span<const int64_t> dims() const { return {dims_.data(), static_cast<size_t>(rank_)}; }

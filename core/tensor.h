@@ -21,16 +21,19 @@ struct TensorSpec {
 
 class Tensor {
  public:
-  Tensor() = default;  // empty handle: defined() is false
+  Tensor() = default;                                                                // empty handle: defined() is false
   explicit Tensor(const TensorSpec& spec, Allocator& allocator = host_allocator());  // contents unspecified
   static Tensor zeros(const TensorSpec& spec, Allocator& allocator = host_allocator());
   // A tensor over memory that `owner` keeps alive (a file mapping, an arena).
   static Tensor view(const TensorSpec& spec, void* data, std::shared_ptr<void> owner, Device device = {});
-  template <class T> static Tensor of(std::span<const T> values, const Shape& shape);  // copies
-  template <class T> static Tensor of(std::initializer_list<T> values, const Shape& shape) {
+  template <class T>
+  static Tensor of(std::span<const T> values, const Shape& shape);  // copies
+  template <class T>
+  static Tensor of(std::initializer_list<T> values, const Shape& shape) {
     return of(std::span<const T>(values.begin(), values.size()), shape);
   }
-  template <class T> static Tensor of(const std::vector<T>& values, const Shape& shape) {
+  template <class T>
+  static Tensor of(const std::vector<T>& values, const Shape& shape) {
     return of(std::span<const T>(values), shape);
   }
 
@@ -42,17 +45,24 @@ class Tensor {
   int64_t numel() const { return spec_.shape.numel(); }
   size_t bytes() const { return spec_.bytes(); }
   void* raw() const { return data_; }
-  template <class T> T* data() const {  // DTypeError on a mismatch, DeviceError off the host
+  template <class T>
+  T* data() const {  // DTypeError on a mismatch, DeviceError off the host
     check_access(dtype_of<T>());
     return static_cast<T*>(data_);
   }
-  template <class T> std::span<T> span() const { return {data<T>(), static_cast<size_t>(numel())}; }
-  template <class T> T item() const { return *data<T>(); }
+  template <class T>
+  std::span<T> span() const {
+    return {data<T>(), static_cast<size_t>(numel())};
+  }
+  template <class T>
+  T item() const {
+    return *data<T>();
+  }
   Tensor reshaped(const Shape& shape) const;      // shares storage; ShapeError if the sizes differ
   Tensor rows(int64_t begin, int64_t end) const;  // shares storage: rows of axis 0
   Tensor clone() const;
-  Tensor to(DType dtype) const;                   // copy with elements converted
-  void copy_from(const Tensor& other) const;      // same spec, host to host
+  Tensor to(DType dtype) const;               // copy with elements converted
+  void copy_from(const Tensor& other) const;  // same spec, host to host
 
  private:
   void check_access(DType wanted) const;
@@ -62,7 +72,8 @@ class Tensor {
   std::shared_ptr<void> owner_;
 };
 
-template <class T> Tensor Tensor::of(std::span<const T> values, const Shape& shape) {
+template <class T>
+Tensor Tensor::of(std::span<const T> values, const Shape& shape) {
   Tensor t(TensorSpec{dtype_of<T>(), shape});
   WN_CHECK(static_cast<int64_t>(values.size()) == shape.numel(), ShapeError, "{} values given for a tensor of shape {}",
            values.size(), shape.str());

@@ -1,0 +1,138 @@
+#include "core/passes.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <unordered_map>
+
+namespace winnow {
+namespace {
+
+size_t index(int32_t id) { return static_cast<size_t>(id); }
+
+bool mutates(const Node& node, int32_t value) {
+  return std::any_of(node.op->mutates.begin(), node.op->mutates.end(),
+                     [&](int i) { return node.inputs[static_cast<size_t>(i)] == value; });
+}
+
+bool same_constant(const ValueInfo& a, const ValueInfo& b) {
+  return a.spec == b.spec && std::memcmp(a.constant.raw(), b.constant.raw(), a.spec.bytes()) == 0;
+}
+
+// Small equal constants become one value, so that nodes reading them can be merged.
+void merge_constants(Ir& ir) {
+  constexpr size_t kSmall = 64;
+  std::vector<int32_t> seen, to(ir.values.size());
+  for (size_t id = 0; id < ir.values.size(); ++id) {
+    to[id] = static_cast<int32_t>(id);
+    const auto& v = ir.values[id];
+    if (v.kind != ValueInfo::Constant || v.spec.bytes() > kSmall) continue;
+    const auto at =
+        std::find_if(seen.begin(), seen.end(), [&](int32_t s) { return same_constant(ir.values[index(s)], v); });
+    if (at == seen.end())
+      seen.push_back(static_cast<int32_t>(id));
+    else
+      to[id] = *at;
+  }
+  for (Node& node : ir.nodes)
+    for (int32_t& in : node.inputs) in = to[index(in)];
+  for (auto& [name, id] : ir.outputs) id = to[index(id)];
+}
+
+// Whether `node`, recorded at `from`, may run at `to` instead: nothing between writes what it reads.
+bool can_move_later(const Ir& ir, size_t from, size_t to) {
+  for (size_t i = from + 1; i < to; ++i)
+    for (const int32_t in : ir.nodes[from].inputs)
+      if (mutates(ir.nodes[i], in)) return false;
+  return true;
+}
+
+}  // namespace
+
+Ir::Ir(const Graph& graph)
+    : nodes(graph.nodes().begin(), graph.nodes().end()), values(graph.values()), outputs(graph.outputs()) {}
+
+std::vector<int> count_readers(const Ir& ir) {
+  std::vector<int> readers(ir.values.size());
+  for (const Node& node : ir.nodes)
+    for (const int32_t in : node.inputs) ++readers[index(in)];
+  for (const auto& [name, id] : ir.outputs) ++readers[index(id)];
+  return readers;
+}
+
+void remove_dead_nodes(Ir& ir) {
+  std::vector<bool> live(ir.values.size());
+  for (const auto& [name, id] : ir.outputs) live[index(id)] = true;
+  std::vector<Node> kept;
+  for (auto node = ir.nodes.rbegin(); node != ir.nodes.rend(); ++node) {
+    const bool needed = !node->op->mutates.empty() || std::any_of(node->outputs.begin(), node->outputs.end(),
+                                                                  [&](int32_t o) { return live[index(o)]; });
+    if (!needed) continue;
+    for (const int32_t in : node->inputs) live[index(in)] = true;
+    kept.push_back(std::move(*node));
+  }
+  std::reverse(kept.begin(), kept.end());
+  ir.nodes = std::move(kept);
+}
+
+void merge_equal_nodes(Ir& ir) {
+  merge_constants(ir);
+  std::vector<int32_t> to(ir.values.size());
+  for (size_t id = 0; id < to.size(); ++id) to[id] = static_cast<int32_t>(id);
+  std::vector<int> version(ir.values.size());  // of persistent values: how often they were written so far
+  struct Seen {
+    size_t node;
+    std::vector<int> versions;
+  };
+  std::unordered_map<std::string, std::vector<Seen>> seen;  // by operator; compared in full below
+  std::vector<Node> kept;
+  for (Node& node : ir.nodes) {
+    for (int32_t& in : node.inputs) in = to[index(in)];
+    std::vector<int> versions;
+    for (const int32_t in : node.inputs) versions.push_back(version[index(in)]);
+    if (node.op->mutates.empty()) {
+      auto& bucket = seen[node.op->name];
+      const auto same = std::find_if(bucket.begin(), bucket.end(), [&](const Seen& s) {
+        return kept[s.node].inputs == node.inputs && s.versions == versions && kept[s.node].attrs == node.attrs;
+      });
+      if (same != bucket.end()) {
+        for (size_t o = 0; o < node.outputs.size(); ++o) to[index(node.outputs[o])] = kept[same->node].outputs[o];
+        continue;
+      }
+      bucket.push_back({kept.size(), versions});
+    }
+    for (const int i : node.op->mutates) ++version[index(node.inputs[static_cast<size_t>(i)])];
+    kept.push_back(std::move(node));
+  }
+  ir.nodes = std::move(kept);
+  for (auto& [name, id] : ir.outputs) id = to[index(id)];
+}
+
+void fuse_epilogues(Ir& ir) {
+  std::vector<int> readers = count_readers(ir);
+  std::vector<int32_t> place(ir.values.size(), -1);  // of the node that computes a value
+  std::vector<bool> gone(ir.nodes.size());
+  for (size_t at = 0; at < ir.nodes.size(); ++at) {
+    const Node consumer = ir.nodes[at];
+    for (size_t operand = 0; operand < consumer.inputs.size() && consumer.outputs.size() == 1; ++operand) {
+      const int32_t in = consumer.inputs[operand];
+      if (place[index(in)] < 0 || readers[index(in)] != 1) continue;
+      const auto from = static_cast<size_t>(place[index(in)]);
+      if (gone[from] || ir.nodes[from].op->absorb == nullptr || ir.nodes[from].outputs.size() != 1) continue;
+      Node fused = ir.nodes[from];
+      if (!can_move_later(ir, from, at) || !fused.op->absorb(fused, consumer, static_cast<int>(operand), ir.values))
+        continue;
+      fused.outputs = consumer.outputs;
+      ir.nodes[at] = std::move(fused);
+      gone[from] = true;
+      break;
+    }
+    for (const int32_t out : ir.nodes[at].outputs) place[index(out)] = static_cast<int32_t>(at);
+  }
+  std::vector<Node> kept;
+  for (size_t i = 0; i < ir.nodes.size(); ++i)
+    if (!gone[i]) kept.push_back(std::move(ir.nodes[i]));
+  ir.nodes = std::move(kept);
+}
+
+}  // namespace winnow

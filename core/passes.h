@@ -1,0 +1,24 @@
+// Rewrites of a recorded graph before kernels are chosen. Each keeps what the outputs and mutations compute.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/graph.h"
+
+namespace winnow {
+
+// The graph under compilation: its own copy of nodes and values.
+struct Ir {
+  explicit Ir(const Graph& graph);
+  std::vector<Node> nodes;  // in execution order
+  std::deque<ValueInfo> values;
+  std::map<std::string, int32_t> outputs;
+};
+
+void remove_dead_nodes(Ir& ir);                // nodes that no output and no mutation depends on
+void merge_equal_nodes(Ir& ir);                // same operator, attributes and inputs, compared in full
+void fuse_epilogues(Ir& ir);                   // OpDef::absorb
+std::vector<int> count_readers(const Ir& ir);  // per value; graph outputs count as one reader each
+
+}  // namespace winnow

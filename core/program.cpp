@@ -1,0 +1,349 @@
+#include "core/program.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "core/memory_plan.h"
+#include "core/passes.h"
+
+namespace winnow {
+namespace {
+
+size_t at(int32_t id) { return static_cast<size_t>(id); }
+
+struct Step {
+  NodeSpec spec;
+  const KernelDef* kernel = nullptr;
+  std::shared_ptr<void> state;
+  size_t scratch_bytes = 0, scratch_offset = 0;
+  size_t first_pointer = 0;  // into Impl::pointers: inputs, then outputs
+  std::vector<int32_t> inputs, outputs;
+  Loc loc;
+};
+
+// Where a value's storage comes from after aliasing: the value that owns it.
+struct Storage {
+  int32_t root = -1;
+  size_t block = SIZE_MAX;  // of the plan; SIZE_MAX for inputs, persistent values and constants
+};
+
+std::string label(const Ir& ir, int32_t id) {
+  const auto& v = ir.values[at(id)];
+  if (!v.name.empty()) return v.name;
+  if (v.node < 0) return fmt::format("%{}", id);
+  return fmt::format("%{} {}", id, v.spec.str());
+}
+
+bool has_nonfinite(const TensorSpec& spec, const void* data) {
+  if (spec.dtype != DType::F32) return false;
+  const auto* x = static_cast<const float*>(data);
+  return std::any_of(x, x + spec.shape.numel(), [](float v) { return !std::isfinite(v); });
+}
+
+}  // namespace
+
+void Arena::reserve(size_t bytes) {
+  if (storage_.defined() && storage_.bytes() >= bytes) return;
+  storage_ = Tensor();
+  storage_ = Tensor(TensorSpec{DType::U8, Shape{static_cast<int64_t>(bytes)}}, allocator_);
+}
+
+struct Program::Impl {
+  Impl(Graph& graph, const CompileOptions& options);
+  void choose_kernels();
+  void share_storage();
+  void plan();
+  void bind(std::span<const Tensor> feeds);
+  void rebind_arena();
+  void patch(int32_t root, void* data);
+  void run(std::span<const Tensor> feeds, Stream& stream, std::vector<NodeProfile>* profile);
+  void check_zones(const Step& step) const;
+  void* data_of(int32_t value) const { return value_data[at(storage[at(value)].root)]; }
+  Call call_of(const Step& step, Stream& stream);
+
+  CompileOptions options;
+  DeviceInfo device;
+  Ir ir;
+  std::vector<int32_t> inputs;
+  std::vector<int32_t> persistents;
+  std::vector<Step> steps;
+  std::vector<Storage> storage;  // per value
+  std::vector<Block> blocks;
+  std::vector<int32_t> block_root;  // per block: the value, -1 for scratch
+  size_t arena_bytes = 0, naive_bytes = 0;
+  std::shared_ptr<Arena> arena;
+  char* arena_base = nullptr;
+  std::vector<void*> value_data;           // per root value
+  std::vector<void*> pointers;             // kernel arguments of all steps
+  std::vector<std::vector<size_t>> slots;  // per root value: its places in `pointers`
+};
+
+Program::Impl::Impl(Graph& graph, const CompileOptions& opts)
+    : options(opts), device(device_info(graph.device())), ir(graph), inputs(graph.inputs()) {
+  remove_dead_nodes(ir);
+  if (options.share) {
+    merge_equal_nodes(ir);
+    remove_dead_nodes(ir);
+  }
+  if (options.fuse) fuse_epilogues(ir);
+  for (size_t id = 0; id < ir.values.size(); ++id)
+    if (ir.values[id].kind == ValueInfo::Persistent) persistents.push_back(static_cast<int32_t>(id));
+  storage.resize(ir.values.size());
+  for (size_t id = 0; id < storage.size(); ++id) storage[id].root = static_cast<int32_t>(id);
+  choose_kernels();
+  share_storage();
+  plan();
+}
+
+void Program::Impl::choose_kernels() {
+  for (Node& node : ir.nodes) {
+    if (node.op->alias) {
+      storage[at(node.outputs[0])].root = storage[at(node.inputs[0])].root;
+      continue;
+    }
+    Step step;
+    step.spec.op = node.op;
+    step.spec.attrs = node.attrs;
+    for (const int32_t id : node.inputs) step.spec.in.push_back(ir.values[at(id)].spec);
+    for (const int32_t id : node.outputs) step.spec.out.push_back(ir.values[at(id)].spec);
+    step.inputs = node.inputs;
+    step.outputs = node.outputs;
+    step.loc = node.loc;
+    step.kernel = &choose_kernel(step.spec, device, options.matmul);
+    steps.push_back(std::move(step));
+  }
+  for (Step& step : steps) {  // only now: kernels keep references to their spec
+    Prepare prepare(device);
+    if (step.kernel->prepare != nullptr) step.kernel->prepare(step.spec, prepare);
+    step.state = prepare.take_state();
+    step.scratch_bytes = prepare.scratch_bytes();
+  }
+}
+
+// Lets an output take over the storage of an input that dies at the same step, where the operator allows it.
+void Program::Impl::share_storage() {
+  std::vector<int> last(ir.values.size(), -1);  // per root: the last step that touches it
+  const auto touch = [&](int32_t id, int step) {
+    last[at(storage[at(id)].root)] = std::max(last[at(storage[at(id)].root)], step);
+  };
+  const int end = static_cast<int>(steps.size());
+  for (int s = 0; s < end; ++s)
+    for (const int32_t id : steps[static_cast<size_t>(s)].inputs) touch(id, s);
+  for (const auto& [name, id] : ir.outputs) touch(id, end);
+  if (!options.share || options.red_zones) return;
+  for (int s = 0; s < end; ++s) {
+    const Step& step = steps[static_cast<size_t>(s)];
+    for (const auto& [in, out] : step.spec.op->inplace) {
+      if (in >= static_cast<int>(step.inputs.size()) || out >= static_cast<int>(step.outputs.size())) continue;
+      const int32_t root = storage[at(step.inputs[static_cast<size_t>(in)])].root,
+                    result = step.outputs[static_cast<size_t>(out)];
+      const auto uses = std::count_if(step.inputs.begin(), step.inputs.end(),
+                                      [&](int32_t id) { return storage[at(id)].root == root; });
+      const bool fits = ir.values[at(root)].spec.bytes() == ir.values[at(result)].spec.bytes();
+      if (ir.values[at(root)].kind != ValueInfo::Computed || last[at(root)] != s || uses != 1 || !fits) continue;
+      if (storage[at(result)].root != result) continue;  // taken over already
+      last[at(root)] = std::max(last[at(root)], last[at(result)]);
+      for (Storage& other : storage)  // the result and its aliases
+        if (other.root == result) other.root = root;
+      break;
+    }
+  }
+}
+
+void Program::Impl::plan() {
+  const int end = static_cast<int>(steps.size());
+  const auto block_of = [&](int32_t id, int step) -> void {
+    const int32_t root = storage[at(id)].root;
+    if (ir.values[at(root)].kind != ValueInfo::Computed) return;
+    size_t& block = storage[at(root)].block;
+    if (block == SIZE_MAX) {
+      block = blocks.size();
+      blocks.push_back({ir.values[at(root)].spec.bytes(), step, step, label(ir, root), 0});
+      block_root.push_back(root);
+    }
+    blocks[block].last = std::max(blocks[block].last, step);
+  };
+  for (int s = 0; s < end; ++s) {
+    Step& step = steps[static_cast<size_t>(s)];
+    for (const int32_t id : step.outputs) block_of(id, s);
+    for (const int32_t id : step.inputs) block_of(id, s);
+    if (step.scratch_bytes == 0) continue;
+    blocks.push_back({step.scratch_bytes, s, s, fmt::format("scratch of {}", step.spec.op->name), 0});
+    block_root.push_back(-1 - s);
+  }
+  for (const auto& [name, id] : ir.outputs) block_of(id, end);
+  for (const Block& b : blocks) naive_bytes += b.bytes;
+  arena_bytes = options.red_zones ? plan_without_sharing(blocks, kAlignment, RedZoneAllocator::kZone)
+                : options.share   ? plan_memory(blocks, kAlignment)
+                                  : plan_without_sharing(blocks, kAlignment, 0);
+  verify_plan(blocks, arena_bytes);
+  arena = options.arena != nullptr ? options.arena : std::make_shared<Arena>(device_allocator(device.device));
+  arena->reserve(std::max<size_t>(arena_bytes, kAlignment));
+  value_data.resize(ir.values.size());
+  slots.resize(ir.values.size());
+  for (Step& step : steps) {
+    step.first_pointer = pointers.size();
+    for (const auto* list : {&step.inputs, &step.outputs})
+      for (const int32_t id : *list) {
+        slots[at(storage[at(id)].root)].push_back(pointers.size());
+        pointers.push_back(nullptr);
+      }
+  }
+  for (size_t id = 0; id < ir.values.size(); ++id)
+    if (ir.values[id].kind == ValueInfo::Constant) patch(static_cast<int32_t>(id), ir.values[id].constant.raw());
+  rebind_arena();
+}
+
+void Program::Impl::patch(int32_t root, void* data) {
+  value_data[at(root)] = data;
+  for (const size_t slot : slots[at(root)]) pointers[slot] = data;
+}
+
+void Program::Impl::rebind_arena() {
+  arena_base = arena->base();
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    if (block_root[b] >= 0)
+      patch(block_root[b], arena_base + blocks[b].offset);
+    else
+      steps[static_cast<size_t>(-1 - block_root[b])].scratch_offset = blocks[b].offset;
+  }
+  if (options.red_zones) std::memset(arena_base, 0xA5, arena_bytes);
+}
+
+void Program::Impl::bind(std::span<const Tensor> feeds) {
+  WN_CHECK(feeds.size() == inputs.size(), Error, "the program takes {} inputs, {} were fed", inputs.size(),
+           feeds.size());
+  for (size_t i = 0; i < feeds.size(); ++i) {
+    const auto& v = ir.values[at(inputs[i])];
+    WN_CHECK(feeds[i].spec() == v.spec, ShapeError, "input '{}' is {}, {} was fed", v.name, v.spec.str(),
+             feeds[i].spec().str());
+    if (value_data[at(inputs[i])] != feeds[i].raw()) patch(inputs[i], feeds[i].raw());
+  }
+  for (const int32_t id : persistents) {
+    const auto& v = ir.values[at(id)];
+    const Tensor& tensor = v.variable->value;
+    if (value_data[at(id)] == tensor.raw()) continue;
+    WN_CHECK(tensor.spec() == v.spec, ShapeError, "'{}' was compiled as {} and is now {}", v.name, v.spec.str(),
+             tensor.spec().str());
+    patch(id, tensor.raw());
+  }
+  if (arena_base != arena->base()) rebind_arena();
+}
+
+Call Program::Impl::call_of(const Step& step, Stream& stream) {
+  void* const* in = pointers.data() + step.first_pointer;
+  return {&step.spec,
+          in,
+          in + step.inputs.size(),
+          step.scratch_bytes > 0 ? arena_base + step.scratch_offset : nullptr,
+          step.state.get(),
+          &stream};
+}
+
+void Program::Impl::check_zones(const Step& step) const {
+  for (const Block& b : blocks)
+    WN_CHECK(RedZoneAllocator::intact(arena_base + b.offset, b.bytes), Error, "{}: kernel '{}' wrote outside {} ({})",
+             step.spec.op->name, step.kernel->name, b.name, at_source(step.loc));
+}
+
+void Program::Impl::run(std::span<const Tensor> feeds, Stream& stream, std::vector<NodeProfile>* profile) {
+  bind(feeds);
+  for (size_t s = 0; s < steps.size(); ++s) {
+    const Step& step = steps[s];
+    const Call call = call_of(step, stream);
+    if (profile != nullptr) {
+      const auto start = std::chrono::steady_clock::now();
+      step.kernel->run(call);
+      stream.synchronize();
+      (*profile)[s].seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    } else {
+      step.kernel->run(call);
+    }
+    if (options.red_zones) check_zones(step);
+    if (!options.check_finite) continue;
+    for (size_t o = 0; o < step.outputs.size(); ++o)
+      WN_CHECK(!has_nonfinite(step.spec.out[o], call.outputs[o]), Error, "{}(): output {} holds NaN or infinity ({})",
+               step.spec.op->name, step.spec.out[o].str(), at_source(step.loc));
+  }
+}
+
+Program::Program(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Program::Program(Program&&) noexcept = default;
+Program& Program::operator=(Program&&) noexcept = default;
+Program::~Program() = default;
+
+Program compile(Graph& graph, const CompileOptions& options) {
+  return Program(std::make_unique<Program::Impl>(graph, options));
+}
+
+void Program::run(std::span<const Tensor> feeds, Stream& stream) { impl_->run(feeds, stream, nullptr); }
+int Program::nodes() const { return static_cast<int>(impl_->steps.size()); }
+
+Tensor Program::output(const std::string& name) const {
+  const auto found = impl_->ir.outputs.find(name);
+  if (found == impl_->ir.outputs.end()) {
+    std::string known;
+    for (const auto& [key, id] : impl_->ir.outputs) known += (known.empty() ? "" : ", ") + key;
+    raise<Error>("the program has no output '{}' (it has: {})", name, known);
+  }
+  const TensorSpec& spec = impl_->ir.values[at(found->second)].spec;
+  return Tensor::view(spec, impl_->data_of(found->second), std::make_shared<Tensor>(impl_->arena->storage()),
+                      impl_->device.device);
+}
+
+std::vector<NodeProfile> Program::profile(std::span<const Tensor> feeds, Stream& stream, int runs) {
+  std::vector<NodeProfile> result;
+  for (const Step& s : impl_->steps)
+    result.push_back({s.spec.op->name, s.kernel->name, at_source(s.loc), 0, cost_of(s.spec)});
+  for (int r = 0; r < runs; ++r) impl_->run(feeds, stream, &result);
+  for (auto& p : result) p.seconds /= std::max(runs, 1);
+  return result;
+}
+
+MemoryReport Program::memory() const {
+  MemoryReport report;
+  report.arena_bytes = impl_->arena_bytes;
+  report.naive_bytes = impl_->naive_bytes;
+  for (const int32_t id : impl_->persistents) report.persistent_bytes += impl_->ir.values[at(id)].spec.bytes();
+  for (size_t b = 0; b < impl_->blocks.size(); ++b) {
+    const Block& block = impl_->blocks[b];
+    const TensorSpec spec = impl_->block_root[b] >= 0 ? impl_->ir.values[at(impl_->block_root[b])].spec
+                                                      : TensorSpec{DType::U8, Shape{static_cast<int64_t>(block.bytes)}};
+    report.lines.push_back({block.name, spec, block.offset, block.bytes, block.first, block.last});
+  }
+  return report;
+}
+
+std::string MemoryReport::str() const {
+  const auto mib = [](size_t n) { return static_cast<double>(n) / 1048576.0; };
+  std::string text = fmt::format(
+      "parameters, tables and optimizer state {:.1f} MiB; activations {:.1f} MiB ({:.1f} without sharing)\n",
+      mib(persistent_bytes), mib(arena_bytes), mib(naive_bytes));
+  std::vector<const Line*> largest;
+  for (const Line& line : lines) largest.push_back(&line);
+  std::stable_sort(largest.begin(), largest.end(), [](const Line* a, const Line* b) { return a->bytes > b->bytes; });
+  for (size_t i = 0; i < std::min<size_t>(largest.size(), 3); ++i)
+    text += fmt::format("  {:<40} {:>8.2f} MiB, steps {}..{}\n", largest[i]->name, mib(largest[i]->bytes),
+                        largest[i]->first, largest[i]->last);
+  return text;
+}
+
+std::string Program::dump() const {
+  std::string text;
+  for (const Step& s : impl_->steps) {
+    std::string in, out;
+    for (const int32_t id : s.inputs) in += (in.empty() ? "" : ", ") + label(impl_->ir, id);
+    for (const int32_t id : s.outputs) {
+      const Storage& st = impl_->storage[at(impl_->storage[at(id)].root)];
+      out += fmt::format("{}{} @{}", out.empty() ? "" : ", ", label(impl_->ir, id),
+                         st.block == SIZE_MAX ? 0 : impl_->blocks[st.block].offset);
+    }
+    text += fmt::format("{:<18} {:<12} {} -> {} {{{}}}  # {}\n", s.spec.op->name, s.kernel->name, in, out,
+                        s.spec.attrs.str(), at_source(s.loc));
+  }
+  return text;
+}
+
+}  // namespace winnow
