@@ -54,6 +54,10 @@ Cost cost_of(const NodeSpec& node) {
   return c;
 }
 
+std::vector<int> mutated_inputs(const OpDef& op, const Attrs& attrs) {
+  return op.mutates_of != nullptr ? op.mutates_of(attrs) : op.mutates;
+}
+
 void Registry::add(OpDef def) {
   WN_CHECK(def.name != nullptr && def.doc != nullptr && def.infer != nullptr && def.samples != nullptr, Error,
            "operator '{}' needs a name, a doc line, infer and samples", def.name == nullptr ? "?" : def.name);

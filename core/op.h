@@ -159,7 +159,8 @@ struct OpDef {
   std::vector<KernelDef> kernels;            // in order of preference; the last CPU one is the reference, f32 and f64
   std::vector<std::pair<int, int>> inplace;  // (input, output) that may share storage
   std::vector<int> mutates;                  // inputs written in place (optimizers, running statistics)
-  bool alias = false;                        // output 0 is input 0 under another shape; never runs
+  std::vector<int> (*mutates_of)(const Attrs&) = nullptr;  // the same, where the number of inputs varies
+  bool alias = false;                                      // output 0 is input 0 under another shape; never runs
   // Epilogue fusion. `consumer` is the only reader of output 0 of `producer` (a node of this operator) and reads it as
   // input `operand`. To take it over, rewrite the producer's attributes and inputs and return true; the fused node then
   // computes the consumer's output, at the consumer's place in the order.
@@ -167,6 +168,7 @@ struct OpDef {
 };
 
 Cost cost_of(const NodeSpec& node);
+std::vector<int> mutated_inputs(const OpDef& op, const Attrs& attrs);  // mutates_of, else mutates
 
 // All operators by name; built once by the generated register_all() and immutable afterwards.
 class Registry {

@@ -11,7 +11,8 @@ namespace {
 size_t index(int32_t id) { return static_cast<size_t>(id); }
 
 bool mutates(const Node& node, int32_t value) {
-  return std::any_of(node.op->mutates.begin(), node.op->mutates.end(),
+  const auto written = mutated_inputs(*node.op, node.attrs);
+  return std::any_of(written.begin(), written.end(),
                      [&](int i) { return node.inputs[static_cast<size_t>(i)] == value; });
 }
 
@@ -65,8 +66,9 @@ void remove_dead_nodes(Ir& ir) {
   for (const auto& [name, id] : ir.outputs) live[index(id)] = true;
   std::vector<Node> kept;
   for (auto node = ir.nodes.rbegin(); node != ir.nodes.rend(); ++node) {
-    const bool needed = !node->op->mutates.empty() || std::any_of(node->outputs.begin(), node->outputs.end(),
-                                                                  [&](int32_t o) { return live[index(o)]; });
+    const bool needed =
+        !mutated_inputs(*node->op, node->attrs).empty() ||
+        std::any_of(node->outputs.begin(), node->outputs.end(), [&](int32_t o) { return live[index(o)]; });
     if (!needed) continue;
     for (const int32_t in : node->inputs) live[index(in)] = true;
     kept.push_back(std::move(*node));
@@ -90,7 +92,8 @@ void merge_equal_nodes(Ir& ir) {
     for (int32_t& in : node.inputs) in = to[index(in)];
     std::vector<int> versions;
     for (const int32_t in : node.inputs) versions.push_back(version[index(in)]);
-    if (node.op->mutates.empty()) {
+    const auto written = mutated_inputs(*node.op, node.attrs);
+    if (written.empty()) {
       auto& bucket = seen[node.op->name];
       const auto same = std::find_if(bucket.begin(), bucket.end(), [&](const Seen& s) {
         return kept[s.node].inputs == node.inputs && s.versions == versions && kept[s.node].attrs == node.attrs;
@@ -101,7 +104,7 @@ void merge_equal_nodes(Ir& ir) {
       }
       bucket.push_back({kept.size(), versions});
     }
-    for (const int i : node.op->mutates) ++version[index(node.inputs[static_cast<size_t>(i)])];
+    for (const int i : written) ++version[index(node.inputs[static_cast<size_t>(i)])];
     kept.push_back(std::move(node));
   }
   ir.nodes = std::move(kept);
