@@ -32,10 +32,10 @@ struct Arg {
 };
 
 struct Sample {
-  std::string name;
-  std::vector<Arg> in;
-  Attrs attrs;
-  std::string throws;        // recording must throw an Error whose text contains this
+  std::string name = {};
+  std::vector<Arg> in = {};
+  Attrs attrs = {};
+  std::string throws = {};   // recording must throw an Error whose text contains this
   bool grad = true;          // take part in `optest grad` (false for large cases)
   bool bench = false;        // take part in `opbench`
   bool integers = true;      // take part in `optest exact` where the operator's tolerance says so
