@@ -80,7 +80,7 @@ const OpDef& Registry::at(const std::string& name) const {
   if (const OpDef* op = find(name)) return *op;
   std::vector<std::string> names;
   for (const OpDef* op : sorted_) names.emplace_back(op->name);
-  raise<Error>("there is no operator '{}'; did you mean '{}'?", name, nearest(name, names));
+  raise<Error>("there is no operator '{}'{}", name, did_you_mean(name, names));
 }
 
 const KernelDef& choose_kernel(const NodeSpec& node, const DeviceInfo& device, const std::string& wanted) {
