@@ -1,0 +1,54 @@
+// Click models: from feature ids and numbers to one logit a row. Each is a plain composition of nn modules and
+// feature interactions; the factory knows them by the name of their paper.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nn/embedding.h"
+#include "nn/layers.h"
+
+namespace winnow {
+
+// What a model must know about the data.
+struct CtrSpec {
+  struct Field {
+    std::string name;
+    int64_t rows = 0;  // vocabulary, PAD and OOV included
+    Pooling pooling = Pooling::Mean;
+  };
+  std::vector<Field> fields;
+  int64_t dense = 0;    // number of numeric features
+  int user_field = -1;  // index into fields; -1: none
+  int item_field = -1;
+};
+
+struct CtrOptions {
+  std::string name = "DeepFM";
+  int64_t embedding_dim = 16;
+  double embedding_init_std = 1e-4;
+  DType embedding_dtype = DType::F32;
+  std::vector<int64_t> hidden_units = {256, 128, 64};
+  std::string hidden_activation = "relu";
+  double net_dropout = 0;
+  bool batch_norm = false;
+  int num_cross_layers = 3;                            // DCNv2
+  std::vector<int64_t> bottom_units = {512, 256, 64};  // DLRM: the numeric tower before its last layer of embedding_dim
+};
+
+struct CtrInputs {
+  Value ids;      // i64 [B, F], or [capacity] with offsets
+  Value offsets;  // i64 [B * F + 1]; empty when every feature has one id
+  Value dense;    // f32 [B, D]; empty when D = 0
+};
+
+class CtrModel : public Module {
+ public:
+  virtual Value logits(const CtrInputs& in, const StepContext& context) const = 0;  // [B]
+};
+
+// ConfigError: an unknown name (lists the known ones), a feature the model needs and the data lacks.
+std::unique_ptr<CtrModel> make_ctr_model(const CtrSpec& spec, const CtrOptions& options);
+const std::vector<std::string>& ctr_model_names();
+
+}  // namespace winnow

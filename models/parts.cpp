@@ -1,0 +1,46 @@
+#include "models/parts.h"
+
+#include "ops/concat.h"
+#include "ops/pointwise.h"
+#include "ops/reduce.h"
+#include "ops/reshape.h"
+
+namespace winnow {
+
+std::vector<int64_t> rows_of(const CtrSpec& spec) {
+  std::vector<int64_t> rows;
+  for (const auto& f : spec.fields) rows.push_back(f.rows);
+  return rows;
+}
+std::vector<Pooling> pooling_of(const CtrSpec& spec) {
+  std::vector<Pooling> pooling;
+  for (const auto& f : spec.fields) pooling.push_back(f.pooling);
+  return pooling;
+}
+
+WidePart::WidePart(const CtrSpec& spec, const CtrOptions& options)
+    : table_(&child<EmbeddingTable>("table", rows_of(spec), pooling_of(spec), embedding_options(options, 1))),
+      bias_(&parameter("bias", {1}, Group::Bias, Init::zeros())) {
+  if (spec.dense > 0) dense_ = &child<Linear>("dense", spec.dense, 1, false);
+}
+Value WidePart::operator()(const CtrInputs& in) const {
+  const Value weights = (*table_)(in.ids, in.offsets);  // [B, F, 1]
+  Value y = sum(weights, {1, 2});
+  if (dense_ != nullptr) y = add(y, squeeze((*dense_)(in.dense)));
+  return add(y, in.ids.graph->persistent(bias_->variable));
+}
+
+Value flatten_inputs(Value embeddings, Value dense) {
+  const Value flat = reshape(embeddings, Shape{embeddings.shape()[0], embeddings.shape().inner(0)});
+  return dense ? concat({flat, dense}, 1) : flat;
+}
+int64_t flat_width(const CtrSpec& spec, int64_t dim) {
+  return static_cast<int64_t>(spec.fields.size()) * dim + spec.dense;
+}
+Value squeeze(Value x) { return reshape(x, Shape{x.shape()[0]}); }
+
+MlpOptions mlp_options(const CtrOptions& o, int64_t output) {
+  return {o.hidden_units, o.hidden_activation, o.net_dropout, o.batch_norm, output};
+}
+
+}  // namespace winnow
