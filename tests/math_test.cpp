@@ -90,7 +90,7 @@ TEST(MathTest, ErfIsWithinTwoUlps) {
   expect_within(2, sweep(
                        -kInf, kInf, [](float x) { return math::erf(x); }, [](double x) { return std::erf(x); }));
 }
-TEST(MathTest, NormalDistributionIsWithinFiveUlpsInBothTails) {
+TEST(MathTest, NormalDistributionIsWithinSixUlpsInBothTails) {
   expect_within(
       5, sweep(
              -kInf, kInf, [](float x) { return math::normal_cdf(x); }, [](double x) { return math::normal_cdf(x); }));
