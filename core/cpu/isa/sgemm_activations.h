@@ -1,0 +1,59 @@
+// Activations of the sgemm epilogue, on whole vectors. Included only by core/cpu/isa/sgemm_kernels.cpp.
+#pragma once
+#include "core/cpu/isa/sgemm_vector.h"
+
+namespace winnow::cpu {
+namespace {
+
+WN_INLINE V vexp(V x) {  // clamped to e^-87.3 .. e^88; ~1.5 ulp
+  x = max(set1(-87.33f), min(set1(88.f), x));
+  const V n = round(mul(x, set1(1.44269504f)));
+  V r = fma(n, set1(-0.693359375f), x);
+  r = fma(n, set1(2.12194440e-4f), r);
+  V p = set1(1.f / 5040);
+  p = fma(p, r, set1(1.f / 720));
+  p = fma(p, r, set1(1.f / 120));
+  p = fma(p, r, set1(1.f / 24));
+  p = fma(p, r, set1(1.f / 6));
+  p = fma(p, r, set1(0.5f));
+  p = fma(p, r, set1(1.f));
+  p = fma(p, r, set1(1.f));
+  return mul(p, pow2(n));
+}
+// x * Phi(x). Phi(-t) = exp(-t^2/2) * s * P(s), s = 1/(1+0.275t), t >= 0: P is a fit of relative error 4e-8 on
+// [0,14.5], so the left tail keeps its relative accuracy (erf-based forms lose it).
+WN_INLINE V gelu(V x) {
+  const V t = max(mul(x, set1(-1.f)), x), s = div(set1(1.f), fma(t, set1(0.275f), set1(1.f)));
+  V p = set1(0.026406211778f);
+  p = fma(p, s, set1(-0.10679748654f));
+  p = fma(p, s, set1(0.12182024121f));
+  p = fma(p, s, set1(-0.025258732959f));
+  p = fma(p, s, set1(0.080956347287f));
+  p = fma(p, s, set1(0.082010857761f));
+  p = fma(p, s, set1(0.10139141231f));
+  p = fma(p, s, set1(0.10976707935f));
+  p = fma(p, s, set1(0.10970409960f));
+  const V q = mul(mul(p, s), vexp(mul(mul(t, t), set1(-0.5f))));
+  return mul(x, where_gt(x, set1(0.f), fma(q, set1(-1.f), set1(1.f)), q));
+}
+WN_INLINE V gelu_tanh(V x) {  // 0.5x(1+tanh(u)) = x / (1+exp(-2u)), u = sqrt(2/pi)(x + 0.044715x^3)
+  const V u = mul(x, fma(mul(x, x), set1(-0.0713548162726f), set1(-1.59576912161f)));
+  return div(x, add(set1(1.f), vexp(u)));
+}
+WN_INLINE V sigmoid(V x) { return div(set1(1.f), add(set1(1.f), vexp(mul(x, set1(-1.f))))); }
+// |x| > 0.625: 1 - 2/(1+exp(2|x|)); else x + x^3 P(x^2), where the other form would cancel. P: interpolation at
+// Chebyshev nodes, 3e-8.
+WN_INLINE V tanh(V x) {
+  const V z = mul(x, x), t = max(mul(x, set1(-1.f)), x);
+  V p = set1(-0.00609455496f);
+  p = fma(p, z, set1(0.02099569449f));
+  p = fma(p, z, set1(-0.05385059658f));
+  p = fma(p, z, set1(0.1333276768f));
+  p = fma(p, z, set1(-0.3333332892f));
+  const V small = fma(mul(p, z), x, x);
+  const V large = fma(div(set1(2.f), add(set1(1.f), vexp(add(t, t)))), set1(-1.f), set1(1.f));
+  return where_gt(t, set1(0.625f), where_gt(x, set1(0.f), large, mul(large, set1(-1.f))), small);
+}
+
+}  // namespace
+}  // namespace winnow::cpu
