@@ -1,0 +1,208 @@
+#include "core/samples.h"
+#include "ops/detail/copy.h"
+#include "ops/shape_ops.h"
+
+namespace winnow {
+
+using namespace detail;
+
+Value transpose(Value x, const std::vector<int64_t>& perm, Loc loc) {
+  return x.graph->apply("transpose", {x}, {{"perm", perm}}, loc);
+}
+
+namespace {
+
+using List = std::vector<int64_t>;
+
+void infer(Infer& i) {
+  i.expect_inputs(1);
+  const Shape& x = i.shape(0);
+  const List& perm = i.attrs().integers("perm");
+  i.check(static_cast<int>(perm.size()) == x.rank(), "perm has {} entries for {}", perm.size(), x.str());
+  std::array<bool, Shape::kMaxRank> seen{};
+  Shape y = x;
+  for (int k = 0; k < x.rank(); ++k) {
+    const int64_t a = perm[static_cast<size_t>(k)];
+    i.check(a >= 0 && a < x.rank() && !seen[static_cast<size_t>(a)], "perm entry {} is out of range or repeated for {}",
+            a, x.str());
+    seen[static_cast<size_t>(a)] = true;
+    y = y.with(k, x[static_cast<int>(a)]);
+  }
+  i.out(i.dtype(0), y);
+}
+
+void grad(Grad& g) {
+  const List& perm = g.attrs().integers("perm");
+  List inverse(perm.size());
+  for (size_t k = 0; k < perm.size(); ++k) inverse[static_cast<size_t>(perm[k])] = static_cast<int64_t>(k);
+  g.dx(0, g.apply("transpose", {g.dy()}, {{"perm", inverse}}));
+}
+
+// The axes of y with neighbours that stay neighbours merged and extents of 1 dropped.
+struct State {
+  struct Axis {
+    int64_t extent, x_stride, y_stride;
+  };
+  std::array<Axis, Shape::kMaxRank> axes{};
+  int rank = 0;
+  int x_last = -1;   // the axis of y that is contiguous in x
+  int64_t rows = 1;  // tiled: product of the extents other than the last of y and x_last
+};
+
+State state_of(const NodeSpec& n) {
+  State s;
+  const Shape &x = n.in[0].shape, &y = n.out[0].shape;
+  const List& perm = n.attrs.integers("perm");
+  for (int k = 0; k < y.rank(); ++k) {
+    const int64_t extent = y[k], x_stride = x.inner(static_cast<int>(perm[static_cast<size_t>(k)])),
+                  y_stride = y.inner(k);
+    if (extent == 1) continue;
+    if (s.rank > 0) {
+      auto& last = s.axes[static_cast<size_t>(s.rank - 1)];
+      if (last.x_stride == extent * x_stride) {
+        last = {last.extent * extent, x_stride, y_stride};
+        continue;
+      }
+    }
+    s.axes[static_cast<size_t>(s.rank++)] = {extent, x_stride, y_stride};
+  }
+  for (int k = 0; k < s.rank; ++k)
+    if (s.axes[static_cast<size_t>(k)].x_stride == 1) s.x_last = k;
+  for (int k = 0; k < s.rank - 1; ++k)
+    if (k != s.x_last) s.rows *= s.axes[static_cast<size_t>(k)].extent;
+  return s;
+}
+void prepare(const NodeSpec& n, Prepare& p) { p.state<State>() = state_of(n); }
+
+// Where the i-th combination of the axes other than the last of y and `skip` lies in x and in y.
+struct Offsets {
+  int64_t x = 0, y = 0;
+};
+Offsets offsets(const State& s, int64_t i, int skip) {
+  Offsets at;
+  for (int k = s.rank - 2; k >= 0; --k) {
+    if (k == skip) continue;
+    const auto& a = s.axes[static_cast<size_t>(k)];
+    at.x += i % a.extent * a.x_stride;
+    at.y += i % a.extent * a.y_stride;
+    i /= a.extent;
+  }
+  return at;
+}
+
+const char* reject_runs(const NodeSpec& n, const DeviceInfo&) {
+  const State s = state_of(n);
+  return s.rank == 0 || s.x_last == s.rank - 1 ? nullptr : "the last axis moves";
+}
+void run_runs(const Call& c) {
+  const State& s = c.state<State>();
+  const int64_t numel = c.out_numel(0);
+  const int64_t run = s.rank == 0 ? numel : s.axes[static_cast<size_t>(s.rank - 1)].extent;
+  if (numel == 0) return;
+  visit_size(c.in_spec(0).dtype, [&]<class U> {
+    const U* x = c.in<U>(0);
+    U* y = c.out<U>(0);
+    parallel_for(numel / run, grain(run), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        std::memcpy(y + i * run, x + offsets(s, i, -1).x, static_cast<size_t>(run) * sizeof(U));
+    });
+  });
+}
+
+const char* reject_tiles(const NodeSpec& n, const DeviceInfo&) {
+  const State s = state_of(n);
+  return s.rank >= 2 && s.x_last >= 0 && s.x_last < s.rank - 1 ? nullptr : "the last axis stays, or a tensor is empty";
+}
+// A batch of matrices: rows are the last axis of y, columns the last of x. Tiles keep both sides in the cache.
+void run_tiles(const Call& c) {
+  constexpr int64_t kTile = 32;
+  const State& s = c.state<State>();
+  const auto &r = s.axes[static_cast<size_t>(s.rank - 1)], &k = s.axes[static_cast<size_t>(s.x_last)];
+  const int64_t row_tiles = (r.extent + kTile - 1) / kTile, column_tiles = (k.extent + kTile - 1) / kTile;
+  visit_size(c.in_spec(0).dtype, [&]<class U> {
+    const U* x = c.in<U>(0);
+    U* y = c.out<U>(0);
+    parallel_for(s.rows * row_tiles * column_tiles, grain(kTile * kTile), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t row = i % row_tiles * kTile, column = i / row_tiles % column_tiles * kTile;
+        const int64_t rows = std::min(kTile, r.extent - row), columns = std::min(kTile, k.extent - column);
+        const Offsets at = offsets(s, i / row_tiles / column_tiles, s.x_last);
+        const U* from = x + at.x + row * r.x_stride + column;
+        U* to = y + at.y + row + column * k.y_stride;
+        for (int64_t b = 0; b < columns; ++b)
+          for (int64_t a = 0; a < rows; ++a) to[b * k.y_stride + a] = from[a * r.x_stride + b];
+      }
+    });
+  });
+}
+
+void run_reference(const Call& c) {
+  const State& s = c.state<State>();
+  visit_size(c.in_spec(0).dtype, [&]<class U> {
+    const U* x = c.in<U>(0);
+    U* y = c.out<U>(0);
+    parallel_for(c.out_numel(0), kGrainElements, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t at = 0, left = i;
+        for (int k = s.rank - 1; k >= 0; --k) {
+          const auto& a = s.axes[static_cast<size_t>(k)];
+          at += left % a.extent * a.x_stride;
+          left /= a.extent;
+        }
+        y[i] = x[at];
+      }
+    });
+  });
+}
+
+void samples(Samples& s) {
+  s.add({.name = "matrix", .in = {f32({37, 41})}, .attrs = {{"perm", List{1, 0}}}})
+      .add({.name = "vector", .in = {f32({5})}, .attrs = {{"perm", List{0}}}})
+      .add({.name = "scalar", .in = {f32({})}, .attrs = {{"perm", List{}}}})
+      .add({.name = "batched", .in = {f32({3, 5, 7})}, .attrs = {{"perm", List{0, 2, 1}}}})
+      .add({.name = "heads", .in = {f32({2, 3, 4, 5})}, .attrs = {{"perm", List{0, 2, 1, 3}}}})
+      .add({.name = "reverse", .in = {f32({2, 3, 4, 5})}, .attrs = {{"perm", List{3, 2, 1, 0}}}})
+      .add({.name = "merged", .in = {f32({2, 3, 4})}, .attrs = {{"perm", List{2, 0, 1}}}})
+      .add({.name = "ones", .in = {f32({1, 6, 1, 3})}, .attrs = {{"perm", List{2, 1, 3, 0}}}})
+      .add({.name = "integers", .in = {i64({3, 5}, Fill::integers(-9, 9))}, .attrs = {{"perm", List{1, 0}}}})
+      .add({.name = "narrow", .in = {i32({4, 3}, Fill::integers(-9, 9))}, .attrs = {{"perm", List{1, 0}}}})
+      .add({.name = "empty", .in = {f32({0, 3})}, .attrs = {{"perm", List{1, 0}}}})
+      .add({.name = "bench_matrix",
+            .in = {f32({2048, 1024})},
+            .attrs = {{"perm", List{1, 0}}},
+            .grad = false,
+            .bench = true})
+      .add({.name = "bench_heads",
+            .in = {f32({64, 50, 8, 16})},
+            .attrs = {{"perm", List{0, 2, 1, 3}}},
+            .grad = false,
+            .bench = true})
+      .add({.name = "entries",
+            .in = {f32({3, 4})},
+            .attrs = {{"perm", List{0}}},
+            .throws = "perm has 1 entries for [3, 4]"})
+      .add({.name = "repeated",
+            .in = {f32({3, 4})},
+            .attrs = {{"perm", List{1, 1}}},
+            .throws = "perm entry 1 is out of range or repeated"})
+      .add({.name = "range",
+            .in = {f32({3, 4})},
+            .attrs = {{"perm", List{0, 2}}},
+            .throws = "perm entry 2 is out of range"});
+}
+
+}  // namespace
+
+void register_transpose(Registry& r) {
+  r.add({.name = "transpose",
+         .doc = "y with axis k being axis perm[k] of x",
+         .infer = infer,
+         .grad = grad,
+         .samples = samples,
+         .tolerance = {.ulp = 0, .exact_integers = true},
+         .kernels = {{.name = "runs", .reject = reject_runs, .prepare = prepare, .run = run_runs},
+                     {.name = "tiles", .reject = reject_tiles, .prepare = prepare, .run = run_tiles},
+                     {.name = "reference", .prepare = prepare, .run = run_reference}}});
+}
+
+}  // namespace winnow
