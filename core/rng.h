@@ -44,9 +44,10 @@ class Rng {
     return block_[static_cast<size_t>(used_++)];
   }
   double uniform() { return to_unit(bits()); }
+  __extension__ typedef unsigned __int128 Uint128;
   uint64_t below(uint64_t n) {  // uniform in [0, n), n > 0; 64-bit multiply, bias below 2^-32 for n < 2^32
     const uint64_t r = (uint64_t{bits()} << 32) | bits();
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(r) * n) >> 64);
+    return static_cast<uint64_t>((static_cast<Uint128>(r) * n) >> 64);
   }
   double normal() {
     const double u = uniform(), v = uniform();

@@ -2,8 +2,8 @@
 // an MLP; both ends feed one linear layer.
 #include "models/models.h"
 #include "models/parts.h"
-#include "ops/concat.h"
 #include "ops/interactions.h"
+#include "ops/shape_ops.h"
 
 namespace winnow {
 namespace {

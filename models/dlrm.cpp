@@ -2,9 +2,8 @@
 // a top MLP over both. Without numeric features there is no bottom MLP and the top one reads the inner products alone.
 #include "models/models.h"
 #include "models/parts.h"
-#include "ops/concat.h"
 #include "ops/interactions.h"
-#include "ops/reshape.h"
+#include "ops/shape_ops.h"
 
 namespace winnow {
 namespace {
@@ -28,7 +27,7 @@ class Dlrm final : public CtrModel {
     Value x = (*table_)(in.ids, in.offsets);
     if (bottom_ == nullptr) return squeeze((*top_)(dot_interaction(x), context));
     const Value z = (*bottom_)(in.dense, context);
-    x = concat({reshape(z, Shape{z.shape()[0], 1, dim_}), x}, 1);
+    x = concat({reshape(z, {z.shape()[0], 1, dim_}), x}, 1);
     return squeeze((*top_)(concat({z, dot_interaction(x)}, 1), context));
   }
 

@@ -1,5 +1,3 @@
-#include <functional>
-
 #include "core/text.h"
 #include "models/models.h"
 
@@ -35,8 +33,8 @@ std::unique_ptr<CtrModel> make_ctr_model(const CtrSpec& spec, const CtrOptions& 
   WN_CHECK(!spec.fields.empty(), ConfigError, "model {}: the schema has no categorical feature", options.name);
   for (const Entry& e : kModels)
     if (options.name == e.name) return e.make(spec, options);
-  raise<ConfigError>("model.name: there is no model '{}'; did you mean '{}'? (known: {})", options.name,
-                     nearest(options.name, ctr_model_names()), fmt::join(ctr_model_names(), ", "));
+  raise<ConfigError>("model.name: there is no model '{}'{} (known: {})", options.name,
+                     did_you_mean(options.name, ctr_model_names()), fmt::join(ctr_model_names(), ", "));
 }
 
 }  // namespace winnow

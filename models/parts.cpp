@@ -1,9 +1,8 @@
 #include "models/parts.h"
 
-#include "ops/concat.h"
 #include "ops/pointwise.h"
 #include "ops/reduce.h"
-#include "ops/reshape.h"
+#include "ops/shape_ops.h"
 
 namespace winnow {
 
@@ -31,13 +30,13 @@ Value WidePart::operator()(const CtrInputs& in) const {
 }
 
 Value flatten_inputs(Value embeddings, Value dense) {
-  const Value flat = reshape(embeddings, Shape{embeddings.shape()[0], embeddings.shape().inner(0)});
+  const Value flat = reshape(embeddings, {embeddings.shape()[0], embeddings.shape().inner(0)});
   return dense ? concat({flat, dense}, 1) : flat;
 }
 int64_t flat_width(const CtrSpec& spec, int64_t dim) {
   return static_cast<int64_t>(spec.fields.size()) * dim + spec.dense;
 }
-Value squeeze(Value x) { return reshape(x, Shape{x.shape()[0]}); }
+Value squeeze(Value x) { return reshape(x, {x.shape()[0]}); }
 
 MlpOptions mlp_options(const CtrOptions& o, int64_t output) {
   return {o.hidden_units, o.hidden_activation, o.net_dropout, o.batch_norm, output};

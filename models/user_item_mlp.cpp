@@ -2,8 +2,7 @@
 // filtering); other features are not read. hidden_units 128, 64 is the usual choice.
 #include "models/models.h"
 #include "models/parts.h"
-#include "ops/concat.h"
-#include "ops/slice.h"
+#include "ops/shape_ops.h"
 
 namespace winnow {
 namespace {

@@ -1,0 +1,43 @@
+// Checkpoints: one safetensors file holds everything a run needs to go on exactly where it stopped. A file appears in
+// full or not at all, carries checksums of its header and of every tensor, and the newest one that verifies is loaded.
+//   <run>/checkpoints/step-000001200.safetensors: model/<parameter>, optimizer/<state>, best/<parameter>;
+//   the trainer's state is JSON in the metadata under "trainer_state".
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/safetensors.h"
+#include "nn/module.h"
+
+namespace winnow {
+
+struct Checkpoint {
+  std::vector<NamedTensor> tensors;
+  std::string trainer_state;  // JSON
+  int64_t step = 0;
+};
+
+class CheckpointDirectory {
+ public:
+  explicit CheckpointDirectory(std::string run_directory, int keep = 2);
+  void save(const Checkpoint& checkpoint);  // then removes all but the newest `keep`
+  // The newest checkpoint whose checksums hold; each one passed over is reported with the reason. IoError when there
+  // are checkpoints and none is whole.
+  std::optional<Checkpoint> load(const std::function<void(const std::string&)>& report) const;
+  std::vector<std::string> files() const;  // oldest first
+
+ private:
+  std::string directory_;
+  int keep_;
+};
+
+// Copies tensors "<prefix><name>" into the variables of the same names. IoError lists what is missing, what is
+// unexpected under the prefix, and shapes or types that differ; nothing is copied unless all match.
+void load_variables(const std::vector<NamedTensor>& tensors, const std::string& prefix,
+                    const std::vector<VariablePtr>& variables, const std::string& source);
+
+std::vector<VariablePtr> variables_of(const std::vector<Parameter>& parameters);
+
+}  // namespace winnow

@@ -1,0 +1,264 @@
+#include "train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "core/file.h"
+#include "train/checkpoint.h"
+
+namespace winnow {
+namespace {
+
+using Json = nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+constexpr size_t kMaxLog = size_t{64} << 20;
+
+}  // namespace
+
+struct Trainer::State {
+  explicit State(const TrainOptions& options) : graph(Device{}, options.seed), optimizer(options.optimizer) {}
+  Graph graph;
+  Optimizer optimizer;
+  std::optional<Program> program;
+  std::unique_ptr<Stream> stream = make_stream({});
+  std::vector<Parameter> parameters;
+  std::vector<Tensor> best;  // copies of the parameters of the best epoch; empty before the first
+  Tensor rate = Tensor::zeros({DType::F32, {}}), step_tensor = Tensor::zeros({DType::I64, {}});
+  std::vector<Tensor> feeds;
+  std::vector<std::string> log;  // lines of metrics.jsonl
+
+  // what a checkpoint carries besides tensors
+  int64_t step = 0, epoch = 0, step_in_epoch = 0, bad_epochs = 0, best_epoch = 0, skipped = 0;
+  double rate_factor = 1, best_value = 0, loss_sum = 0;
+  bool finished = false;
+  std::string cursor;  // empty at the start of an epoch
+};
+
+Trainer::Trainer(TrainTask& task, TrainOptions options, std::string run_directory, TrainListener& listener,
+                 const std::atomic<bool>& stop)
+    : task_(task),
+      options_(std::move(options)),
+      run_directory_(std::move(run_directory)),
+      listener_(listener),
+      stop_(stop) {}
+Trainer::~Trainer() = default;
+
+void Trainer::build() {
+  state_ = std::make_unique<State>(options_);
+  State& s = *state_;
+  task_.model().initialize(options_.seed);
+  s.parameters = task_.model().parameters();
+  const Value step = s.graph.input("step", {DType::I64, {}});
+  const Value rate = s.graph.input("learning_rate", {DType::F32, {}});
+  const Value loss = task_.record_loss(s.graph, step);
+  s.graph.output("loss", loss);
+  s.graph.backward(loss);
+  s.optimizer.emit(s.graph, s.parameters, rate, step, options_.schedule.learning_rate);
+  s.program.emplace(compile(s.graph, options_.compile));
+  s.feeds = {s.step_tensor, s.rate};
+  int64_t count = 0;
+  for (const Parameter& p : s.parameters) count += p.value().numel();
+  listener_.on_start(*s.program, count, task_.steps_per_epoch());
+}
+
+std::vector<Tensor> Trainer::snapshot() const {
+  std::vector<Tensor> copies;
+  for (const Parameter& p : state_->parameters) copies.push_back(p.value().clone());
+  return copies;
+}
+
+void Trainer::save() {
+  State& s = *state_;
+  for (const Parameter& p : s.parameters) {
+    if (p.value().dtype() != DType::F32) continue;
+    for (const float x : p.value().span<float>())
+      WN_CHECK(std::isfinite(x), Error, "'{}' holds NaN or infinity at step {}: no checkpoint was written", p.name(),
+               s.step);
+  }
+  Checkpoint checkpoint;
+  checkpoint.step = s.step;
+  for (const Parameter& p : s.parameters) checkpoint.tensors.push_back({"model/" + p.name(), p.value()});
+  for (const VariablePtr& v : s.optimizer.state()) checkpoint.tensors.push_back({"optimizer/" + v->name, v->value});
+  for (size_t i = 0; i < s.best.size(); ++i)
+    checkpoint.tensors.push_back({"best/" + s.parameters[i].name(), s.best[i]});
+  checkpoint.trainer_state = Json{
+      {"step", s.step},
+      {"epoch", s.epoch},
+      {"step_in_epoch", s.step_in_epoch},
+      {"bad_epochs", s.bad_epochs},
+      {"best_epoch", s.best_epoch},
+      {"best_value", s.best_value},
+      {"rate_factor", s.rate_factor},
+      {"loss_sum", s.loss_sum},
+      {"finished", s.finished},
+      {"cursor", s.cursor},
+      {"skipped", s.skipped},
+      {"has_best", !s.best.empty()},
+      {"seed", options_.seed}}.dump();
+  CheckpointDirectory(run_directory_).save(checkpoint);
+}
+
+void Trainer::restore() {
+  State& s = *state_;
+  const auto checkpoint =
+      CheckpointDirectory(run_directory_).load([&](const std::string& text) { listener_.on_message(text); });
+  if (!checkpoint) {
+    listener_.on_message("nothing to resume from: starting at step 0");
+    return;
+  }
+  const std::string source = fmt::format("checkpoint of step {} in {}", checkpoint->step, run_directory_);
+  const Json j = Json::parse(checkpoint->trainer_state);
+  WN_CHECK(j.at("seed").get<uint64_t>() == options_.seed, ConfigError, "{} was trained with --seed {}, this run has {}",
+           source, j.at("seed").get<uint64_t>(), options_.seed);
+  load_variables(checkpoint->tensors, "model/", variables_of(s.parameters), source);
+  load_variables(checkpoint->tensors, "optimizer/", s.optimizer.state(), source);
+  if (j.at("has_best").get<bool>()) {
+    std::vector<VariablePtr> best;
+    for (const Parameter& p : s.parameters) {
+      s.best.push_back(Tensor(p.value().spec()));
+      best.push_back(std::make_shared<Variable>(Variable{p.name(), s.best.back(), false, false}));
+    }
+    load_variables(checkpoint->tensors, "best/", best, source);
+  }
+  s.step = j.at("step");
+  s.epoch = j.at("epoch");
+  s.step_in_epoch = j.at("step_in_epoch");
+  s.bad_epochs = j.at("bad_epochs");
+  s.best_epoch = j.at("best_epoch");
+  s.best_value = j.at("best_value");
+  s.rate_factor = j.at("rate_factor");
+  s.loss_sum = j.at("loss_sum");
+  s.finished = j.at("finished");
+  s.cursor = j.at("cursor");
+  s.skipped = j.at("skipped");
+  const std::string path = run_directory_ + "/metrics.jsonl";
+  if (file_exists(path)) {  // lines behind the checkpoint will be written again
+    const std::string text = read_text(path, kMaxLog);
+    for (size_t begin = 0; begin < text.size();) {
+      const size_t end = std::min(text.find('\n', begin), text.size());
+      const Json line = Json::parse(text.substr(begin, end - begin), nullptr, false);
+      if (line.is_object() && line.value("step", int64_t{0}) <= s.step)
+        s.log.push_back(text.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+  listener_.on_message(fmt::format("resumed at epoch {}, step {}", s.epoch + 1, s.step));
+}
+
+void Trainer::log(const std::string& line) {
+  state_->log.push_back(line);
+  write_atomically(run_directory_ + "/metrics.jsonl", fmt::format("{}\n", fmt::join(state_->log, "\n")));
+}
+
+void Trainer::guard(double loss, double norm) {
+  State& s = *state_;
+  if (std::isfinite(loss) && std::isfinite(norm)) {
+    s.loss_sum += loss;
+    return;
+  }
+  const char* what = std::isfinite(loss) ? "gradient" : "loss";
+  WN_CHECK(
+      options_.skip_nonfinite, Error,
+      "the {} is not finite at step {} (epoch {}); the parameters were left as they were before it. Lower the learning "
+      "rate, set train.clip_norm, or let such steps be skipped with --set train.skip_nonfinite=true",
+      what, s.step, s.epoch + 1);
+  ++s.skipped;
+  listener_.on_message(fmt::format("step {} skipped: the {} is not finite", s.step, what));
+}
+
+// One epoch from where the state stands; false when the stop flag ended it early.
+bool Trainer::train_epoch() {
+  State& s = *state_;
+  const int64_t per_epoch = task_.steps_per_epoch();
+  const int64_t total = options_.max_steps > 0 ? options_.max_steps : per_epoch * options_.epochs;
+  task_.start_epoch(s.epoch);
+  if (!s.cursor.empty()) task_.seek(s.cursor);
+  while (options_.max_steps == 0 || s.step < options_.max_steps) {
+    const auto batch = task_.next_batch();
+    if (batch.empty()) break;
+    ++s.step;
+    ++s.step_in_epoch;
+    *s.step_tensor.data<int64_t>() = s.step;
+    const double rate = scheduled_rate(options_.schedule, s.step, total) * s.rate_factor;
+    *s.rate.data<float>() = static_cast<float>(rate);
+    s.feeds.resize(2);
+    s.feeds.insert(s.feeds.end(), batch.begin(), batch.end());
+    s.program->run(s.feeds, *s.stream);
+    const float loss = s.program->output("loss").item<float>(), norm = s.program->output("gradient_norm").item<float>();
+    guard(loss, norm);
+    listener_.on_step(s.epoch, s.step_in_epoch, per_epoch,
+                      s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch)));
+    const bool due = options_.checkpoint_steps > 0 && s.step % options_.checkpoint_steps == 0;
+    if (!due && !stop_) continue;
+    s.cursor = task_.cursor();
+    save();
+    if (stop_) return false;
+  }
+  s.cursor.clear();
+  return true;
+}
+
+// Validation, early stopping, the epoch's checkpoint. False when training is over.
+bool Trainer::finish_epoch(double seconds) {
+  State& s = *state_;
+  const double train_loss = s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch));
+  const auto metrics = task_.validate();
+  bool improved = options_.monitor.empty();
+  Json line{{"step", s.step},
+            {"epoch", s.epoch + 1},
+            {"train_loss", train_loss},
+            {"learning_rate_factor", s.rate_factor},
+            {"seconds", seconds}};
+  for (const NamedMetric& m : metrics) {
+    line["valid_" + m.name] = m.value;
+    if (m.name == options_.monitor)
+      improved = s.best.empty() || (options_.monitor_higher ? m.value > s.best_value : m.value < s.best_value);
+    if (m.name == options_.monitor && improved) s.best_value = m.value;
+  }
+  s.bad_epochs = improved ? 0 : s.bad_epochs + 1;
+  if (improved) {
+    s.best = snapshot();
+    s.best_epoch = s.epoch + 1;
+  } else {
+    const double floor = std::min(1.0, options_.min_learning_rate / options_.schedule.learning_rate);
+    s.rate_factor = std::max(floor, s.rate_factor * options_.plateau_factor);
+  }
+  log(line.dump());
+  listener_.on_epoch(s.epoch + 1, train_loss, metrics, improved, seconds);
+  ++s.epoch;
+  s.step_in_epoch = 0;
+  s.loss_sum = 0;
+  const bool out_of_patience = s.bad_epochs >= options_.patience && !options_.monitor.empty();
+  s.finished =
+      s.epoch >= options_.epochs || out_of_patience || (options_.max_steps > 0 && s.step >= options_.max_steps);
+  save();
+  return !s.finished;
+}
+
+TrainResult Trainer::run(bool resume) {
+  build();
+  if (resume) restore();
+  State& s = *state_;
+  TrainResult result;
+  while (!s.finished) {
+    const auto start = Clock::now();
+    if (!train_epoch()) {
+      result.interrupted = true;
+      break;
+    }
+    if (!finish_epoch(seconds_since(start))) break;
+  }
+  if (!result.interrupted)
+    for (size_t i = 0; i < s.best.size(); ++i) s.parameters[i].value().copy_from(s.best[i]);
+  result.steps = s.step;
+  result.epochs = s.epoch;
+  result.best_epoch = s.best_epoch;
+  result.best = s.best_value;
+  return result;
+}
+
+}  // namespace winnow

@@ -1,0 +1,102 @@
+// The one trainer of every job: steps, epochs, schedules, early stopping, checkpoints with exact resume, NaN guard.
+// A job tells it what to record and how to validate through TrainTask.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/program.h"
+#include "nn/layers.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+namespace winnow {
+
+struct TrainOptions {
+  int64_t epochs = 10;
+  int64_t max_steps = 0;  // 0: as many as the epochs have
+  ScheduleOptions schedule;
+  OptimizerOptions optimizer;
+  std::string monitor = "auc";  // the validation metric that decides; "" turns early stopping off
+  bool monitor_higher = true;
+  int64_t patience = 2;         // epochs in a row without improvement before stopping
+  double plateau_factor = 0.1;  // multiplies the rate after each such epoch; 1: off
+  double min_learning_rate = 1e-6;
+  int64_t checkpoint_steps = 0;  // steps between checkpoints besides the one at each epoch's end; 0: none
+  bool skip_nonfinite = false;   // true: a step with a non-finite gradient is skipped; false: training stops
+  uint64_t seed = 42;
+  CompileOptions compile;
+};
+
+struct NamedMetric {
+  std::string name;
+  double value = 0;
+};
+
+// What the trainer asks of a job.
+class TrainTask {
+ public:
+  virtual ~TrainTask() = default;
+  virtual Module& model() = 0;
+  virtual int64_t steps_per_epoch() const = 0;
+  // Declares the batch's inputs in `graph` and records the loss, rank 0.
+  virtual Value record_loss(Graph& graph, Value step) = 0;
+  // The tensors of the next batch in the order of those inputs; empty at the end of the epoch.
+  virtual std::span<const Tensor> next_batch() = 0;
+  virtual void start_epoch(int64_t epoch) = 0;
+  // Position of the next batch, for exact resume.
+  virtual std::string cursor() const = 0;
+  virtual void seek(const std::string& cursor) = 0;
+  virtual std::vector<NamedMetric> validate() = 0;  // with the parameters as they are now
+};
+
+// What people and programs get to see; every call comes from the training thread.
+class TrainListener {
+ public:
+  virtual ~TrainListener() = default;
+  virtual void on_start(const Program& program, int64_t parameters, int64_t steps_per_epoch) = 0;
+  virtual void on_step(int64_t epoch, int64_t step_in_epoch, int64_t steps_per_epoch, double mean_loss) = 0;
+  virtual void on_epoch(int64_t epoch, double train_loss, const std::vector<NamedMetric>& validation, bool improved,
+                        double seconds) = 0;
+  virtual void on_message(const std::string& text) = 0;
+};
+
+struct TrainResult {
+  int64_t steps = 0, epochs = 0, best_epoch = 0;
+  double best = 0;
+  bool interrupted = false;  // by the stop flag; the state was saved
+};
+
+class Trainer {
+ public:
+  // run_directory: where checkpoints and metrics.jsonl go. stop: set by a signal handler, checked after each step.
+  Trainer(TrainTask& task, TrainOptions options, std::string run_directory, TrainListener& listener,
+          const std::atomic<bool>& stop);
+  ~Trainer();
+  // resume: go on from the newest whole checkpoint of run_directory, if there is one. At the end the best epoch's
+  // parameters are in the model. Error: a non-finite loss (unless skip_nonfinite), with the step and what to try.
+  TrainResult run(bool resume);
+
+ private:
+  struct State;
+  void build();
+  void restore();
+  void save();
+  bool train_epoch();
+  bool finish_epoch(double seconds);
+  void guard(double loss, double norm);
+  void log(const std::string& line);
+  std::vector<Tensor> snapshot() const;
+
+  TrainTask& task_;
+  TrainOptions options_;
+  std::string run_directory_;
+  TrainListener& listener_;
+  const std::atomic<bool>& stop_;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace winnow
