@@ -1,0 +1,189 @@
+// Training steps of the click models on synthetic Criteo-like batches: 26 sparse ids (Zipf) and 13 numbers a row.
+// Prints one line `ctr_step[config] value samples/s`; details go to stderr. bench/compare_ctr.sh runs it in turn with a
+// peer on the same shapes.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <map>
+
+#include "core/parallel.h"
+#include "core/program.h"
+#include "core/rng.h"
+#include "models/ctr.h"
+#include "ops/losses.h"
+#include "train/optimizer.h"
+
+namespace winnow {
+namespace {
+
+struct Options {
+  std::string model = "DeepFM", embedding = "adagrad";
+  int64_t batch = 2048, dim = 16;
+  double rows = 1e6, zipf = 1.05, seconds = 6;
+  int threads = 2;
+  bool profile = false, dump = false;
+};
+
+constexpr int kFields = 26, kDense = 13, kBatches = 8;
+
+// Cardinalities of very unequal size that add up to `rows`: a geometric series from 1 to 1e5.
+std::vector<int64_t> cardinalities(double rows) {
+  std::vector<double> w(kFields);
+  double total = 0;
+  for (int f = 0; f < kFields; ++f) total += w[static_cast<size_t>(f)] = std::pow(1e5, f / 25.0);
+  std::vector<int64_t> card;
+  int64_t sum = 0;
+  for (const double x : w) sum += card.emplace_back(std::max<int64_t>(4, static_cast<int64_t>(x / total * rows)));
+  card.back() += static_cast<int64_t>(rows) - sum;
+  return card;
+}
+
+struct Batch {
+  Tensor ids, dense, label, weight;
+};
+
+Batch make_batch(const Options& o, const std::vector<int64_t>& card, uint64_t seed) {
+  Rng rng(seed);
+  Batch b{Tensor({DType::I64, {o.batch, kFields}}), Tensor({DType::F32, {o.batch, kDense}}),
+          Tensor({DType::F32, {o.batch}}), Tensor({DType::F32, {o.batch}})};
+  for (int64_t i = 0; i < o.batch; ++i)
+    for (int f = 0; f < kFields; ++f) {
+      const auto n = static_cast<double>(card[static_cast<size_t>(f)]);
+      const double x = std::pow((std::pow(n, 1 - o.zipf) - 1) * rng.uniform() + 1, 1 / (1 - o.zipf));
+      const auto rank = static_cast<uint64_t>(std::min(n - 1, std::floor(x) - 1));
+      // spread popular ranks over the table, as hashing does
+      const uint64_t id = (rank * 0x9E3779B97F4A7C15ull >> 11) % static_cast<uint64_t>(card[static_cast<size_t>(f)]);
+      b.ids.data<int64_t>()[i * kFields + f] = static_cast<int64_t>(id) + 1;  // 0 is PAD
+    }
+  for (float& x : b.dense.span<float>()) x = static_cast<float>(rng.normal());
+  for (float& y : b.label.span<float>()) y = rng.uniform() < 0.25 ? 1.f : 0.f;
+  for (float& w : b.weight.span<float>()) w = 1;
+  return b;
+}
+
+CtrOptions model_options(const Options& o) {
+  CtrOptions m;
+  m.name = o.model;
+  m.embedding_dim = o.dim;
+  m.embedding_init_std = 0.01;
+  m.hidden_units = o.model == "DLRM" ? std::vector<int64_t>{512, 256} : std::vector<int64_t>{1024, 512, 256};
+  m.bottom_units = {512, 256, 64};
+  return m;
+}
+
+double peak_rss_mb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+void print_profile(Program& program, const std::vector<Tensor>& feeds, Stream& stream) {
+  std::map<std::string, NodeProfile> by_op;
+  double total = 0;
+  for (const NodeProfile& p : program.profile(feeds, stream, 16)) {
+    NodeProfile& sum = by_op[p.op + " " + p.kernel];
+    sum.seconds += p.seconds;
+    sum.cost.flops += p.cost.flops;
+    sum.cost.bytes += p.cost.bytes;
+    total += p.seconds;
+    if (p.op == "matmul" || p.op == "linear_weight_grad")
+      fmt::print(stderr, "  {:<18} {:<10} {:8.3f} ms {:7.1f} GFLOP/s  {}\n", p.op, p.kernel, p.seconds * 1e3,
+                 p.cost.flops / p.seconds * 1e-9, p.source);
+  }
+  std::vector<std::pair<std::string, NodeProfile>> sorted(by_op.begin(), by_op.end());
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+  for (const auto& [name, p] : sorted)
+    fmt::print(stderr, "{:<40} {:8.3f} ms {:5.1f} %  {:7.1f} GFLOP/s {:6.1f} GB/s\n", name, p.seconds * 1e3,
+               100 * p.seconds / total, p.cost.flops / p.seconds * 1e-9, p.cost.bytes / p.seconds * 1e-9);
+}
+
+int run(const Options& o) {
+  set_num_threads(o.threads);
+  const auto card = cardinalities(o.rows);
+  CtrSpec spec;
+  spec.dense = kDense;
+  for (int f = 0; f < kFields; ++f)
+    spec.fields.push_back({fmt::format("C{}", f), card[static_cast<size_t>(f)] + 1, Pooling::Sum});
+  const auto model = make_ctr_model(spec, model_options(o));
+  model->initialize(0);
+  Graph g;
+  const Value step = g.input("step", {DType::I64, {}}), lr = g.input("learning_rate", {DType::F32, {}});
+  const CtrInputs in{
+      g.input("ids", {DType::I64, {o.batch, kFields}}), {}, g.input("dense", {DType::F32, {o.batch, kDense}})};
+  const Value label = g.input("label", {DType::F32, {o.batch}}), weight = g.input("weight", {DType::F32, {o.batch}});
+  const Value loss = bce_with_logits(model->logits(in, {step, weight, true}), label, weight);
+  g.output("loss", loss);
+  g.backward(loss);
+  OptimizerOptions options;
+  options.embedding = o.embedding;
+  if (o.embedding == "adagrad" || o.embedding == "rowwise_adagrad") options.embedding_learning_rate = 1e-2;
+  Optimizer optimizer(options);
+  const auto parameters = model->parameters();
+  optimizer.emit(g, parameters, lr, step, 1e-3);
+  Program program = compile(g);
+  if (o.dump) fmt::print(stderr, "{}", program.dump());
+
+  std::vector<Batch> batches;
+  for (int i = 0; i < kBatches; ++i) batches.push_back(make_batch(o, card, 100 + static_cast<uint64_t>(i)));
+  Tensor step_tensor = Tensor::of<int64_t>({0}, {}), rate = Tensor::of<float>({1e-3f}, {});
+  const auto stream = make_stream({});
+  const auto feeds_of = [&](const Batch& b) {
+    return std::vector<Tensor>{step_tensor, rate, b.ids, b.dense, b.label, b.weight};
+  };
+  std::vector<double> times;
+  double elapsed = 0;
+  for (int i = 0; elapsed < o.seconds || times.size() < 5; ++i) {
+    const auto feeds = feeds_of(batches[static_cast<size_t>(i % kBatches)]);
+    ++*step_tensor.data<int64_t>();
+    const auto start = std::chrono::steady_clock::now();
+    program.run(feeds, *stream);
+    const double t = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (i < 4) continue;  // warm-up
+    times.push_back(t);
+    elapsed += t;
+  }
+  std::sort(times.begin(), times.end());
+  const double median = times[times.size() / 2];
+  double flops = o.model == "DLRM" ? 6.0 * static_cast<double>(o.batch) * 27 * 27 * static_cast<double>(o.dim) : 0;
+  for (const Parameter& p : parameters)
+    if (p.value().shape().rank() == 2 && p.group == Group::Weight)
+      flops += 6.0 * static_cast<double>(o.batch * p.value().numel());
+  if (o.profile) print_profile(program, feeds_of(batches[0]), *stream);
+  fmt::print(stderr,
+             "# step {:.2f} ms best {:.2f} n={} MLP GFLOP/step {:.2f} -> {:.1f} GFLOP/s RSS {:.0f} MB loss {:.4f}\n",
+             median * 1e3, times[0] * 1e3, times.size(), flops * 1e-9, flops / median * 1e-9, peak_rss_mb(),
+             program.output("loss").item<float>());
+  fmt::print("ctr_step[{},B={},rows={:.0e},{},T={}] {:.6g} samples/s\n", o.model, o.batch, o.rows, o.embedding,
+             o.threads, static_cast<double>(o.batch) / median);
+  return 0;
+}
+
+}  // namespace
+}  // namespace winnow
+
+int main(int argc, char** argv) {
+  winnow::Options o;
+  CLI::App app("Training step of a click model on synthetic batches");
+  app.add_option("--model", o.model, "WideDeep, DeepFM, DCNv2, DLRM, ...");
+  app.add_option("--embedding", o.embedding,
+                 "optimizer of the tables: adagrad, rowwise_adagrad, adam, adam_lazy, sgd, ftrl");
+  app.add_option("--batch", o.batch);
+  app.add_option("--rows", o.rows, "rows of all tables together");
+  app.add_option("--dim", o.dim);
+  app.add_option("--zipf", o.zipf);
+  app.add_option("--threads", o.threads);
+  app.add_option("--seconds", o.seconds, "how long to measure");
+  app.add_flag("--profile", o.profile, "time by operator");
+  app.add_flag("--dump", o.dump, "the compiled program");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return winnow::run(o);
+  } catch (const winnow::Error& e) {
+    std::cerr << "stepbench: " << e.what() << "\n";
+    return 1;
+  }
+}
