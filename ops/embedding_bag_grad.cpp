@@ -41,7 +41,7 @@ void prepare_table(const NodeSpec& n, Prepare& p) {
 }
 
 // Rows [begin, end) of dtable: every range reads all ids and keeps its own rows, so each row is summed in the order
-// of its occurrences whatever the number of ranges. A: type of the sums.
+// of its occurrences whatever the number of ranges.
 template <class T>
 void scatter_rows(const Scatter& s, const BagData<T>& in, const T* dy, T* dtable, int64_t begin, int64_t end) {
   const int64_t d = s.dim;
@@ -144,7 +144,7 @@ void infer_weights(Infer& in) {
   in.expect_rank(1, 2);
   const bool has_offsets = in.attrs().flag("has_offsets");
   in.expect_inputs(has_offsets ? 4 : 3);
-  const BagSpec s = read_bags(in.attrs(), "", in.shape(2), has_offsets ? &in.shape(3) : nullptr);
+  const BagSpec s = infer_bags(in, 2, "", false);
   in.expect_dtype(0, {rows::arithmetic_type(in.dtype(1))});
   in.expect_shape(0, s.out_shape(in.shape(2), in.shape(1)[1]));
   in.check(s.table_rows() <= in.shape(1)[0], "a feature ends at row {}, the table is {}", s.table_rows(),

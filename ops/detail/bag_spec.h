@@ -82,10 +82,12 @@ inline BagSpec read_bags(const Attrs& attrs, const std::string& suffix, const Sh
   return s;
 }
 
-// The same for inputs `first`.. = ids, [offsets], [weights]; failures name operator and source line.
-inline BagSpec infer_bags(const Infer& in, int first, const std::string& suffix = "") {
+// The same for inputs `first`.. = ids, [offsets], [weights, unless they are not among the inputs]; failures name
+// operator and source line.
+inline BagSpec infer_bags(const Infer& in, int first, const std::string& suffix = "", bool weights_given = true) {
   try {
-    const bool offsets = in.attrs().flag("has_offsets" + suffix), weights = in.attrs().flag("has_weights" + suffix);
+    const bool offsets = in.attrs().flag("has_offsets" + suffix),
+               weights = weights_given && in.attrs().flag("has_weights" + suffix);
     const int need = first + 1 + (offsets ? 1 : 0) + (weights ? 1 : 0);
     in.check(in.inputs() >= need, "expected at least {} inputs, got {}", need, in.inputs());
     in.expect_dtype(first, {DType::I64});

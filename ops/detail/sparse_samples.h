@@ -1,0 +1,79 @@
+// Samples that the sparse optimizers share.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/samples.h"
+
+namespace winnow {
+
+// A table of R = 10 rows with 4 of them touched by 6 occurrences of 8 (two missing), the rest of `dim`.
+inline std::vector<Arg> sparse_case(int states, bool row_state, int64_t dim, DType table = DType::F32) {
+  std::vector<Arg> in = {{{table, {10, dim}}, Fill::normal(), false}};
+  const Shape state = row_state ? Shape{10} : Shape{10, dim};
+  for (int i = 0; i < states; ++i)  // the last one holds squares
+    in.push_back(fixed(f32(state, i + 1 == states ? Fill::uniform(0.1, 2) : Fill::normal())));
+  in.push_back(i64({8}, Fill::of({0, 3, 5, 9, -1, -1, -1, -1})));
+  in.push_back(i32({9}, Fill::of({0, 1, 3, 4, 6, 6, 6, 6, 6})));
+  in.push_back(i64({}, Fill::of({4})));
+  in.push_back(i32({8}, Fill::of({2, 0, 1, 4, 0, 3, 0, 0})));
+  in.push_back(fixed(f32({8}, Fill::of({1, 1, 0.5, 0.5, 1, 2, 0, 0}))));
+  in.push_back(fixed(f32({5, dim})));
+  in.push_back(fixed(f32({}, Fill::of({0.05}))));
+  in.push_back(i64({}, Fill::of({3})));
+  in.push_back(fixed(f32({}, Fill::of({0.5}))));
+  return in;
+}
+
+// 2048 x 26 occurrences over a table of 1e6 rows: 13,312 touched rows, each four times.
+inline std::vector<Arg> sparse_ctr_case(int states, bool row_state, int64_t dim = 16) {
+  constexpr int64_t kIds = 2048 * 26, kUnique = kIds / 4, kRows = 1000000;
+  std::vector<Arg> in = {{{DType::F32, {kRows, dim}}, Fill::normal(0.01), false}};
+  const Shape state = row_state ? Shape{kRows} : Shape{kRows, dim};
+  for (int i = 0; i < states; ++i) in.push_back(fixed(f32(state, Fill::uniform(0.001, 0.01))));
+  std::vector<double> rows(kIds, -1), starts(kIds + 1, kIds);
+  for (int64_t k = 0; k < kUnique; ++k) {
+    rows[static_cast<size_t>(k)] = static_cast<double>(k * 75 + k * k % 37);
+    starts[static_cast<size_t>(k)] = static_cast<double>(4 * k);
+  }
+  in.push_back(i64({kIds}, Fill::of(rows)));
+  in.push_back(i32({kIds + 1}, Fill::of(starts)));
+  in.push_back(i64({}, Fill::of({static_cast<double>(kUnique)})));
+  in.push_back(i32({kIds}, Fill::integers(0, kIds - 1)));
+  in.push_back(fixed(f32({kIds}, Fill::uniform(0.5, 1))));
+  in.push_back(fixed(f32({kIds, dim})));
+  in.push_back(fixed(f32({}, Fill::of({0.01}))));
+  in.push_back(i64({}, Fill::of({100})));
+  in.push_back(fixed(f32({}, Fill::of({1}))));
+  return in;
+}
+
+// The samples of one operator; `extra` attributes hold what its rule needs.
+inline void add_sparse_samples(Samples& s, int states, bool row_state, const Attrs& attrs) {
+  Attrs penalised = attrs, rounded = attrs;
+  penalised.set("l1", 0.01).set("l2", 0.1).set("clip_value", 0.4);
+  rounded.set("stochastic_rounding", int64_t{1}).set("seed", int64_t{5}).set("stream", int64_t{2});
+  for (const int64_t dim : {1, 3, 4, 8, 16, 32, 64, 128}) {
+    Attrs with = dim == 3 || dim == 32 ? penalised : attrs;
+    s.add({"dim " + std::to_string(dim), sparse_case(states, row_state, dim), with});
+  }
+  s.add({"bf16 rows", sparse_case(states, row_state, 16, DType::BF16), penalised});
+  s.add({"bf16 rows, stochastic rounding", sparse_case(states, row_state, 5, DType::BF16), rounded});
+  auto untouched = sparse_case(states, row_state, 4);
+  untouched[static_cast<size_t>(3 + states)].fill = Fill::of({0});
+  s.add({.name = "nothing touched", .in = untouched, .attrs = attrs, .constant_ok = true});
+  s.add({.name = "CTR batch: 53,248 ids on 13,312 rows of 1e6, dim 16",
+         .in = sparse_ctr_case(states, row_state),
+         .attrs = attrs,
+         .grad = false,
+         .bench = true});
+  auto narrow = sparse_case(states, row_state, 4);
+  narrow[static_cast<size_t>(6 + states)].spec.shape = {5, 3};
+  s.add({.name = "dy of another width", .in = narrow, .attrs = attrs, .throws = "differ in width"});
+  s.add({.name = "stochastic rounding of f32",
+         .in = sparse_case(states, row_state, 4),
+         .attrs = rounded,
+         .throws = "stochastic rounding is for bf16 rows"});
+}
+
+}  // namespace winnow
