@@ -1,0 +1,82 @@
+// From raw cells to ids and numbers, as fitted on the training split. The same code encodes training rows and requests.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/schema.h"
+#include "data/string_index.h"
+
+namespace winnow {
+
+// Rows of an embedding table: 0 is PAD, 1 .. V are the values by falling frequency (ties by their bytes), V + 1 is OOV.
+class Vocabulary {
+ public:
+  static constexpr int64_t kPad = 0;
+  void add(std::string_view value) { values_.add(value); }
+  int64_t id(std::string_view value) const {  // oov() for an unseen value
+    const int32_t n = values_.find(value);
+    return n < 0 ? oov() : int64_t{n} + 1;
+  }
+  int64_t size() const { return values_.size(); }
+  int64_t oov() const { return size() + 1; }
+  int64_t rows() const { return size() + 2; }
+  std::string_view value(int64_t id) const { return values_.text(static_cast<int32_t>(id - 1)); }  // 1 <= id <= size()
+
+ private:
+  StringIndex values_;
+};
+
+struct FittedFeature {
+  FeatureSpec spec;
+  Vocabulary vocabulary;           // categorical, multi
+  double mean = 0, deviation = 1;  // numeric, standard: of the transformed training values
+  double missing = 0;              // numeric: the encoded value of an empty cell
+};
+
+// One encoded row. ids of all categorical and multi features in schema order, lengths[f] of them for each.
+struct EncodedRow {
+  std::vector<int64_t> ids;
+  std::vector<int32_t> lengths;
+  std::vector<float> dense;
+};
+
+class FeatureMap {
+ public:
+  std::vector<FittedFeature> features;  // in schema order
+  std::string user_id, item_id;         // column names
+
+  // Features with ids (categorical, multi) and numeric ones: positions in `features`, in schema order.
+  const std::vector<int32_t>& fields() const { return fields_; }
+  const std::vector<int32_t>& numbers() const { return numbers_; }
+  const FittedFeature& field(size_t f) const { return features[static_cast<size_t>(fields_[f])]; }
+  int64_t rows(size_t f) const { return field(f).vocabulary.rows(); }
+  bool has_bags() const;        // some feature is multi: batches carry offsets
+  int64_t ids_per_row() const;  // most ids a row can have: sum of max_len
+  int user_field() const;       // the field whose column is the user id; -1 none
+  int item_field() const;
+  size_t feature(std::string_view name) const;  // DataError with the nearest name
+
+  // cells: one for each feature, in order; an empty one is missing. Replaces `out`, which keeps its memory.
+  // DataError: a number that is none. Bags are never longer than max_len; a bag without ids has length 0.
+  void encode_row(std::span<const std::string_view> cells, EncodedRow& out) const;
+  // The parts of encode_row: appends the ids of one cell; the number of one cell.
+  static void encode_ids(const FittedFeature& feature, std::string_view cell, std::vector<int64_t>& ids);
+  static float encode_number(const FittedFeature& feature, std::string_view cell);
+
+  void save(const std::string& path) const;         // feature_map.json; reads back equal
+  static FeatureMap load(const std::string& path);  // DataError names path and place
+  std::string json() const;
+  static FeatureMap from_json(std::string_view text, const std::string& name);
+  void index();  // to be called after `features` changed
+
+ private:
+  std::vector<int32_t> fields_, numbers_;
+};
+
+// log x = sign(x) ln(1 + |x|), or x.
+double transform(Normalizer normalizer, double x);
+
+}  // namespace winnow
