@@ -1,0 +1,24 @@
+// What a click model is judged by, in one call: every binary metric with its bootstrap interval.
+#pragma once
+#include <vector>
+
+#include "train/bootstrap.h"
+#include "train/metrics.h"
+
+namespace winnow {
+
+struct BinaryEvaluation {
+  MetricOptions metrics = {};
+  BootstrapOptions bootstrap = {};  // resamples = 0: values only, as for validation between epochs
+  bool scores_only = false;         // the predictions order rows but are no logits: auc and gauc alone
+};
+
+// auc, gauc (when rows.users is given), logloss, accuracy, precision, recall, f1. rows.predictions are logits, labels
+// 0 or 1. Intervals: rows are resampled, for gauc users. The same bits for any order of the rows and any number of
+// threads. Errors as Metric::update and check_bootstrap.
+std::vector<MetricValue> evaluate_binary(const MetricRows& rows, const BinaryEvaluation& options = {});
+
+// nullptr when `values` has no metric of that name.
+const MetricValue* find_metric(const std::vector<MetricValue>& values, std::string_view name);
+
+}  // namespace winnow
