@@ -85,6 +85,7 @@ void infer_split(Infer& i) {
   int64_t total = 0;
   for (const int64_t n : sizes) {
     i.check(n >= 0, "size {} is negative", n);
+    i.check(n <= x[axis], "size {} is more than axis {} of {} has", n, axis, x.str());
     total += n;
     i.out(i.dtype(0), x.with(axis, n));
   }

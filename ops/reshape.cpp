@@ -20,7 +20,7 @@ void resolve(Infer& i, List& dims) {
   for (size_t a = 0; a < dims.size(); ++a) {
     i.check(dims[a] >= -1, "extent {} of {} is negative", dims[a], asked);
     if (dims[a] >= 0)
-      known *= dims[a];
+      i.check(!__builtin_mul_overflow(known, dims[a], &known), "{} has too many elements", asked);
     else
       i.check(open < 0, "{} has more than one -1", asked), open = static_cast<int64_t>(a);
   }

@@ -52,8 +52,8 @@ void infer_slice_grad(Infer& i) {
   i.expect_inputs(1);
   const int axis = i.axis();
   const int64_t begin = i.attrs().integer("begin"), extent = i.attrs().integer("extent");
-  i.check(begin >= 0 && begin + i.shape(0)[axis] <= extent, "{} does not fit axis {} of extent {} at {}",
-          i.shape(0).str(), axis, extent, begin);
+  i.check(begin >= 0 && extent >= i.shape(0)[axis] && begin <= extent - i.shape(0)[axis],
+          "{} does not fit axis {} of extent {} at {}", i.shape(0).str(), axis, extent, begin);
   i.out(i.dtype(0), i.shape(0).with(axis, extent));
 }
 void grad_slice_grad(Grad& g) {
