@@ -111,7 +111,7 @@ TEST(Config, UnknownKeysAreNamedWithTheNearestKnownOne) {
             "x.yaml:5: unknown key 'embedding_dim'; did you mean 'model.embedding_dim'?\n"
             "x.yaml:7: unknown key 'model.lr'; did you mean 'train.lr'?");
   EXPECT_EQ(error_of([&] { config.root().child("model").finish(); }).substr(0, 33),
-            "x.yaml:7: unknown key 'model.lr'; ");
+            "x.yaml:7: unknown key 'model.lr';");
 }
 
 TEST(Config, UnknownKeysInsideListsAndWholeMaps) {
@@ -321,7 +321,8 @@ TEST(ConfigHostile, Structure) {
   expect_refused("~: 1\n", "a key is empty");
   expect_refused("\"\": 1\n", "a key is empty");
   expect_refused("a: [1, 2\nb: 3\n", "x.yaml:");
-  expect_refused("a: \"open\n", "x.yaml:");
+  for (const char* open : {"a: \"open", "a: \"open\n", "a: 'open\n", "a: \"open\nb: 1\n", "a: [\"x\n]\n", "a: [1\n"})
+    expect_refused(open, "x.yaml:");
   expect_refused("a: b: c\n", "x.yaml:1");
   expect_refused("a:\n \tb: 1\n", "x.yaml:2: a tab in the indentation; use spaces");
   EXPECT_EQ(error_of([&] { parse("# only a comment\n"); }), "no ConfigError");

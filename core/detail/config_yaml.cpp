@@ -184,7 +184,8 @@ void parse_yaml(std::string_view text, const std::string& source, ConfigValue& r
   // A value takes some 150 bytes here and as little as two in the text.
   Builder builder(source, root, 4096 + text.size() / 16);
   try {
-    std::istringstream stream{std::string(text)};
+    // yaml-cpp lets the end of the text close a quoted scalar; it refuses the mark of the document's end inside one.
+    std::istringstream stream{fmt::format("{}{}...\n", text, text.ends_with('\n') ? "" : "\n")};
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {}
   } catch (const YAML::Exception& e) {
