@@ -5,14 +5,10 @@
 
 #include "core/rng.h"
 #include "ops/detail/optimizer_rules.h"
+#include "ops/detail/scalar_input.h"
 #include "ops/detail/segments.h"
 
 namespace winnow {
-
-// A rank-0 input of either float type.
-inline double scalar_at(const Call& c, int i) {
-  return c.in_spec(i).dtype == DType::F64 ? *c.in<double>(i) : static_cast<double>(*c.in<float>(i));
-}
 
 // states: number of state tensors; row_state: they are [R] instead of [R, D].
 inline void infer_sparse(Infer& in, int states, bool row_state) {
