@@ -180,7 +180,9 @@ TEST(Metrics, AucOrdersEveryKindOfFloat) {
 }
 
 TEST(Metrics, SameBitsForAnyOrderBatchesAndMerges) {
-  const Columns c = random_rows(3001, 11, 6);
+  Columns c = random_rows(3001, 11, 6);
+  Rng rng(2);
+  for (float& w : c.weights) w *= static_cast<float>(std::exp(8 * rng.normal()));  // sums of these round in double
   const Columns shuffle = c.permuted(shuffled(c.labels.size(), 5));
   for (const std::string& name : metric_names()) {
     const double whole = *measure(name.c_str(), c.rows()).value;
@@ -299,6 +301,14 @@ TEST(Bootstrap, IntervalsOfAllMetricsAgreeWithResamplingTheRows) {
     EXPECT_LT(value.low, *value.value);
     EXPECT_GT(value.high, *value.value);
   }
+}
+
+TEST(Bootstrap, ARowAtTheThresholdIsCalledPositiveInEveryResample) {
+  const std::vector<float> logits = {-1, 0}, labels = {0, 1};
+  const auto values = evaluate_binary({logits, labels});
+  EXPECT_EQ(find_metric(values, "accuracy")->low, 1.0);
+  EXPECT_EQ(find_metric(values, "accuracy")->high, 1.0);
+  EXPECT_TRUE(std::isnan(find_metric(values, "auc")->low));  // half of the resamples have one class
 }
 
 TEST(Bootstrap, SameBitsForAnyThreadsAndOrder) {
