@@ -1,0 +1,137 @@
+// winnow inspect, winnow doctor, winnow generate.
+#include <sys/utsname.h>
+
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/cpu/onednn_info.h"
+#include "core/file.h"
+#include "core/op.h"
+#include "core/parallel.h"
+#include "core/safetensors.h"
+#include "data/synthetic.h"
+#include "train/commands.h"
+
+namespace winnow {
+namespace {
+
+using Json = nlohmann::json;
+
+// A run directory, a checkpoint or any safetensors file: its tensors.
+int inspect(const std::string& path, bool json) {
+  const std::string file_path = directory_exists(path) ? path + "/model.safetensors" : path;
+  const SafeTensors file = SafeTensors::open(file_path);
+  if (file.has_checksums()) file.verify();
+  int64_t parameters = 0;
+  Json tensors = Json::array();
+  std::string text;
+  for (const auto& e : file.entries()) {
+    parameters += e.spec.shape.numel();
+    tensors.push_back({{"name", e.name}, {"dtype", name_of(e.spec.dtype)}, {"shape", e.spec.shape.dims()}});
+    text += fmt::format("{:<44} {}\n", e.name, e.spec.str());
+  }
+  const std::string checksums = file.has_checksums() ? "hold" : "none";
+  if (json) {
+    Json metadata = file.metadata();
+    std::puts(Json{{"file", file_path},
+                   {"tensors", tensors},
+                   {"parameters", parameters},
+                   {"metadata", metadata},
+                   {"checksums", checksums}}
+                  .dump(2)
+                  .c_str());
+    return 0;
+  }
+  for (const auto& [key, value] : file.metadata())
+    text += fmt::format("{}: {}\n", key, value.size() > 200 ? value.substr(0, 200) + "..." : value);
+  std::fputs(
+      fmt::format("{}{} tensors, {} elements, checksums: {}\n", text, file.entries().size(), parameters, checksums)
+          .c_str(),
+      stdout);
+  return 0;
+}
+
+std::string cpu_model() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
+int doctor(bool json) {
+  const DeviceInfo cpu = device_info({});
+  std::string gpu;
+  try {
+    device_info({Device::CUDA, 0});
+    gpu = "available";
+  } catch (const DeviceError& e) { gpu = e.what(); }
+  const std::string isa = cpu.avx512_bf16 ? "AVX-512 with bf16" : cpu.avx512 ? "AVX-512" : "AVX2";
+  const Json j{{"cpu", cpu_model()},
+               {"isa", isa},
+               {"threads", cpu.threads},
+               {"onednn", cpu::onednn_version()},
+               {"gpu", gpu},
+               {"operators", registry().all().size()}};
+  if (json) {
+    std::puts(j.dump(2).c_str());
+    return 0;
+  }
+  for (const auto& [key, value] : j.items())
+    std::fputs(fmt::format("{:<10} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump()).c_str(),
+               stdout);
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app, Action& chosen) {
+  CLI::App* command =
+      app.add_subcommand("inspect", "Tensors, sizes and checksums of a run, a checkpoint or a safetensors file");
+  struct Arguments {
+    std::string path;
+    bool json = false;
+  };
+  auto a = std::make_shared<Arguments>();
+  command->add_option("path", a->path, "run directory or file")->required();
+  command->add_flag("--json", a->json, "print JSON");
+  command->footer("Example:\n  winnow inspect runs/ml");
+  command->callback([a, &chosen] { chosen = [a] { return inspect(a->path, a->json); }; });
+}
+
+void add_doctor_command(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand("doctor", "What this machine offers: instruction set, threads, oneDNN, GPU");
+  auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "print JSON");
+  command->footer("Example:\n  winnow doctor");
+  command->callback([json, &chosen] { chosen = [json] { return doctor(*json); }; });
+}
+
+void add_generate_command(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand("generate", "A small synthetic store whose best possible AUC is known");
+  struct Arguments {
+    std::string out;
+    SyntheticStore store;
+  };
+  auto a = std::make_shared<Arguments>();
+  command->add_option("--out", a->out, "directory")->required();
+  command->add_option("--users", a->store.users)->check(CLI::Range(2, 10000000))->capture_default_str();
+  command->add_option("--items", a->store.items)->check(CLI::Range(2, 10000000))->capture_default_str();
+  command->add_option("--interactions", a->store.interactions)
+      ->check(CLI::Range(10, 1000000000))
+      ->capture_default_str();
+  command->add_option("--seed", a->store.seed)->capture_default_str();
+  command->footer("Example:\n  winnow generate --out data_cache/synthetic");
+  command->callback([a, &chosen] {
+    chosen = [a] {
+      const SyntheticReport r = write_synthetic_store(a->out, a->store);
+      std::fputs(fmt::format("wrote {}: click rate {:.4f}, best possible AUC {:.4f}, logloss {:.4f}\n", a->out,
+                             r.click_rate, r.best_auc, r.best_logloss)
+                     .c_str(),
+                 stdout);
+      return 0;
+    };
+  });
+}
+
+}  // namespace winnow

@@ -1,0 +1,72 @@
+// winnow evaluate, winnow recommend: commands that read a finished run.
+#include <cstdio>
+
+#include "core/parallel.h"
+#include "train/commands.h"
+#include "train/run.h"
+
+namespace winnow {
+namespace {
+
+struct RunArguments {
+  std::string run, user, device = "cpu";
+  std::vector<std::string> sets;
+  int64_t k = 10;
+  int threads = 0;
+  bool json = false;
+};
+
+CLI::App* add_run_command(CLI::App& app, const char* name, const char* text, RunArguments& a) {
+  CLI::App* command = app.add_subcommand(name, text);
+  command->add_option("--run", a.run, "directory of a finished run")->required();
+  command->add_option("--set", a.sets, "override a config key: a.b=c (repeatable)")->allow_extra_args(false);
+  command->add_option("--threads", a.threads, "compute threads; default: all cores")->check(CLI::Range(1, 1024));
+  command->add_option("--device", a.device, "cpu or cuda")->capture_default_str();
+  command->add_flag("--json", a.json, "print JSON");
+  return command;
+}
+
+void prepare(const RunArguments& a) {
+  if (a.threads > 0) set_num_threads(a.threads);
+  device_info(parse_device(a.device));
+}
+
+template <class R>
+int print(const R& report, bool json) {
+  std::fputs((json ? report.json() + "\n" : report.str()).c_str(), stdout);
+  return 0;
+}
+
+}  // namespace
+
+void add_evaluate_command(CLI::App& app, Action& chosen) {
+  auto a = std::make_shared<RunArguments>();
+  CLI::App* command =
+      add_run_command(app, "evaluate", "Metrics of a run on its test split, with intervals and baselines", *a);
+  command->footer("Example:\n  winnow evaluate --run runs/ml --set evaluation.ks=[5,10,20] --json");
+  command->callback([a, &chosen] {
+    chosen = [a] {
+      prepare(*a);
+      const OpenedRun run(a->run, a->sets);
+      return print(evaluate_run(run.config, run.dataset, *run.model, run.config.model.name), a->json);
+    };
+  });
+}
+
+void add_recommend_command(CLI::App& app, Action& chosen) {
+  auto a = std::make_shared<RunArguments>();
+  CLI::App* command =
+      add_run_command(app, "recommend", "The best items for one user, and what the user really liked next", *a);
+  command->add_option("--user", a->user, "user id as in the data")->required();
+  command->add_option("--k", a->k, "how many")->check(CLI::Range(1, 100000))->capture_default_str();
+  command->footer("Example:\n  winnow recommend --run runs/ml --user 196 --k 10");
+  command->callback([a, &chosen] {
+    chosen = [a] {
+      prepare(*a);
+      const OpenedRun run(a->run, a->sets);
+      return print(recommend(run, a->user, a->k), a->json);
+    };
+  });
+}
+
+}  // namespace winnow

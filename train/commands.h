@@ -1,0 +1,17 @@
+// The subcommands of `winnow`. Each adds itself to the command line; main() runs the one that was chosen.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace winnow {
+
+using Action = std::function<int()>;  // the exit code
+
+void add_train_command(CLI::App& app, Action& chosen);
+void add_evaluate_command(CLI::App& app, Action& chosen);
+void add_recommend_command(CLI::App& app, Action& chosen);
+void add_inspect_command(CLI::App& app, Action& chosen);
+void add_doctor_command(CLI::App& app, Action& chosen);
+void add_generate_command(CLI::App& app, Action& chosen);
+
+}  // namespace winnow

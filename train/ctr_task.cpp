@@ -1,0 +1,114 @@
+#include "train/ctr_task.h"
+
+#include "ops/losses.h"
+#include "train/metrics_binary.h"
+
+namespace winnow {
+namespace {
+
+Pooling pooling_of(BagPooling p) {
+  return p == BagPooling::Sum ? Pooling::Sum : p == BagPooling::Max ? Pooling::Max : Pooling::Mean;
+}
+
+// Declares the inputs of a batch; by name, in feed order.
+struct BatchValues {
+  BatchValues(Graph& graph, const BatchSpec& spec) {
+    for (const auto& input : spec.inputs) {
+      const Value v = graph.input(input.name, input.spec);
+      if (input.name == "ids") ctr.ids = v;
+      if (input.name == "offsets") ctr.offsets = v;
+      if (input.name == "dense") ctr.dense = v;
+      if (input.name == "label") label = v;
+      if (input.name == "weight") weight = v;
+    }
+  }
+  CtrInputs ctr;
+  Value label, weight;
+};
+
+}  // namespace
+
+CtrSpec ctr_spec(const FeatureMap& map) {
+  CtrSpec spec;
+  for (size_t f = 0; f < map.fields().size(); ++f) {
+    const FittedFeature& feature = map.field(f);
+    const bool bag = feature.spec.type == FeatureType::Multi;
+    spec.fields.push_back({feature.spec.name, map.rows(f), bag ? pooling_of(feature.spec.pooling) : Pooling::Sum});
+  }
+  spec.dense = static_cast<int64_t>(map.numbers().size());
+  spec.user_field = map.user_field();
+  spec.item_field = map.item_field();
+  return spec;
+}
+
+CtrPredictor::CtrPredictor(const CtrModel& model, const BatchSpec& spec, const CompileOptions& options)
+    : stream_(make_stream({})) {
+  const Value step = graph_.input("step", {DType::I64, {}});
+  const BatchValues batch(graph_, spec);
+  graph_.output("logits", model.logits(batch.ctr, {step, batch.weight, false}));
+  program_ = std::make_unique<Program>(compile(graph_, options));
+}
+
+std::vector<float> CtrPredictor::logits(BatchSource& source) {
+  std::vector<float> out;
+  out.reserve(static_cast<size_t>(source.rows()));
+  std::vector<Tensor> feeds = {Tensor::of<int64_t>({0}, {})};
+  BatchSlot slot;
+  for (source.start_epoch(0); source.next(slot);) {
+    feeds.resize(1);
+    feeds.insert(feeds.end(), slot.feeds().begin(), slot.feeds().end());
+    program_->run(feeds, *stream_);
+    const auto batch = program_->output("logits").span<float>();
+    out.insert(out.end(), batch.begin(), batch.begin() + slot.rows);
+  }
+  return out;
+}
+
+CtrTask::CtrTask(const Dataset& dataset, CtrModel& model, int64_t batch_size, uint64_t seed,
+                 const CompileOptions& options)
+    : dataset_(dataset),
+      model_(model),
+      batch_size_(batch_size),
+      options_(options),
+      train_(make_row_source(dataset, Split::Train, true, seed), {batch_size}) {}
+
+Value CtrTask::record_loss(Graph& graph, Value step) {
+  const BatchValues batch(graph, train_.spec());
+  return bce_with_logits(model_.logits(batch.ctr, {step, batch.weight, true}), batch.label, batch.weight);
+}
+
+std::span<const Tensor> CtrTask::next_batch() {
+  if (!train_.next(slot_)) return {};
+  return slot_.feeds();
+}
+
+std::vector<float> CtrTask::predict(Split split) {
+  BatchSource source(make_row_source(dataset_, split, false), {batch_size_});
+  if (predictor_ == nullptr) predictor_ = std::make_unique<CtrPredictor>(model_, source.spec(), options_);
+  return predictor_->logits(source);
+}
+
+std::vector<NamedMetric> CtrTask::validate() {
+  const std::vector<float> logits = predict(Split::Valid);
+  const SplitColumns columns = split_columns(dataset_, Split::Valid);
+  BinaryEvaluation options;
+  options.bootstrap.resamples = 0;
+  std::vector<NamedMetric> out;
+  for (const MetricValue& m : evaluate_binary(columns.rows(logits), options))
+    if (m.value && (m.name == "auc" || m.name == "gauc" || m.name == "logloss")) out.push_back({m.name, *m.value});
+  return out;
+}
+
+SplitColumns split_columns(const Dataset& dataset, Split split) {
+  SplitColumns c;
+  for (const int32_t row : dataset.split(split)) {
+    const auto r = static_cast<size_t>(row);
+    c.labels.push_back(dataset.label[r]);
+    c.weights.push_back(dataset.weight[r]);
+    c.users.push_back(dataset.user[r]);
+    c.items.push_back(dataset.item[r]);
+  }
+  return c;
+}
+
+}  // namespace winnow

@@ -1,0 +1,76 @@
+#include "train/options.h"
+
+#include "train/metrics.h"
+
+namespace winnow {
+
+CtrOptions read_ctr_options(const ConfigNode& n) {
+  CtrOptions o;
+  o.name = n.choice("name", "DeepFM", ctr_model_names());
+  o.embedding_dim = n.get("embedding_dim", o.embedding_dim, between(1, 1024));
+  o.embedding_init_std = n.get("embedding_init_std", o.embedding_init_std, at_least(0));
+  o.embedding_dtype = n.choice("embedding_dtype", "f32", {"f32", "bf16"}) == "bf16" ? DType::BF16 : DType::F32;
+  o.hidden_units = n.get("hidden_units", o.hidden_units, between(1, 65536));
+  o.hidden_activation = n.choice("hidden_activation", "relu",
+                                 {"relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh", "none"});
+  o.net_dropout = n.get("net_dropout", o.net_dropout, fraction());
+  o.batch_norm = n.get("batch_norm", o.batch_norm);
+  o.num_cross_layers = n.get("num_cross_layers", o.num_cross_layers, between(0, 64));
+  o.bottom_units = n.get("bottom_units", o.bottom_units, between(1, 65536));
+  return o;
+}
+
+namespace {
+
+OptimizerOptions read_optimizer(const ConfigNode& n) {
+  OptimizerOptions o;
+  o.name = n.choice("optimizer", "adam", {"sgd", "adam", "adamw", "rmsprop", "adagrad", "lamb", "ftrl"});
+  o.embedding =
+      n.choice("embedding_optimizer", "adam", {"sgd", "adagrad", "rowwise_adagrad", "adam", "adam_lazy", "ftrl"});
+  o.embedding_learning_rate = n.get("embedding_learning_rate", 0.0, at_least(0));
+  o.momentum = n.get("momentum", 0.0, fraction());
+  o.nesterov = n.get("nesterov", false);
+  o.beta1 = n.get("beta1", o.beta1, fraction());
+  o.beta2 = n.get("beta2", o.beta2, fraction());
+  o.eps = n.get("eps", 0.0, at_least(0));
+  o.weight_decay = n.get("weight_decay", 0.0, at_least(0));
+  o.net_regularizer = n.get("net_regularizer", 0.0, at_least(0));
+  o.net_l1 = n.get("net_l1", 0.0, at_least(0));
+  o.embedding_regularizer = n.get("embedding_regularizer", 0.0, at_least(0));
+  o.embedding_row_regularizer = n.get("embedding_row_regularizer", 0.0, at_least(0));
+  o.embedding_l1 = n.get("embedding_l1", 0.0, at_least(0));
+  o.initial_accumulator = n.get("initial_accumulator", 0.0, at_least(0));
+  o.clip_norm = n.get("clip_norm", 0.0, at_least(0));
+  o.clip_value = n.get("clip_value", 0.0, at_least(0));
+  return o;
+}
+
+}  // namespace
+
+LoopOptions read_train_options(const ConfigNode& n) {
+  LoopOptions loop;
+  TrainOptions& o = loop.train;
+  loop.batch_size = n.get("batch_size", loop.batch_size, between(1, 1 << 24));
+  o.epochs = n.get("epochs", o.epochs, between(1, 1e6));
+  o.max_steps = n.get("max_steps", o.max_steps, at_least(0));
+  o.schedule.learning_rate = n.get("learning_rate", o.schedule.learning_rate, more_than(0));
+  o.schedule.name = n.choice("schedule", "constant", {"constant", "linear", "cosine", "inverse_sqrt"});
+  o.schedule.warmup_steps = n.get("warmup_steps", o.schedule.warmup_steps, at_least(0));
+  o.optimizer = read_optimizer(n);
+  const std::vector<std::string> monitors = {"none", "auc", "gauc", "logloss"};
+  o.monitor = n.choice("monitor", "auc", monitors);
+  if (o.monitor == "none") o.monitor.clear();
+  o.monitor_higher = o.monitor.empty() || higher_is_better(o.monitor);
+  o.patience = n.get("patience", o.patience, at_least(1));
+  o.plateau_factor = n.get("plateau_factor", o.plateau_factor, between(0, 1));
+  o.min_learning_rate = n.get("min_learning_rate", o.min_learning_rate, at_least(0));
+  o.checkpoint_steps = n.get("checkpoint_steps", o.checkpoint_steps, at_least(0));
+  o.skip_nonfinite = n.get("skip_nonfinite", o.skip_nonfinite);
+  o.compile.check_finite = n.get("check_finite", false);
+  o.compile.matmul = n.choice("matmul_kernel", "auto", {"auto", "packed", "onednn", "reference"});
+  if (o.compile.matmul == "auto") o.compile.matmul.clear();
+  o.seed = n.get("seed", o.seed);
+  return loop;
+}
+
+}  // namespace winnow

@@ -1,0 +1,17 @@
+// The `model:` and `train:` sections of a config.
+#pragma once
+#include "core/config.h"
+#include "models/ctr.h"
+#include "train/trainer.h"
+
+namespace winnow {
+
+CtrOptions read_ctr_options(const ConfigNode& model);
+
+struct LoopOptions {
+  TrainOptions train;
+  int64_t batch_size = 1024;
+};
+LoopOptions read_train_options(const ConfigNode& train);
+
+}  // namespace winnow

@@ -1,0 +1,72 @@
+#include "train/run.h"
+
+#include <algorithm>
+
+#include "core/file.h"
+#include "core/safetensors.h"
+#include "core/text.h"
+#include "train/checkpoint.h"
+
+namespace winnow {
+namespace {
+
+Config load_config(const CommonOptions& options) {
+  Config config = Config::load(options.config);
+  for (const std::string& set : options.sets) config.apply_override(set);
+  return config;
+}
+
+EvaluationOptions read_evaluation(const ConfigNode& n) {
+  EvaluationOptions o;
+  o.ks = n.get("ks", o.ks, between(1, 10000));
+  o.ranking = n.get("ranking", o.ranking);
+  o.baselines = n.get("baselines", o.baselines);
+  for (const std::string& name : o.baselines)
+    if (std::ranges::find(ctr_model_names(), name) == ctr_model_names().end())
+      n.fail("baselines", fmt::format("there is no model '{}'{} (known: {})", name,
+                                      did_you_mean(name, ctr_model_names()), fmt::join(ctr_model_names(), ", ")));
+  o.resamples = n.get("resamples", o.resamples, between(0, 100000));
+  o.seed = n.get("seed", o.seed);
+  return o;
+}
+
+}  // namespace
+
+CtrConfig::CtrConfig(const CommonOptions& options) {
+  Config config = load_config(options);
+  const ConfigNode root = config.root();
+  schema = parse_schema(root.child("data"));
+  model = read_ctr_options(root.child("model"));
+  loop = read_train_options(root.child("train"));
+  evaluation = read_evaluation(root.child("evaluation"));
+  config.finish();
+  resolved = config.emit();
+}
+
+void save_run(const std::string& directory, const CtrConfig& config, const Dataset& dataset, const CtrModel& model) {
+  std::vector<NamedTensor> tensors;
+  for (const Parameter& p : model.parameters()) tensors.push_back({p.name(), p.value()});
+  make_directories(directory);
+  dataset.map.save(directory + "/feature_map.json");
+  write_atomically(directory + "/config.yaml", config.resolved);
+  save_safetensors(directory + "/model.safetensors", tensors, {{"model", config.model.name}});
+}
+
+OpenedRun::OpenedRun(const std::string& directory, const std::vector<std::string>& sets)
+    : config(CommonOptions{directory + "/config.yaml", sets}) {
+  const std::string path = directory + "/model.safetensors";
+  const SafeTensors file = SafeTensors::open(path);
+  file.verify();
+  dataset = load_dataset(config.schema);
+  WN_CHECK(dataset.map.json() == FeatureMap::load(directory + "/feature_map.json").json(), DataError,
+           "{}: the data files give other vocabularies than those the model was trained with; restore the files, or "
+           "train again",
+           directory);
+  model = make_ctr_model(ctr_spec(dataset.map), config.model);
+  std::vector<NamedTensor> tensors;
+  for (const std::string& name : file.names()) tensors.push_back({name, file.at(name)});
+  model->initialize(config.loop.train.seed);
+  load_variables(tensors, "", variables_of(model->parameters()), path);
+}
+
+}  // namespace winnow

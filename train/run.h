@@ -1,0 +1,82 @@
+// A click run: the config, the data it names, the model it asks for, and the directory where all of it is kept.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "data/dataset.h"
+#include "models/ctr.h"
+#include "train/candidates.h"
+#include "train/options.h"
+
+namespace winnow {
+
+struct EvaluationOptions {
+  std::vector<int64_t> ks = {10};
+  bool ranking = true;                      // full-catalogue ranking of every test user
+  std::vector<std::string> baselines = {};  // models trained beside with the same settings, such as LR
+  int64_t resamples = 1000;
+  uint64_t seed = 1;
+};
+
+// A config with the options that every command shares applied on top.
+struct CommonOptions {
+  std::string config;             // a file, or a run directory's config.yaml
+  std::vector<std::string> sets;  // a.b=c, in order
+};
+
+struct CtrConfig {
+  explicit CtrConfig(const CommonOptions& options);  // ConfigError; every key is read
+  Schema schema;
+  CtrOptions model;
+  LoopOptions loop;
+  EvaluationOptions evaluation;
+  std::string resolved;  // YAML with all defaults
+};
+
+// <run>/config.yaml, feature_map.json, model.safetensors.
+void save_run(const std::string& directory, const CtrConfig& config, const Dataset& dataset, const CtrModel& model);
+
+struct OpenedRun {
+  explicit OpenedRun(const std::string& directory, const std::vector<std::string>& sets = {});
+  CtrConfig config;
+  Dataset dataset;
+  std::unique_ptr<CtrModel> model;
+};
+
+struct BaselineReport {
+  std::string name;
+  std::vector<MetricValue> metrics;
+  std::optional<RankingResult> ranking;
+};
+struct EvaluationReport {
+  std::string model;
+  int64_t rows = 0;
+  std::vector<MetricValue> metrics;
+  std::optional<RankingResult> ranking;
+  std::vector<BaselineReport> baselines;
+  std::string str() const;  // a table for people
+  std::string json() const;
+};
+// The test split: metrics with intervals, the ranking, and trivial baselines (mean, item rate, popularity).
+EvaluationReport evaluate_run(const CtrConfig& config, const Dataset& dataset, CtrModel& model,
+                              const std::string& name);
+
+struct Recommendation {
+  std::string item, title;
+  double score = 0;  // probability of a click
+};
+struct RecommendReport {
+  std::string user;
+  std::vector<Recommendation> items;
+  std::vector<Recommendation> liked_next;  // the user's positives of the test split, with the model's scores
+  int64_t history = 0;                     // rows of the user that were left out of the ranking
+  std::string str() const;
+  std::string json() const;
+};
+// DataError: an unknown user, with an example of a known one.
+RecommendReport recommend(const OpenedRun& run, const std::string& user, int64_t k);
+
+}  // namespace winnow
