@@ -26,8 +26,7 @@ std::string Range::str() const {
 
 ConfigNode ConfigNode::lookup(std::string_view key) const {
   if (value_->kind != Kind::Map) expected("a map");
-  auto& known = value_->known;
-  if (std::find(known.begin(), known.end(), key) == known.end()) known.emplace_back(key);
+  tree_->add_known(*value_, key);
   ConfigValue* found = value_->find(key);
   if (found != nullptr) found->read = true;
   return {tree_, found, detail::config_path(path_, key)};
@@ -72,8 +71,7 @@ ConfigNode ConfigNode::lookup_or_remember(std::string_view key, const Shown& fal
 
 bool ConfigNode::has(std::string_view key) const {
   if (value_->kind != Kind::Map) expected("a map");
-  auto& known = value_->known;
-  if (std::find(known.begin(), known.end(), key) == known.end()) known.emplace_back(key);
+  tree_->add_known(*value_, key);
   const ConfigValue* found = value_->find(key);
   return found != nullptr && found->kind != Kind::Null;
 }

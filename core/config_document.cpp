@@ -96,16 +96,23 @@ ConfigValue& make_path(ConfigValue& root, const std::vector<std::string>& steps)
 
 // What finish() needs to know of the tree.
 struct Survey {
+  explicit Survey(const ConfigTree& t) : tree(t) {}
   struct Unread {
     const ConfigValue* value;
     const ConfigValue* parent;
     std::string parent_path;
   };
+  const ConfigTree& tree;
   std::vector<Unread> unread;
   std::vector<std::string> known;  // dotted keys that readers asked for, anywhere
 
+  const std::vector<std::string>& known_of(const ConfigValue& map) const {
+    static const std::vector<std::string> kNone;
+    const auto at = tree.known.find(&map);
+    return at == tree.known.end() ? kNone : at->second;
+  }
   void visit(const ConfigValue& v, const std::string& path) {
-    for (const std::string& key : v.known) known.push_back(detail::config_path(path, key));
+    for (const std::string& key : known_of(v)) known.push_back(detail::config_path(path, key));
     for (size_t i = 0; i < v.children.size(); ++i) {
       const ConfigValue& child = *v.children[i];
       if (!child.read)
@@ -117,14 +124,14 @@ struct Survey {
 };
 
 // A near key of the same map; the same key in another map; or all keys of the map.
-std::string suggestion(const Survey::Unread& unread, const std::vector<std::string>& known) {
+std::string suggestion(const Survey& survey, const Survey::Unread& unread) {
   const std::string& key = unread.value->key;
-  const std::string near = nearest(key, unread.parent->known);
+  const std::string near = nearest(key, survey.known_of(*unread.parent));
   if (!near.empty()) return fmt::format("; did you mean '{}'?", detail::config_path(unread.parent_path, near));
-  for (const std::string& path : known)
+  for (const std::string& path : survey.known)
     if (path.size() > key.size() && path.ends_with(key) && path[path.size() - key.size() - 1] == '.')
       return fmt::format("; did you mean '{}'?", path);
-  auto keys = unread.parent->known;
+  auto keys = survey.known_of(*unread.parent);
   if (keys.empty() || keys.size() > 20) return "";
   std::sort(keys.begin(), keys.end());
   return fmt::format("; known here: {}", fmt::join(keys, ", "));
@@ -132,14 +139,14 @@ std::string suggestion(const Survey::Unread& unread, const std::vector<std::stri
 
 void check_all_read(const ConfigTree& tree, const ConfigValue& value, const std::string& path) {
   constexpr size_t kMostLines = 20;
-  Survey survey;
+  Survey survey(tree);
   survey.visit(value, path);
   if (survey.unread.empty()) return;
   std::string text;
   for (size_t i = 0; i < std::min(survey.unread.size(), kMostLines); ++i) {
     const Survey::Unread& u = survey.unread[i];
     text += fmt::format("{}{}: unknown key {}{}", i == 0 ? "" : "\n", detail::config_place(tree, *u.value),
-                        quoted(detail::config_path(u.parent_path, u.value->key), 200), suggestion(u, survey.known));
+                        quoted(detail::config_path(u.parent_path, u.value->key), 200), suggestion(survey, u));
   }
   if (survey.unread.size() > kMostLines) text += fmt::format("\nand {} more", survey.unread.size() - kMostLines);
   throw ConfigError(text);

@@ -313,6 +313,25 @@ TEST(ConfigHostile, SizeAndCharacters) {
   expect_refused(many + "]", "too many values");
   expect_refused(std::string(300, 'k') + ": 1", "a key of 300 bytes");
 }
+TEST(Config, LongTextsAndListsOfOrdinaryFilesAreRead) {
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "# " + std::string(60, "-*=#"[i % 4]) + "\n";
+  text += "note: |\n";
+  for (int i = 0; i < 2000; ++i) text += "  a line of plain text\n";
+  text += "ids: [0";
+  for (int i = 1; i < 3000; ++i) text += ", " + std::to_string(i);
+  text += "]\nfeatures:\n";
+  for (int i = 0; i < 1000; ++i)
+    text += "  - {name: f" + std::to_string(i) + ", type: categorical, vocab: 100, default: [1, 2]}\n";
+  Config config = parse(text);
+  EXPECT_EQ(config.root().require<std::vector<int>>("ids").size(), 3000u);
+  EXPECT_EQ(config.root().list("features").size(), 1000u);
+}
+TEST(ConfigHostile, FlowCollectionsThatTheParserWouldQueue) {
+  std::string text = "- [1";  // a flow collection where a key may stand
+  for (int i = 0; i < 5000; ++i) text += ",1";
+  expect_refused(text + "]", "x.yaml:1: a flow collection or text of more than");
+}
 TEST(ConfigHostile, Structure) {
   expect_refused("a: 1\n---\nb: 2\n", "a second document");
   expect_refused("- 1\n- 2\n", "found a list");

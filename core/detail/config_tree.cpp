@@ -130,6 +130,11 @@ ConfigValue* ConfigValue::find(std::string_view wanted) const {
   return at == children.end() ? nullptr : at->get();
 }
 
+void ConfigTree::add_known(const ConfigValue& map, std::string_view key) {
+  auto& keys = known[&map];
+  if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.emplace_back(key);
+}
+
 std::string config_path(const std::string& path, std::string_view key) {
   return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
 }

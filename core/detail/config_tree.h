@@ -1,6 +1,7 @@
 // The tree behind core/config.h: values with their source, built from YAML events, and written back as YAML.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,7 +23,6 @@ struct ConfigValue {
   std::string key;    // in a map
   std::string text;   // of a scalar
   std::vector<std::unique_ptr<ConfigValue>> children;
-  std::vector<std::string> known;  // keys that readers asked this map for
 
   ConfigValue* find(std::string_view wanted) const;
 };
@@ -30,7 +30,9 @@ struct ConfigValue {
 struct ConfigTree {
   std::string source;
   ConfigValue root;
-  bool reading = false;  // root() was called
+  bool reading = false;  // root() was called; from here on values stay where they are
+  std::map<const ConfigValue*, std::vector<std::string>> known;  // the keys that readers asked each map for
+  void add_known(const ConfigValue& map, std::string_view key);
 };
 
 // "a.b", "a" when there is no path yet.

@@ -4,7 +4,8 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <sstream>
+#include <istream>
+#include <streambuf>
 #include <utility>
 
 #include "core/detail/config_tree.h"
@@ -16,26 +17,72 @@ namespace {
 
 constexpr size_t kLongestKey = 256;
 
+// Gives the parser its text in small pieces, and ends the parse when more would be held in the parser's queue than the
+// size of the text allows. yaml-cpp queues all tokens of a flow collection that may turn out to be a key, some 240
+// bytes each; every token needs one of the characters counted here, or stands between two of them.
+class BoundedInput final : public std::streambuf {
+ public:
+  BoundedInput(std::string text, const std::string& source)
+      : text_(std::move(text)), source_(source), most_(768 + text_.size() / 128) {}
+  // The parser has handled everything before the mark.
+  void passed(const YAML::Mark& mark) {
+    passed_ = static_cast<size_t>(std::max(mark.pos, 0));
+    line_ = mark.line + 1;
+  }
+
+ protected:
+  int_type underflow() override {
+    if (given_ == text_.size()) return traits_type::eof();
+    const size_t n = std::min(kPiece, text_.size() - given_);
+    char* const piece = text_.data() + given_;
+    size_t count = count_.empty() ? 0 : count_.back();
+    for (size_t i = given_; i < given_ + n; ++i) count += begins_token(i);
+    count_.push_back(count);
+    const size_t handled = passed_ / kPiece == 0 ? 0 : count_[std::min(passed_ / kPiece, count_.size()) - 1];
+    WN_CHECK(count - handled <= most_, ConfigError,
+             "{}:{}: a flow collection or text of more than {} parts; write it as a block", source_, line_, most_);
+    given_ += n;
+    setg(piece, piece, piece + n);
+    return traits_type::to_int_type(*piece);
+  }
+
+ private:
+  // Where it may; lines of hyphens or stars, as comments have them, do not count.
+  bool begins_token(size_t i) const {
+    const char c = text_[i], next = i + 1 < text_.size() ? text_[i + 1] : '\n';
+    if (c == '-' || c == '?') return next == ' ' || next == '\t' || next == '\n' || next == '\r';
+    if (c == '*' || c == '&') return next != c;
+    return std::string_view("[]{},:!|>'\"%@`").find(c) != std::string_view::npos;
+  }
+
+  static constexpr size_t kPiece = 256;
+  std::string text_;
+  const std::string& source_;
+  size_t most_, given_ = 0, passed_ = 0;
+  int line_ = 1;
+  std::vector<size_t> count_;  // up to the end of each piece given
+};
+
 // Builds the tree from the parser's events, so that yaml-cpp's own graph of nodes (shared by aliases, which makes small
 // texts huge) never exists, and its recursion ends where ours does.
 class Builder final : public YAML::EventHandler {
  public:
-  Builder(const std::string& source, ConfigValue& root, size_t most_values)
-      : source_(source), root_(root), values_left_(most_values) {}
+  Builder(const std::string& source, BoundedInput& input, ConfigValue& root, size_t most_values)
+      : source_(source), input_(input), root_(root), values_left_(most_values) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (std::exchange(started_, true)) fail(mark, "a second document; one is allowed");
   }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    check_anchor(mark, anchor);
+    begin(mark, anchor);
     if (wants_key()) fail(mark, "a key is empty");
     add(mark);
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { fail(mark, kNoAnchors); }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
-    check_anchor(mark, anchor);
+    begin(mark, anchor);
     check_tag(mark, tag);
     if (!is_utf8(value)) fail(mark, "a value that is not UTF-8");
     if (wants_key()) return set_key(mark, value);
@@ -76,7 +123,8 @@ class Builder final : public YAML::EventHandler {
   bool wants_key() const {
     return !open_.empty() && open_.back().value->kind == ConfigValue::Kind::Map && !open_.back().has_key;
   }
-  void check_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) const {
+  void begin(const YAML::Mark& mark, YAML::anchor_t anchor) {
+    input_.passed(mark);
     if (anchor != 0) fail(mark, kNoAnchors);
   }
   void check_tag(const YAML::Mark& mark, const std::string& tag) const {
@@ -110,7 +158,7 @@ class Builder final : public YAML::EventHandler {
   }
 
   void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, ConfigValue::Kind kind) {
-    check_anchor(mark, anchor);
+    begin(mark, anchor);
     check_tag(mark, tag);
     if (wants_key()) fail(mark, "a key must be a scalar");
     if (open_.size() == kConfigDepth) fail(mark, fmt::format("nested more than {} levels deep", kConfigDepth));
@@ -135,6 +183,7 @@ class Builder final : public YAML::EventHandler {
   }
 
   const std::string& source_;
+  BoundedInput& input_;
   ConfigValue& root_;
   size_t values_left_;
   bool started_ = false;
@@ -181,11 +230,13 @@ void check_characters(std::string_view text, const std::string& source) {
 
 void parse_yaml(std::string_view text, const std::string& source, ConfigValue& root) {
   check_characters(text, source);
-  // A value takes some 150 bytes here and as little as two in the text.
-  Builder builder(source, root, 4096 + text.size() / 16);
+  // yaml-cpp lets the end of the text close a quoted scalar; it refuses the mark of the document's end inside one.
+  BoundedInput input(fmt::format("{}{}...\n", text, text.ends_with('\n') ? "" : "\n"), source);
+  // A value takes some 130 bytes here and as little as two in the text.
+  Builder builder(source, input, root, 6144 + text.size() / 12);
   try {
-    // yaml-cpp lets the end of the text close a quoted scalar; it refuses the mark of the document's end inside one.
-    std::istringstream stream{fmt::format("{}{}...\n", text, text.ends_with('\n') ? "" : "\n")};
+    std::istream stream(&input);
+    stream.exceptions(std::ios::badbit);  // lets the error of BoundedInput through
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {}
   } catch (const YAML::Exception& e) {
