@@ -11,9 +11,7 @@ std::vector<Tensor> run_eager(const std::string& op_name, std::span<const Tensor
     WN_CHECK(t.defined(), Error, "{}(): input {} is an empty tensor handle", op.name, spec.in.size());
     spec.in.push_back(t.spec());
   }
-  Infer infer(op, spec.attrs, spec.in, Loc::current());
-  op.infer(infer);
-  spec.out = infer.take();
+  spec.out = infer_outputs(op, spec.attrs, spec.in, Loc::current());
   if (op.alias) return {in[0].reshaped(spec.out[0].shape)};
 
   const DeviceInfo device = device_info({});

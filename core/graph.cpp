@@ -62,13 +62,12 @@ std::vector<Value> Graph::apply_all(const std::string& op_name, const std::vecto
     specs.push_back(in[i].spec());
     requires_grad |= info(in[i]).requires_grad;
   }
+  std::vector<TensorSpec> out_specs = infer_outputs(op, node.attrs, specs, loc);
   for (const int i : mutated_inputs(op, node.attrs))
     WN_CHECK(i < static_cast<int>(in.size()) && info(in[static_cast<size_t>(i)]).kind != ValueInfo::Constant, Error,
              "{}(): input {} would be written in place and must not be a constant ({})", op.name, i, at_source(loc));
-  Infer infer(op, node.attrs, specs, loc);
-  op.infer(infer);
   std::vector<Value> out;
-  for (TensorSpec& spec : infer.take()) {
+  for (TensorSpec& spec : out_specs) {
     ValueInfo v;
     v.requires_grad = requires_grad && is_float(spec.dtype);
     v.spec = std::move(spec);

@@ -1,6 +1,7 @@
 #include "core/op.h"
 
 #include <algorithm>
+#include <typeinfo>
 
 #include "core/text.h"
 
@@ -41,6 +42,29 @@ int Infer::axis(const std::string& attr, int input) const {
   const int64_t rank = shape(input).rank(), a = attrs_.integer(attr);
   check(a >= -rank && a < rank, "{} {} is out of range for {}", attr, a, shape(input).str());
   return static_cast<int>(a < 0 ? a + rank : a);
+}
+
+namespace {
+
+template <class E>
+[[noreturn]] void name_operator(const E& error, const OpDef& op, const Loc& loc) {
+  if (std::string_view(error.what()).starts_with(fmt::format("{}()", op.name))) throw error;
+  raise<E>("{}(): {} ({})", op.name, error.what(), at_source(loc));
+}
+
+}  // namespace
+
+std::vector<TensorSpec> infer_outputs(const OpDef& op, const Attrs& attrs, std::span<const TensorSpec> in, Loc loc) {
+  try {
+    Infer infer(op, attrs, in, loc);
+    op.infer(infer);
+    return infer.take();
+  } catch (const ShapeError& error) { name_operator(error, op, loc); } catch (const DTypeError& error) {
+    name_operator(error, op, loc);
+  } catch (const ConfigError& error) { name_operator(error, op, loc); } catch (const Error& error) {
+    if (typeid(error) != typeid(Error)) throw;
+    name_operator(error, op, loc);
+  }
 }
 
 Cost cost_of(const NodeSpec& node) {

@@ -167,6 +167,10 @@ struct OpDef {
   bool (*absorb)(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) = nullptr;
 };
 
+// The outputs of a node. Errors that do not name the operator themselves (a missing attribute, a shape that overflows)
+// get its name and `loc`.
+std::vector<TensorSpec> infer_outputs(const OpDef& op, const Attrs& attrs, std::span<const TensorSpec> in, Loc loc);
+
 Cost cost_of(const NodeSpec& node);
 std::vector<int> mutated_inputs(const OpDef& op, const Attrs& attrs);  // mutates_of, else mutates
 

@@ -1,0 +1,108 @@
+#include "tests/optest/suite.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+namespace winnow::optest {
+namespace {
+
+// Read by a signal handler, hence plain memory.
+char current_case[512] = "(nothing yet)\n";
+
+void crashed(int signal) {
+  const char* text = signal == SIGALRM ? "FAIL: does not end: " : "FAIL: the process died of a signal in ";
+  (void)!write(STDOUT_FILENO, text, strlen(text));
+  (void)!write(STDOUT_FILENO, current_case, strlen(current_case));
+  _exit(3);
+}
+
+void copy_input(const Call& c) {
+  if (c.in_spec(0).bytes() > 0) std::memcpy(c.outputs[0], c.inputs[0], c.in_spec(0).bytes());
+}
+const KernelDef kAlias{.name = "alias", .run = copy_input};
+
+}  // namespace
+
+Suite::Suite(const Options& options) : options_(options) {
+  if (!options.op.empty()) registry().at(options.op);  // an unknown name is an error
+  for (const OpDef* op : registry().all()) {
+    if (!options.op.empty() && options.op != op->name) continue;
+    Samples samples;
+    op->samples(samples);
+    operators_.push_back({op, samples.list()});
+  }
+}
+
+std::vector<Case> Suite::cases() const {
+  std::vector<Case> list;
+  for (const Operator& entry : operators_)
+    for (const Sample& sample : entry.samples)
+      if (sample.throws.empty() && (options_.sample.empty() || options_.sample == sample.name))
+        list.push_back({entry.op, &sample, options_.seed});
+  return list;
+}
+
+std::vector<const KernelDef*> cpu_kernels(const OpDef& op) {
+  std::vector<const KernelDef*> list;
+  for (const KernelDef& k : op.kernels)
+    if (k.device == Device::CPU) list.push_back(&k);
+  if (list.empty() && op.alias) list.push_back(&kAlias);
+  return list;
+}
+
+const KernelDef& reference_of(const OpDef& op) {
+  const auto kernels = cpu_kernels(op);
+  WN_CHECK(!kernels.empty(), Error, "operator '{}' has no CPU kernel", op.name);
+  return *kernels.back();
+}
+
+Report::Report(std::string mode, const Options& options) : mode_(std::move(mode)), options_(options) {}
+
+void Report::at(const OpDef& op, const std::string& sample, const std::string& kernel, const std::string& detail) {
+  const auto end =
+      fmt::format_to_n(current_case, sizeof current_case - 1, "optest {} --op {} --sample '{}' --kernel '{}' {}\n",
+                       mode_, op.name, sample, kernel, detail);
+  *end.out = '\0';
+}
+
+void Report::fail(const OpDef& op, const std::string& sample, const std::string& kernel, const std::string& text) {
+  ++failures_;
+  constexpr int kPrintedPerOperator = 12;
+  const int n = ++printed_[op.name];
+  if (n > kPrintedPerOperator && !options_.verbose) return;
+  fmt::print("FAIL {} {}{}{}{}{}: {}\n", mode_, op.name, sample.empty() ? "" : "/", sample,
+             kernel.empty() ? "" : " kernel ", kernel, text);
+  fmt::print("  again: optest {} --op {}", mode_, op.name);
+  if (!sample.empty()) fmt::print(" --sample '{}'", sample);
+  if (!kernel.empty()) fmt::print(" --kernel {}", kernel);
+  if (options_.seed != 0) fmt::print(" --seed {}", options_.seed);
+  fmt::print("\n");
+  if (n == kPrintedPerOperator && !options_.verbose)
+    fmt::print("  (further failures of {} are counted; -v prints them)\n", op.name);
+}
+
+void Report::note(const std::string& text) const {
+  if (options_.verbose) fmt::print("{} {}\n", mode_, text);
+}
+
+void Report::summary() const {
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
+  fmt::print("{:8} {:4} operators {:6} cases {:4} kernels {:7.2f} s  {}\n", mode_, ops_.size(), cases_, kernels_.size(),
+             seconds.count(), failures_ == 0 ? "ok" : fmt::format("{} FAILURES", failures_));
+  fflush(stdout);
+}
+
+void name_the_case_on_a_crash() {
+  for (const int s : std::array{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGALRM}) {
+    struct sigaction action = {};
+    action.sa_handler = crashed;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    sigaction(s, &action, nullptr);
+  }
+}
+
+}  // namespace winnow::optest
