@@ -5,8 +5,8 @@
 namespace winnow::cpu {
 namespace {
 
-WN_INLINE V vexp(V x) {  // clamped to e^-87.3 .. e^88; ~1.5 ulp
-  x = max(set1(-87.33f), min(set1(88.f), x));
+WN_INLINE V vexp(V x) {  // ~1.5 ulp; below -87.33 as there, above 88.37 infinity
+  x = max(set1(-87.33f), min(set1(89.f), x));
   const V n = round(mul(x, set1(1.44269504f)));
   V r = fma(n, set1(-0.693359375f), x);
   r = fma(n, set1(2.12194440e-4f), r);

@@ -1,0 +1,128 @@
+#include <cmath>
+
+#include "core/cpu/onednn_matmul.h"
+#include "ops/detail/matmul_node.h"
+#include "ops/detail/reference_product.h"
+
+namespace winnow::detail {
+
+int find_act(const std::string& name) {
+  for (int i = 0; i < static_cast<int>(std::size(kActNames)); ++i)
+    if (name == kActNames[i]) return i;
+  return -1;
+}
+
+MatmulNode::MatmulNode(const NodeSpec& node) {
+  const Shape &a = node.in[0].shape, &y = node.out[0].shape;
+  trans_a = node.attrs.flag("trans_a"), trans_b = node.attrs.flag("trans_b");
+  n = y.back(), m = y.outer(y.rank() - 1), k = trans_a ? a[0] : a.back();
+  int next = 2;
+  if (node.attrs.flag("has_bias")) bias = next++;
+  if (node.attrs.flag("has_residual")) residual = next++;
+  if (node.attrs.flag("has_mask")) mask = next++;
+  act = static_cast<cpu::Act>(find_act(node.attrs.text("act", "none")));
+}
+
+namespace {
+
+const float* optional(const Call& c, int input) { return input < 0 ? nullptr : c.in<float>(input); }
+
+// ---- packed: the product of core/cpu/sgemm.h
+
+struct Packed {
+  MatmulNode node;
+  cpu::SgemmProblem problem;
+  cpu::SgemmEpilogue epilogue;
+  explicit Packed(const NodeSpec& spec) : node(spec) {
+    const auto m = static_cast<size_t>(node.m), n = static_cast<size_t>(node.n), k = static_cast<size_t>(node.k);
+    problem.m = m, problem.n = n, problem.k = k;
+    problem.trans_a = node.trans_a, problem.trans_b = node.trans_b;
+    problem.lda = node.trans_a ? m : k, problem.ldb = node.trans_b ? k : n, problem.ldc = n;
+    epilogue.act = node.act, epilogue.ld_residual = n, epilogue.ld_mask = n;
+  }
+};
+
+const char* reject_packed(const NodeSpec& node, const DeviceInfo&) {
+  return node.in[0].dtype == DType::F32 ? nullptr : "f32 only";
+}
+void prepare_packed(const NodeSpec& node, Prepare& p) {
+  const Packed& s = p.state<Packed>(node);
+  p.scratch(cpu::sgemm_workspace_bytes(s.problem, s.epilogue));
+}
+void run_packed(const Call& c) {
+  const auto& s = c.state<Packed>();
+  cpu::SgemmProblem problem = s.problem;
+  cpu::SgemmEpilogue epilogue = s.epilogue;
+  problem.a = c.in<float>(0), problem.b = c.in<float>(1), problem.c = c.out<float>(0);
+  epilogue.bias = optional(c, s.node.bias), epilogue.residual = optional(c, s.node.residual);
+  epilogue.mask = optional(c, s.node.mask);
+  cpu::sgemm(problem, epilogue, c.scratch);
+}
+
+// ---- onednn
+
+struct OneDnn {
+  MatmulNode node;
+  cpu::OneDnnMatmul matmul;
+  explicit OneDnn(const NodeSpec& spec, int threads)
+      : node(spec),
+        matmul({node.m, node.n, node.k, node.trans_a, node.trans_b, node.bias >= 0, node.residual >= 0, node.act,
+                threads}) {}
+};
+
+const char* reject_onednn(const NodeSpec& node, const DeviceInfo&) {
+  if (node.in[0].dtype != DType::F32) return "f32 only";
+  const MatmulNode s(node);
+  return s.m * s.n * s.k == 0 ? "an extent is 0" : nullptr;
+}
+void prepare_onednn(const NodeSpec& node, Prepare& p) {
+  p.scratch(p.state<OneDnn>(node, p.device().threads).matmul.scratch_bytes());
+}
+void run_onednn(const Call& c) {
+  const auto& s = c.state<OneDnn>();
+  s.matmul.run(c.in<float>(0), c.in<float>(1), optional(c, s.node.bias), optional(c, s.node.residual),
+               optional(c, s.node.mask), c.out<float>(0), c.scratch);
+}
+
+// ---- reference
+
+double activation(cpu::Act act, double x) {
+  switch (act) {
+    case cpu::Act::None: return x;
+    case cpu::Act::Relu: return x <= 0 ? 0 : x;
+    case cpu::Act::Gelu: return 0.5 * x * std::erfc(-x * M_SQRT1_2);
+    case cpu::Act::GeluTanh: return x / (1 + std::exp(-2 * std::sqrt(M_2_PI) * (x + 0.044715 * x * x * x)));
+    case cpu::Act::Sigmoid: return 1 / (1 + std::exp(-x));
+    case cpu::Act::Tanh: return std::tanh(x);
+  }
+  return x;
+}
+
+void prepare_reference(const NodeSpec& node, Prepare& p) { p.state<MatmulNode>(node); }
+void run_reference(const Call& c) {
+  visit_float(c.in_spec(0).dtype, "matmul", [&]<class T> {
+    const auto& s = c.state<MatmulNode>();
+    const T* bias = s.bias < 0 ? nullptr : c.in<T>(s.bias);
+    const T* residual = s.residual < 0 ? nullptr : c.in<T>(s.residual);
+    const T* mask = s.mask < 0 ? nullptr : c.in<T>(s.mask);
+    T* out = c.out<T>(0);
+    reference_product<T>(s.m, s.n, s.k, c.in<T>(0), s.trans_a, c.in<T>(1), s.trans_b,
+                         [&](int64_t i, int64_t j, double sum) {
+                           const int64_t at = i * s.n + j;
+                           if (bias != nullptr) sum += static_cast<double>(bias[j]);
+                           if (residual != nullptr) sum += static_cast<double>(residual[at]);
+                           sum = activation(s.act, sum);
+                           out[at] = mask != nullptr && mask[at] <= 0 ? T(0) : static_cast<T>(sum);
+                         });
+  });
+}
+
+}  // namespace
+
+std::vector<KernelDef> matmul_kernels() {
+  return {{.name = "packed", .reject = reject_packed, .prepare = prepare_packed, .run = run_packed},
+          {.name = "onednn", .reject = reject_onednn, .prepare = prepare_onednn, .run = run_onednn},
+          {.name = "reference", .prepare = prepare_reference, .run = run_reference}};
+}
+
+}  // namespace winnow::detail

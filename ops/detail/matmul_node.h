@@ -1,0 +1,23 @@
+// A matmul node's sizes and epilogue, parsed once per compile.
+#pragma once
+#include "core/cpu/sgemm.h"
+#include "core/op.h"
+
+namespace winnow::detail {
+
+// Names as in the attribute `act`, in the order of cpu::Act.
+inline constexpr const char* kActNames[] = {"none", "relu", "gelu", "gelu_tanh", "sigmoid", "tanh"};
+int find_act(const std::string& name);  // its cpu::Act, or -1
+
+struct MatmulNode {
+  int64_t m = 0, n = 0, k = 0;
+  bool trans_a = false, trans_b = false;
+  int bias = -1, residual = -1, mask = -1;  // input indices; -1: absent
+  cpu::Act act = cpu::Act::None;
+  explicit MatmulNode(const NodeSpec& node);
+};
+
+std::vector<KernelDef> matmul_kernels();
+void matmul_samples(Samples& samples);
+
+}  // namespace winnow::detail

@@ -1,0 +1,102 @@
+#include "core/samples.h"
+#include "ops/detail/matmul_node.h"
+
+namespace winnow::detail {
+namespace {
+
+// a [m,k] or transposed, b [k,n] or transposed.
+std::vector<Arg> operands(int64_t m, int64_t n, int64_t k, bool trans_a, bool trans_b) {
+  return {f32(trans_a ? Shape{k, m} : Shape{m, k}), f32(trans_b ? Shape{n, k} : Shape{k, n})};
+}
+
+struct Size {
+  const char* name;
+  int64_t m, n, k;
+  bool trans_a, trans_b;
+};
+
+Sample product(const Size& z) {
+  return {.name = z.name,
+          .in = operands(z.m, z.n, z.k, z.trans_a, z.trans_b),
+          .attrs = {{"trans_a", int64_t{z.trans_a}}, {"trans_b", int64_t{z.trans_b}}}};
+}
+
+void add_sizes(Samples& s) {
+  for (const Size& z : {Size{"odd", 7, 5, 3, false, false}, Size{"odd_ta", 5, 7, 9, true, false},
+                        Size{"odd_tb", 9, 33, 17, false, true}, Size{"odd_ta_tb", 6, 11, 4, true, true},
+                        Size{"one_row", 1, 37, 19, false, false}, Size{"one_row_tb", 1, 37, 19, false, true},
+                        Size{"one_column", 41, 1, 23, false, false}, Size{"one_column_ta", 41, 1, 23, true, false},
+                        Size{"k_one", 13, 17, 1, false, false}, Size{"one_by_one", 1, 1, 1, false, false}})
+    s.add(product(z));
+  // k8192 and column: sizes at which oneDNN's own threading changes bits with the team.
+  for (const Size& z :
+       {Size{"tiles", 130, 97, 300, false, false}, Size{"skinny", 20, 300, 70, false, true},
+        Size{"weight_gradient_k8192", 512, 256, 8192, true, false},
+        Size{"weight_gradient_column", 256, 1, 2048, true, false}, Size{"sliced_k", 40, 24, 4100, false, false},
+        Size{"ctr_forward", 256, 1024, 429, false, false}, Size{"ctr_input_gradient", 256, 429, 1024, false, true}}) {
+    Sample sample = product(z);
+    sample.grad = false, sample.bench = std::string_view(z.name).starts_with("ctr");
+    s.add(std::move(sample));
+  }
+  s.add({.name = "leading_axes", .in = {f32({2, 3, 5}), f32({5, 4})}});
+  s.add({.name = "no_rows", .in = {f32({0, 5}), f32({5, 4})}, .constant_ok = true});
+  s.add({.name = "no_columns", .in = {f32({3, 5}), f32({5, 0})}, .constant_ok = true});
+  s.add({.name = "k_zero_is_bias", .in = {f32({3, 0}), f32({0, 4}), f32({4})}, .attrs = {{"has_bias", int64_t{1}}}});
+}
+
+void add_epilogues(Samples& s) {
+  for (const char* act : kActNames) {
+    const bool plain = std::string(act) == "none" || std::string(act) == "relu";
+    const bool differentiable = !std::string(act).starts_with("gelu");  // as its own node only
+    s.add({.name = std::string("bias_") + act,
+           .in = {f32({5, 6}), f32({6, 7}), f32({7}, Fill::uniform(0.5, 2))},
+           .attrs = {{"has_bias", int64_t{1}}, {"act", act}},
+           .grad = differentiable,
+           .integers = plain});
+    s.add({.name = std::string("bias_residual_") + act,
+           .in = {f32({50, 6}), f32({6, 35}), f32({35}, Fill::uniform(0.5, 2)), f32({50, 35})},
+           .attrs = {{"has_bias", int64_t{1}}, {"has_residual", int64_t{1}}, {"act", act}},
+           .grad = false,
+           .integers = plain});
+  }
+  s.add({.name = "residual_mask",
+         .in = {f32({9, 6}), f32({7, 6}), f32({9, 7}), fixed(f32({9, 7}, Fill::uniform(-0.2, 1, {0})))},
+         .attrs = {{"has_residual", int64_t{1}}, {"has_mask", int64_t{1}}, {"trans_b", int64_t{1}}}});
+  s.add({.name = "mask",
+         .in = {f32({60, 33}), f32({40, 33}), fixed(f32({60, 40}, Fill::uniform(-0.2, 1)))},
+         .attrs = {{"has_mask", int64_t{1}}, {"trans_b", int64_t{1}}},
+         .grad = false});
+}
+
+void add_errors(Samples& s) {
+  s.add({.name = "inner_dims", .in = {f32({32, 128}), f32({64, 256})}, .throws = "inner dims 128 != 64"});
+  s.add({.name = "bias_size",
+         .in = {f32({2, 3}), f32({3, 4}), f32({5})},
+         .attrs = {{"has_bias", int64_t{1}}},
+         .throws = "input 2 is [5], expected [4]"});
+  s.add({.name = "missing_bias",
+         .in = {f32({2, 3}), f32({3, 4})},
+         .attrs = {{"has_bias", int64_t{1}}},
+         .throws = "expected 3 inputs, got 2"});
+  s.add({.name = "weight_rank",
+         .in = {f32({2, 3}), f32({1, 3, 4})},
+         .throws = "input 1 [1, 3, 4] has rank 3, expected 2"});
+  s.add({.name = "transposed_rank",
+         .in = {f32({2, 3, 4}), f32({2, 4})},
+         .attrs = {{"trans_a", int64_t{1}}},
+         .throws = "input 0 [2, 3, 4] has rank 3, expected 2"});
+  s.add({.name = "vector", .in = {f32({3}), f32({3, 4})}, .throws = "a [3] needs at least 2 axes"});
+  s.add(
+      {.name = "unknown_act", .in = {f32({2, 3}), f32({3, 4})}, .attrs = {{"act", "swish"}}, .throws = "act 'swish'"});
+  s.add({.name = "integer_matrix", .in = {f32({2, 3}), i64({3, 4}, Fill::integers(0, 3))}, .throws = "expected f32"});
+}
+
+}  // namespace
+
+void matmul_samples(Samples& s) {
+  add_sizes(s);
+  add_epilogues(s);
+  add_errors(s);
+}
+
+}  // namespace winnow::detail

@@ -1,0 +1,139 @@
+#include "ops/matmul.h"
+
+#include "core/samples.h"
+#include "ops/detail/matmul_node.h"
+
+namespace winnow {
+
+using detail::find_act;
+
+Value matmul(Value a, Value b, bool trans_a, bool trans_b, Loc loc) {
+  return a.graph->apply("matmul", {a, b}, {{"trans_a", int64_t{trans_a}}, {"trans_b", int64_t{trans_b}}}, loc);
+}
+Value linear(Value x, Value weight, Value bias, Loc loc) {
+  if (!bias) return matmul(x, weight, false, false, loc);
+  return x.graph->apply("matmul", {x, weight, bias},
+                        {{"trans_a", int64_t{0}}, {"trans_b", int64_t{0}}, {"has_bias", int64_t{1}}}, loc);
+}
+
+namespace {
+
+void infer(Infer& f) {
+  const Attrs& at = f.attrs();
+  const bool trans_a = at.flag("trans_a"), trans_b = at.flag("trans_b");
+  f.expect_inputs(2 + at.flag("has_bias") + at.flag("has_residual") + at.flag("has_mask"));
+  for (int i = 0; i < f.inputs(); ++i) f.expect_dtype(i, {DType::F32, DType::F64});
+  f.expect_same_dtype(0, f.inputs() - 1);
+  f.expect_rank(1, 2);
+  if (trans_a) f.expect_rank(0, 2);
+  const Shape &a = f.shape(0), &b = f.shape(1);
+  f.check(a.rank() >= 2, "a {} needs at least 2 axes: reshape a vector to one row", a.str());
+  const int64_t ka = trans_a ? a[0] : a.back(), kb = trans_b ? b[1] : b[0];
+  f.check(ka == kb, "{} {} @ {} {}: inner dims {} != {}", trans_a ? "a^T" : "a", a.str(), trans_b ? "b^T" : "b",
+          b.str(), ka, kb);
+  const std::string act = at.text("act", "none");
+  f.check(find_act(act) >= 0, "act '{}' is not one of none, relu, gelu, gelu_tanh, sigmoid, tanh", act);
+  const int64_t n = trans_b ? b[0] : b[1];
+  const Shape out = trans_a ? Shape{a[1], n} : a.with(a.rank() - 1, n);
+  int next = 2;
+  if (at.flag("has_bias")) f.expect_shape(next++, Shape{n});
+  if (at.flag("has_residual")) f.expect_shape(next++, out);
+  if (at.flag("has_mask")) f.expect_shape(next++, out);
+  f.out(f.dtype(0), out);
+}
+
+// The gradient at the sum a @ b + bias + residual.
+Value gradient_before_activation(Grad& g, int mask) {
+  Value dy = g.dy();
+  if (mask >= 0) dy = g.apply("relu_grad", {dy, g.x(mask)});
+  const std::string act = g.attrs().text("act", "none");
+  if (act == "none") return dy;
+  WN_CHECK(act == "relu" || act == "sigmoid" || act == "tanh", Error,
+           "matmul(): no gradient through a fused {}, which needs the value before it; record {} as its own node ({})",
+           act, act, at_source(g.loc()));
+  return g.apply(act + "_grad", {dy, g.y()});
+}
+
+void grad(Grad& g) {
+  const Attrs& at = g.attrs();
+  int next = 2;
+  const int bias = at.flag("has_bias") ? next++ : -1, residual = at.flag("has_residual") ? next++ : -1;
+  const Value dy = gradient_before_activation(g, at.flag("has_mask") ? next : -1);
+  const bool trans_a = at.flag("trans_a"), trans_b = at.flag("trans_b");
+  const Value a = g.x(0), b = g.x(1);
+  if (residual >= 0) g.dx(residual, dy);
+  if (g.needs(0)) g.dx(0, trans_a ? matmul(b, dy, trans_b, true, g.loc()) : matmul(dy, b, false, !trans_b, g.loc()));
+  bool bias_done = bias < 0 || !g.needs(bias);
+  if (g.needs(1)) {
+    if (trans_a) {
+      g.dx(1, trans_b ? matmul(dy, a, true, true, g.loc()) : matmul(a, dy, false, false, g.loc()));
+    } else if (trans_b) {
+      g.dx(1, linear_weight_grad(dy, a, false, g.loc()).weight);
+    } else {
+      const WeightGradient w = linear_weight_grad(a, dy, !bias_done, g.loc());
+      g.dx(1, w.weight);
+      if (!bias_done) g.dx(bias, w.bias);
+      bias_done = true;
+    }
+  }
+  if (!bias_done) g.dx(bias, g.apply("sum_to", {dy}, {{"shape", std::vector<int64_t>{dy.shape().back()}}}));
+}
+
+Cost cost(const NodeSpec& node) {
+  const detail::MatmulNode s(node);
+  Cost c;
+  c.flops = 2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
+  for (const auto& in : node.in) c.bytes += static_cast<double>(in.bytes());
+  c.bytes += static_cast<double>(node.out[0].bytes());
+  return c;
+}
+
+// Takes over what the epilogue can do, in the epilogue's order: bias, residual, act, mask.
+bool absorb(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) {
+  const std::string name = consumer.op->name;
+  Attrs& at = producer.attrs;
+  if (at.flag("has_mask")) return false;
+  const auto spec_of = [&](int32_t id) -> const TensorSpec& { return values[static_cast<size_t>(id)].spec; };
+  const TensorSpec &mine = spec_of(producer.outputs[0]), &result = spec_of(consumer.outputs[0]);
+  if (!(mine == result)) return false;
+  const bool no_act = at.text("act", "none") == "none";
+  if (consumer.inputs.size() == 1) {
+    if (!no_act || find_act(name) <= 0) return false;
+    at.set("act", name);
+    return true;
+  }
+  if (consumer.inputs.size() != 2) return false;
+  const int32_t other = consumer.inputs[static_cast<size_t>(1 - operand)];
+  if (name == "relu_grad" && operand == 0) {
+    at.set("has_mask", int64_t{1});
+    producer.inputs.push_back(other);
+    return true;
+  }
+  if (name != "add" || !no_act || at.flag("has_residual")) return false;
+  if (spec_of(other) == mine) {
+    at.set("has_residual", int64_t{1});
+    producer.inputs.push_back(other);
+    return true;
+  }
+  if (at.flag("has_bias") || spec_of(other).shape != Shape{mine.shape.back()}) return false;
+  at.set("has_bias", int64_t{1});
+  producer.inputs.push_back(other);
+  return true;
+}
+
+}  // namespace
+
+void register_matmul(Registry& r) {
+  r.add({.name = "matmul",
+         .doc = "act(op(a) [..., K] @ op(b) [K, N] + bias [N] + residual [..., N]) [where mask > 0] -> [..., N]",
+         .infer = infer,
+         .grad = grad,
+         .cost = cost,
+         .samples = detail::matmul_samples,
+         // RELIABILITY N4: 2 sqrt(K) eps |A||B|, with K = 8192 and normal inputs about 64 eps of the largest element.
+         .tolerance = {.ulp = 4, .sum = 64, .exact_integers = true},
+         .kernels = detail::matmul_kernels(),
+         .absorb = absorb});
+}
+
+}  // namespace winnow

@@ -1,0 +1,30 @@
+// Dense matrix products. Element types f32 (packed and oneDNN kernels) and f64 (reference only).
+// Bits do not depend on the number of threads. Errors: ShapeError ("inner dims 128 != 64"), DTypeError.
+#pragma once
+#include "core/graph.h"
+
+namespace winnow {
+
+// op(a) [M,K] @ op(b) [K,N] -> [M,N]. trans_a: a is stored [K,M] (rank 2); trans_b: b is stored [N,K].
+// Without trans_a, a may have more axes, [..., K]: the leading ones are rows and stay in the result, [..., N].
+//
+// Operator `matmul`: inputs a, b, then bias [N], residual [..., N], mask [..., N] where the attributes has_bias,
+// has_residual, has_mask are set; attribute act: none | relu | gelu | gelu_tanh | sigmoid | tanh.
+//   out = act(a @ b + bias + residual), then 0 where mask <= 0 (the mask is a saved relu output: relu's gradient)
+// Models record the plain product; compile() lets it take over what follows it (epilogue fusion).
+Value matmul(Value a, Value b, bool trans_a = false, bool trans_b = false, Loc loc = Loc::current());
+
+// x [..., in] @ weight [in, out] + bias [out]
+Value linear(Value x, Value weight, Value bias = {}, Loc loc = Loc::current());
+
+// Product per batch item: op(a) [B,M,K] @ op(b) [B,K,N] -> [B,M,N]; trans_a: a is [B,K,M]; trans_b: b is [B,N,K].
+Value bmm(Value a, Value b, bool trans_a = false, bool trans_b = false, Loc loc = Loc::current());
+
+// The weight gradient of x [..., K] @ W [K,N] + bias with dy [..., N], all leading axes being rows:
+//   dW [K,N] = x^T @ dy, and with bias also db [N] = sum of dy over rows (else an empty Value), in one pass over dy.
+struct WeightGradient {
+  Value weight, bias;
+};
+WeightGradient linear_weight_grad(Value x, Value dy, bool with_bias, Loc loc = Loc::current());
+
+}  // namespace winnow
