@@ -112,7 +112,9 @@ struct OneDnnMatmul::Impl {
 
   // At most 8 chunks: each packs B anew. At least 64 rows, so that a chunk is worth a thread.
   explicit Impl(const Config& g)
-      : config(g), rows(std::max<int64_t>(64, (g.m / 8 + 15) / 16 * 16)), chunks((g.m + rows - 1) / rows) {
+      : config(g),
+        rows(g.chunk_rows > 0 ? g.chunk_rows : std::max<int64_t>(64, (g.m / 8 + 15) / 16 * 16)),
+        chunks((g.m + rows - 1) / rows) {
     const OneThread one;
     shapes.emplace_back(g, std::min(rows, g.m), engine);
     if (chunks > 1 && g.m % rows != 0) shapes.emplace_back(g, g.m % rows, engine);

@@ -22,7 +22,8 @@ class OneDnnMatmul {
     bool trans_a = false, trans_b = false;  // a is stored [k,m] / b is stored [n,k]
     bool bias = false, residual = false;
     Act act = Act::None;
-    int threads = 1;  // the largest team that will run it: scratch is per thread
+    int threads = 1;         // the largest team that will run it: scratch is per thread
+    int64_t chunk_rows = 0;  // rows of C per chunk; 0: chosen from the sizes
   };
   explicit OneDnnMatmul(const Config& config);  // DeviceError with oneDNN's reason
   ~OneDnnMatmul();
