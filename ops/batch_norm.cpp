@@ -122,6 +122,7 @@ void finish_column(const Call& c, int64_t column, int64_t rows, int64_t columns)
 
 template <class T>
 void normalise(int64_t rows, int64_t n, const T* x, const T* gamma, const T* beta, const T* mean, const T* rstd, T* y) {
+  if (n == 0) return;
   parallel_for(rows, grain(n), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T* from = x + r * n;
@@ -310,8 +311,8 @@ void samples_grad(Samples& s) {
 }  // namespace
 
 void register_batch_norm(Registry& r) {
-  // A mean far from zero keeps eps * |mean|, which the small deviations see enlarged.
-  const Tolerance tolerance{.ulp = 16, .sum = 64};
+  // The mean is kept to eps / 2 * |mean|, which deviations 170 times smaller (far_from_zero) see enlarged.
+  const Tolerance tolerance{.ulp = 16, .sum = 128};
   r.add(
       {.name = "batch_norm",
        .doc =

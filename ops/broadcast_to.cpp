@@ -49,6 +49,7 @@ void run_blocks(const Call& c) {
     const int64_t terms = axes.terms, inner = axes.inner;
     const U* x = c.in<U>(0);
     U* y = c.out<U>(0);
+    if (inner == 0) return;
     if (inner == 1) {
       parallel_for(axes.outer * terms, kGrainElements, [&](int64_t begin, int64_t end) {
         for (int64_t at = begin; at < end;) {

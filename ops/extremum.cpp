@@ -106,6 +106,7 @@ void infer_grad(Infer& i) {
   i.expect_inputs(3);
   i.expect_dtype(0, {DType::F32, DType::F64});
   i.expect_same_dtype(0, 2);
+  check_axes(i, i.shape(1));
   const int64_t outputs = kept_shape(i.shape(1), i.attrs()).numel();
   i.check(i.shape(0) == i.shape(2) && i.shape(0).numel() == outputs, "dy {} and y {} do not belong to x {}",
           i.shape(0).str(), i.shape(2).str(), i.shape(1).str());

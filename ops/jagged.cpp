@@ -108,6 +108,7 @@ void run_unpad(const Call& c) {
     const int64_t* offsets = c.in<int64_t>(1);
     const U* dense = c.in<U>(0);
     U* values = c.out<U>(0);
+    if (width == 0) return;
     parallel_for(c.out_spec(0).shape[0], grain(width), [&](int64_t begin, int64_t end) {
       BagOfRow walk(offsets, bags, begin);
       for (int64_t r = begin; r < end; ++r) {

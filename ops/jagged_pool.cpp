@@ -99,6 +99,7 @@ void run_grad(const Call& c) {
     const Shape& shape = c.in_spec(1).shape;
     const int64_t bags = c.in_numel(2) - 1, capacity = shape[0], width = shape.inner(0), *offsets = c.in<int64_t>(2);
     const T* values = c.in<T>(1);
+    if (width == 0) return;
     const Pooling mode = c.state<State>().mode;
     parallel_for(capacity, grain(width), [&](int64_t begin, int64_t end) {
       BagOfRow walk(offsets, bags, begin);

@@ -20,19 +20,23 @@ inline Shape kept_shape(const Shape& x, const Attrs& attrs) {
   return y;
 }
 
+// Attr axes name axes of x, each at most once.
+inline void check_axes(const Infer& i, const Shape& x) {
+  if (!i.attrs().has("axes")) return;
+  std::array<bool, Shape::kMaxRank> seen{};
+  for (const int64_t a : i.attrs().integers("axes")) {
+    i.check(a >= -x.rank() && a < x.rank(), "axis {} is out of range for {}", a, x.str());
+    bool& named = seen[static_cast<size_t>(a < 0 ? a + x.rank() : a)];
+    i.check(!named, "axis {} is named twice for {}", a, x.str());
+    named = true;
+  }
+}
+
 inline void infer_reduction(Infer& i, bool needs_elements) {
   i.expect_inputs(1);
   i.expect_dtype(0, {DType::F32, DType::F64});
   const Shape& x = i.shape(0);
-  if (i.attrs().has("axes")) {
-    std::array<bool, Shape::kMaxRank> seen{};
-    for (const int64_t a : i.attrs().integers("axes")) {
-      i.check(a >= -x.rank() && a < x.rank(), "axis {} is out of range for {}", a, x.str());
-      bool& named = seen[static_cast<size_t>(a < 0 ? a + x.rank() : a)];
-      i.check(!named, "axis {} is named twice for {}", a, x.str());
-      named = true;
-    }
-  }
+  check_axes(i, x);
   const auto reduced = parse_axes(x, i.attrs());
   Shape y = kept_shape(x, i.attrs());
   i.check(!needs_elements || y.numel() == 0 || x.numel() > 0, "{} has no elements to reduce", x.str());
