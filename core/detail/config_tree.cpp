@@ -70,9 +70,9 @@ void append_leaf(std::string& out, const ConfigValue& v) {
     append_scalar(out, v);
 }
 
-// A list of leaves stands on one line.
+// A list of leaves stands on one line, a long one does not: a reader may not take long flow collections.
 bool is_row(const ConfigValue& v) {
-  return v.kind == Kind::List &&
+  return v.kind == Kind::List && v.children.size() <= 100 &&
          std::all_of(v.children.begin(), v.children.end(), [](const auto& c) { return is_leaf(*c); });
 }
 

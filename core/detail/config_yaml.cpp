@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kLongestKey = 256;
 
-// Gives the parser its text in small pieces, and ends the parse when more would be held in the parser's queue than the
+// Gives the parser its text in small pieces, and ends it early when more would be held in the parser's queue than the
 // size of the text allows. yaml-cpp queues all tokens of a flow collection that may turn out to be a key, some 240
 // bytes each; every token needs one of the characters counted here, or stands between two of them.
 class BoundedInput final : public std::streambuf {
@@ -30,17 +30,24 @@ class BoundedInput final : public std::streambuf {
     line_ = mark.line + 1;
   }
 
+  void check() const {
+    WN_CHECK(!overfull_, ConfigError, "{}:{}: a flow collection or text of more than {} parts; write it as a block",
+             source_, line_, most_);
+  }
+
  protected:
   int_type underflow() override {
-    if (given_ == text_.size()) return traits_type::eof();
+    if (given_ == text_.size() || overfull_) return traits_type::eof();
     const size_t n = std::min(kPiece, text_.size() - given_);
     char* const piece = text_.data() + given_;
     size_t count = count_.empty() ? 0 : count_.back();
     for (size_t i = given_; i < given_ + n; ++i) count += begins_token(i);
     count_.push_back(count);
     const size_t handled = passed_ / kPiece == 0 ? 0 : count_[std::min(passed_ / kPiece, count_.size()) - 1];
-    WN_CHECK(count - handled <= most_, ConfigError,
-             "{}:{}: a flow collection or text of more than {} parts; write it as a block", source_, line_, most_);
+    if (count - handled > most_) {
+      overfull_ = true;
+      return traits_type::eof();
+    }
     given_ += n;
     setg(piece, piece, piece + n);
     return traits_type::to_int_type(*piece);
@@ -60,6 +67,7 @@ class BoundedInput final : public std::streambuf {
   const std::string& source_;
   size_t most_, given_ = 0, passed_ = 0;
   int line_ = 1;
+  bool overfull_ = false;
   std::vector<size_t> count_;  // up to the end of each piece given
 };
 
@@ -236,10 +244,14 @@ void parse_yaml(std::string_view text, const std::string& source, ConfigValue& r
   Builder builder(source, input, root, 6144 + text.size() / 12);
   try {
     std::istream stream(&input);
-    stream.exceptions(std::ios::badbit);  // lets the error of BoundedInput through
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {}
+    input.check();
+  } catch (const ConfigError&) {
+    input.check();  // if the text was ended early, the complaint is about that
+    throw;
   } catch (const YAML::Exception& e) {
+    input.check();
     if (e.mark.line < 0) raise<ConfigError>("{}: {}", source, e.msg);
     raise<ConfigError>("{}:{}: {}", source, e.mark.line + 1, e.msg);
   }

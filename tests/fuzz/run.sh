@@ -1,0 +1,44 @@
+#!/bin/sh
+# Builds the fuzz targets, replays their corpora, then fuzzes each for a time. Exit code 1 on any finding.
+#   tests/fuzz/run.sh [seconds per target, default 30] [target...]
+#   BUILD=<folder> to build elsewhere than build-fuzz; inputs found on the way are kept in <folder>/found/<target>.
+# A finding's input is written to <folder>/findings/<target>-*: add it to corpus/<target> with the fix.
+set -u
+seconds=${1:-30}
+[ $# -gt 0 ] && shift
+here=$(cd "$(dirname "$0")" && pwd)
+build=${BUILD:-$here/../../build-fuzz}
+
+mkdir -p "$build" || exit 1
+cmake -S "$here" -B "$build" -DCMAKE_CXX_COMPILER="${CXX:-clang++-14}" -DCMAKE_BUILD_TYPE=None >"$build/cmake.log" 2>&1 &&
+  cmake --build "$build" >"$build/build.log" 2>&1 || { tail -30 "$build/cmake.log" "$build/build.log"; exit 1; }
+
+[ $# -gt 0 ] || set -- $(cd "$build" && for f in fuzz_*; do [ -x "$f" ] && [ -f "$f" ] && echo "${f#fuzz_}"; done)
+[ $# -gt 0 ] || { echo "no fuzz target was built"; exit 1; }
+
+# allocator_may_return_null=0 and -malloc_limit_mb: an allocation from a declared size is a finding, not a null.
+export ASAN_OPTIONS=allocator_may_return_null=0:detect_stack_use_after_return=1
+export UBSAN_OPTIONS=print_stacktrace=1
+failed=0
+for name in "$@"; do
+  found=$build/found/$name
+  mkdir -p "$found" "$build/findings"
+  limits="-timeout=2 -rss_limit_mb=256 -malloc_limit_mb=64 -print_final_stats=1 -artifact_prefix=$build/findings/$name-"
+  seeds=$(ls "$here/corpus/$name" | wc -l)
+  if ! "$build/fuzz_$name" $limits -runs=0 "$here/corpus/$name" "$found" >"$build/$name.replay.log" 2>&1; then
+    tail -40 "$build/$name.replay.log"; echo "$name: FAILED on the corpus"; failed=1; continue
+  fi
+  if [ "$seconds" -gt 0 ] && ! "$build/fuzz_$name" $limits -max_len=8192 -len_control=50 -max_total_time="$seconds" \
+      -dict="$here/$name.dict" "$found" "$here/corpus/$name" >"$build/$name.log" 2>&1; then
+    tail -60 "$build/$name.log"; echo "$name: FAILED"; failed=1; continue
+  fi
+  if [ "$seconds" -gt 0 ]; then
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$name.log")
+    rss=$(sed -n 's/^stat::peak_rss_mb: *//p' "$build/$name.log")
+    edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$build/$name.log" | tail -1)
+    echo "$name: $seeds seeds, $runs runs in $seconds s, $edges edges, peak $rss MB, no finding"
+  else
+    echo "$name: $seeds seeds replayed, no finding"
+  fi
+done
+exit $failed
