@@ -14,7 +14,7 @@ constexpr size_t kStream = 4096;
 
 using Matrix = std::array<uint32_t, 32>;  // column i: the image of bit i
 
-constexpr uint32_t apply(const Matrix& m, uint32_t v) {
+constexpr uint32_t apply_matrix(const Matrix& m, uint32_t v) {
   uint32_t out = 0;
   for (size_t i = 0; i < 32; ++i)
     if ((v >> i) & 1u) out ^= m[i];
@@ -29,11 +29,11 @@ struct ZerosTable {
     for (size_t i = 1; i < 32; ++i) step[i] = 1u << (i - 1);
     for (size_t bits = 1; bits < kStream * 8; bits *= 2) {  // squaring: kStream * 8 is a power of two
       Matrix squared{};
-      for (size_t i = 0; i < 32; ++i) squared[i] = apply(step, step[i]);
+      for (size_t i = 0; i < 32; ++i) squared[i] = apply_matrix(step, step[i]);
       step = squared;
     }
     for (size_t byte = 0; byte < 4; ++byte)
-      for (uint32_t v = 0; v < 256; ++v) lookup[byte][v] = apply(step, v << (8 * byte));
+      for (uint32_t v = 0; v < 256; ++v) lookup[byte][v] = apply_matrix(step, v << (8 * byte));
   }
   uint32_t advance(uint32_t crc) const {
     return lookup[0][crc & 255] ^ lookup[1][(crc >> 8) & 255] ^ lookup[2][(crc >> 16) & 255] ^ lookup[3][crc >> 24];

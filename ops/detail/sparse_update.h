@@ -112,6 +112,7 @@ struct SparseCall {
         scale(scalar_at(c, kScalars + 2)),
         step(*c.in<int64_t>(kScalars + 1)),
         table_rows(c.in_spec(0).shape[0]) {}
+  bool has_row(int64_t row) const { return static_cast<uint64_t>(row) < static_cast<uint64_t>(table_rows); }
   int64_t state_dim() const { return Rule::kRowState ? 1 : segments.dim; }
   T* state0(int64_t row) const { return kStates > 0 ? s0 + row * state_dim() : nullptr; }
   T* state1(int64_t row) const { return kStates > 1 ? s1 + row * state_dim() : nullptr; }
@@ -127,21 +128,21 @@ void update_rows(const SparseCall<Rule, float, W>& c, const Rule& rule, int64_t 
   const auto& s = c.segments;
   const int64_t d = D > 0 ? D : s.dim;
   const GradientTerms<float> terms(c.params, c.scale, Rule::kProximal);
-  alignas(64) float g[D > 0 ? D : kMaxRowDim];
-  int64_t ahead_dy = s.starts[begin];
+  alignas(64) float g[D > 0 ? D : kMaxRowDim] = {};
+  DyPrefetcher<float> ahead(s, begin, end);
   for (int64_t k = begin; k < std::min(begin + rows::kAhead, end); ++k) c.prefetch(s.rows[k]);
   for (int64_t k = begin; k < end; ++k) {
-    const int64_t stop = std::min<int64_t>(s.starts[k + 1] + rows::kAhead, s.starts[end]);
-    if (ahead_dy < stop) s.prefetch_dy(ahead_dy, stop), ahead_dy = stop;
+    ahead.advance(k);
     if (k + rows::kAhead < end) c.prefetch(s.rows[k + rows::kAhead]);
     const int64_t r = s.rows[k];
+    if (!c.has_row(r)) continue;
     W* row = c.table + r * d;
     s.template sum<D>(k, g);
     if constexpr (std::is_same_v<W, float>) {
       terms(row, g, d);
       apply_rule<D>(rule, row, c.state0(r), c.state1(r), g, d);
     } else {
-      alignas(64) float w[D > 0 ? D : kMaxRowDim];
+      alignas(64) float w[D > 0 ? D : kMaxRowDim] = {};
       for (int64_t j = 0; j < d; ++j) w[j] = static_cast<float>(row[j]);
       terms(w, g, d);
       apply_rule<D>(rule, w, c.state0(r), c.state1(r), g, d);
@@ -169,7 +170,7 @@ void run_sparse_fused(const Call& call) {
 template <class Rule, class T, class W>
 void update_row_in_double(const SparseCall<Rule, T, W>& c, const Rule& rule, int64_t r, double* g) {
   const int64_t d = c.segments.dim, sd = c.state_dim();
-  double w[kMaxRowDim], s0[kMaxRowDim] = {}, s1[kMaxRowDim] = {};
+  double w[kMaxRowDim] = {}, s0[kMaxRowDim] = {}, s1[kMaxRowDim] = {};
   W* row = c.table + r * d;
   for (int64_t j = 0; j < d; ++j) w[j] = static_cast<double>(static_cast<T>(row[j]));
   for (int64_t j = 0; j < sd && Rule::kStates > 0; ++j) s0[j] = static_cast<double>(c.state0(r)[j]);
@@ -190,14 +191,15 @@ void run_sparse_reference(const Call& call) {
   rows::visit_rows(call.in_spec(0).dtype, call.spec->op->name, [&]<class T, class W>() {
     const SparseCall<Rule, T, W> c(call);
     const Rule rule(c.params, c.lr, c.step);
-    double g[kMaxRowDim];
+    double g[kMaxRowDim] = {};
     int64_t k = 0;
     const int64_t all = every_row ? c.table_rows : c.segments.count;
     for (int64_t i = 0; i < all; ++i) {
       const bool touched = !every_row || (k < c.segments.count && c.segments.rows[k] == i);
       std::fill_n(g, c.segments.dim, 0.0);
       if (touched) c.segments.template sum<0>(k, g);
-      update_row_in_double(c, rule, every_row ? i : c.segments.rows[k], g);
+      const int64_t row = every_row ? i : c.segments.rows[k];
+      if (c.has_row(row)) update_row_in_double(c, rule, row, g);
       k += touched;
     }
   });
