@@ -92,7 +92,7 @@ int run_train(const TrainArguments& a) {
     std::puts(report.json().c_str());
   else
     std::fputs(fmt::format("{}best epoch {} of {}, {} steps\nnext: winnow recommend --run {} --user {} --k 10\n",
-                           report.str(), result.best_epoch, result.epochs, result.steps, a.out, dataset.user_keys.at(0))
+                           report.str(), result.best_epoch, result.epochs, result.steps, a.out, example_user(dataset))
                    .c_str(),
                stdout);
   return 0;

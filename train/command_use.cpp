@@ -57,7 +57,8 @@ void add_recommend_command(CLI::App& app, Action& chosen) {
   auto a = std::make_shared<RunArguments>();
   CLI::App* command =
       add_run_command(app, "recommend", "The best items for one user, and what the user really liked next", *a);
-  command->add_option("--user", a->user, "user id as in the data")->required();
+  command->add_option("--user", a->user,
+                      "user id as in the data; default: one with likes before and in the test split");
   command->add_option("--k", a->k, "how many")->check(CLI::Range(1, 100000))->capture_default_str();
   command->footer("Example:\n  winnow recommend --run runs/ml --user 196 --k 10");
   command->callback([a, &chosen] {

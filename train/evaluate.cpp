@@ -125,8 +125,22 @@ std::string EvaluationReport::json() const {
   return j.dump(2);
 }
 
-RecommendReport recommend(const OpenedRun& run, const std::string& user, int64_t k) {
+std::string example_user(const Dataset& dataset) {
+  const UserItemLists before(dataset, {Split::Train, Split::Valid}, true), after(dataset, {Split::Test}, true);
+  size_t best = 0;
+  int64_t most = -1;
+  for (size_t u = 0; u < dataset.user_keys.size(); ++u) {
+    const int64_t both = std::min(before.offsets[u + 1] - before.offsets[u], after.offsets[u + 1] - after.offsets[u]);
+    if (both <= most) continue;
+    most = both;
+    best = u;
+  }
+  return dataset.user_keys.at(best);
+}
+
+RecommendReport recommend(const OpenedRun& run, const std::string& wanted, int64_t k) {
   const Dataset& d = run.dataset;
+  const std::string user = wanted.empty() ? example_user(d) : wanted;
   const auto at = std::ranges::find(d.user_keys, user);
   WN_CHECK(at != d.user_keys.end(), DataError, "there is no user '{}' in {}{}; known users look like '{}'", user,
            run.config.schema.interactions.path, did_you_mean(user, d.user_keys), d.user_keys.at(0));

@@ -68,6 +68,9 @@ struct Recommendation {
   std::string item, title;
   double score = 0;  // probability of a click
 };
+// The user with the most positives both before and in the test split: one whose recommendations can be judged.
+std::string example_user(const Dataset& dataset);
+
 struct RecommendReport {
   std::string user;
   std::vector<Recommendation> items;
@@ -76,7 +79,7 @@ struct RecommendReport {
   std::string str() const;
   std::string json() const;
 };
-// DataError: an unknown user, with an example of a known one.
+// user "": the one of example_user(). DataError: an unknown user, with an example of a known one.
 RecommendReport recommend(const OpenedRun& run, const std::string& user, int64_t k);
 
 }  // namespace winnow
