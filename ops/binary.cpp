@@ -192,12 +192,14 @@ void samples_binary(Samples& s) {
   const bool extremum = std::string_view(Op::kName) == "maximum" || std::string_view(Op::kName) == "minimum";
   const Fill a = extremum ? Fill::uniform(-1, 1, {-0.1, -0.05, 0, 0.05, 0.1}) : Fill::uniform(-3, 3);
   const Fill b = extremum ? Fill::uniform(-0.1, 0.1) : Fill::uniform(Op::kLow, Op::kHigh);
-  for (const Pair& p : pairs())
+  for (const Pair& p : pairs()) {
+    const bool swapped = extremum && p.a.rank() == 0;  // one wide scalar could hide all of the other operand
     s.add({.name = p.name,
-           .in = {f32(p.a, a), f32(p.b, b)},
+           .in = {f32(p.a, swapped ? b : a), f32(p.b, swapped ? a : b)},
            .grad = !p.large,
            .bench = p.large,
            .constant_ok = p.trivial});
+  }
   s.add(
       {.name = "extremes",
        .in = {f32({6}, Fill::of({-1e30, 1e-30, 3e5, -1, 0, 2})), f32({6}, Fill::of({3e5, 2, -1e30, 1e-5, 1, -1e-30}))},
