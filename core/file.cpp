@@ -127,28 +127,38 @@ std::string read_text(const std::string& path, size_t max_bytes) {
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".winnow-tmp") {
   check_path(path_);
   buffer_.reserve(kBuffer);
-  for (;;) {
-    descriptor_ = uninterrupted(
-        [&] { return ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666); });
-    if (descriptor_ < 0) fail_io(temporary_, "cannot create", errno);
-    Descriptor guard(descriptor_);  // until the temporary is known to be ours
-    descriptor_ = -1;
-    struct stat opened, named;
-    if (::fstat(guard.number, &opened) != 0) fail_io(temporary_, "cannot stat", errno);
-    WN_CHECK(S_ISREG(opened.st_mode) && opened.st_nlink <= 1, IoError,
-             "{}: is in the way of a temporary file; remove it", temporary_);
-    if (uninterrupted([&] { return ::flock(guard.number, LOCK_EX | LOCK_NB); }) != 0) {
-      WN_CHECK(errno != EWOULDBLOCK, IoError, "{}: another process is writing this file", path_);
-      fail_io(temporary_, "cannot lock", errno);
-    }
-    // Another writer may have renamed or removed the file between open and lock: then the name is free again.
-    if (::stat(temporary_.c_str(), &named) != 0 || named.st_ino != opened.st_ino || named.st_dev != opened.st_dev)
-      continue;
-    descriptor_ = std::exchange(guard.number, -1);
-    break;
-  }
+  while (!take_temporary()) {}
   if (uninterrupted([&] { return ::ftruncate(descriptor_, 0); }) != 0)
     fail("cannot empty a stale temporary file", errno);
+}
+
+// False when another writer put the file in place or removed it between the opening and the lock: its name is free
+// again.
+bool AtomicFile::take_temporary() {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  int opened = uninterrupted([&] { return ::open(temporary_.c_str(), kFlags | O_EXCL, 0666); });
+  const bool created = opened >= 0;
+  if (!created && errno == EEXIST) opened = uninterrupted([&] { return ::open(temporary_.c_str(), kFlags, 0666); });
+  if (opened < 0) fail_io(temporary_, "cannot create", errno);
+  Descriptor guard(opened);  // until the temporary is known to be ours
+  const auto give_up = [&](const char* what, int error) {
+    if (created) ::unlink(temporary_.c_str());
+    fail_io(temporary_, what, error);
+  };
+  struct stat info, named;
+  if (::fstat(opened, &info) != 0) give_up("cannot stat", errno);
+  WN_CHECK(S_ISREG(info.st_mode) && info.st_nlink <= 1, IoError, "{}: is in the way of a temporary file; remove it",
+           temporary_);
+  if (uninterrupted([&] { return ::flock(opened, LOCK_EX | LOCK_NB); }) != 0) {
+    WN_CHECK(errno != EWOULDBLOCK, IoError, "{}: another process is writing this file", path_);
+    // Some network file systems have no locks. The lock only turns a mix-up of writers into an error.
+    if (errno != ENOLCK && errno != ENOSYS && errno != EOPNOTSUPP) give_up("cannot lock", errno);
+  }
+  const bool absent = ::stat(temporary_.c_str(), &named) != 0;
+  if (absent && errno != ENOENT) give_up("cannot stat", errno);
+  if (absent || named.st_ino != info.st_ino || named.st_dev != info.st_dev) return false;
+  descriptor_ = std::exchange(guard.number, -1);
+  return true;
 }
 
 AtomicFile::~AtomicFile() { abandon(); }

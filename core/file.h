@@ -36,7 +36,8 @@ std::string read_text(const std::string& path, size_t max_bytes);
 // whole new one. The bytes go to "<path>.winnow-tmp" in the same directory; commit() syncs them to the disk, renames,
 // and syncs the directory. Without commit() the destructor removes the temporary file and `path` stays as it was; a
 // killed process leaves the temporary behind and the next AtomicFile of the same path takes it over. Two writers of one
-// path at a time: the second gets an IoError (advisory lock on the temporary). A symbolic link at `path` is replaced.
+// path at a time: the second gets an IoError (an advisory lock on the
+// temporary, where the file system has locks). A symbolic link at `path` is replaced.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -51,6 +52,7 @@ class AtomicFile {
   void commit();
 
  private:
+  bool take_temporary();
   void flush();
   void write_through(const char* data, size_t bytes);
   void abandon() noexcept;
