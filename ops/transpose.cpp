@@ -113,6 +113,45 @@ const char* reject_tiles(const NodeSpec& n, const DeviceInfo&) {
   const State s = state_of(n);
   return s.rank >= 2 && s.x_last >= 0 && s.x_last < s.rank - 1 ? nullptr : "the last axis stays, or a tensor is empty";
 }
+// to = the transpose of the 8 x 8 elements at `from`, in registers.
+void transpose_block(const uint32_t* from, int64_t from_stride, uint32_t* to, int64_t to_stride) {
+  typedef uint32_t Row __attribute__((vector_size(32)));
+  constexpr Row kLow = {0, 8, 1, 9, 4, 12, 5, 13}, kHigh = {2, 10, 3, 11, 6, 14, 7, 15};
+  constexpr Row kLowPairs = {0, 1, 8, 9, 4, 5, 12, 13}, kHighPairs = {2, 3, 10, 11, 6, 7, 14, 15};
+  constexpr Row kLowHalves = {0, 1, 2, 3, 8, 9, 10, 11}, kHighHalves = {4, 5, 6, 7, 12, 13, 14, 15};
+  Row a[8], b[8];
+  for (int i = 0; i < 8; ++i) std::memcpy(&a[i], from + i * from_stride, sizeof(Row));
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = __builtin_shuffle(a[i], a[i + 1], kLow);
+    b[i + 1] = __builtin_shuffle(a[i], a[i + 1], kHigh);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int k = 0; k < 2; ++k) {
+      a[i + 2 * k] = __builtin_shuffle(b[i + k], b[i + k + 2], kLowPairs);
+      a[i + 2 * k + 1] = __builtin_shuffle(b[i + k], b[i + k + 2], kHighPairs);
+    }
+  for (int i = 0; i < 4; ++i) {
+    b[i] = __builtin_shuffle(a[i], a[i + 4], kLowHalves);
+    b[i + 4] = __builtin_shuffle(a[i], a[i + 4], kHighHalves);
+  }
+  for (int i = 0; i < 8; ++i) std::memcpy(to + i * to_stride, &b[i], sizeof(Row));
+}
+
+template <class U>
+void transpose_tile(const U* from, int64_t from_stride, int64_t rows, int64_t columns, U* to, int64_t to_stride) {
+  int64_t whole_rows = 0, whole_columns = 0;
+  if constexpr (sizeof(U) == 4) {
+    whole_rows = rows / 8 * 8;
+    whole_columns = columns / 8 * 8;
+    for (int64_t a = 0; a < whole_rows; a += 8)
+      for (int64_t b = 0; b < whole_columns; b += 8)
+        transpose_block(from + a * from_stride + b, from_stride, to + b * to_stride + a, to_stride);
+  }
+  for (int64_t a = 0; a < rows; ++a)
+    for (int64_t b = a < whole_rows ? whole_columns : 0; b < columns; ++b)
+      to[b * to_stride + a] = from[a * from_stride + b];
+}
+
 // A batch of matrices: rows are the last axis of y, columns the last of x. Tiles keep both sides in the cache.
 void run_tiles(const Call& c) {
   constexpr int64_t kTile = 32;
@@ -127,10 +166,8 @@ void run_tiles(const Call& c) {
         const int64_t row = i % row_tiles * kTile, column = i / row_tiles % column_tiles * kTile;
         const int64_t rows = std::min(kTile, r.extent - row), columns = std::min(kTile, k.extent - column);
         const Offsets at = offsets(s, i / row_tiles / column_tiles, s.x_last);
-        const U* from = x + at.x + row * r.x_stride + column;
-        U* to = y + at.y + row + column * k.y_stride;
-        for (int64_t b = 0; b < columns; ++b)
-          for (int64_t a = 0; a < rows; ++a) to[b * k.y_stride + a] = from[a * r.x_stride + b];
+        transpose_tile(x + at.x + row * r.x_stride + column, r.x_stride, rows, columns,
+                       y + at.y + row + column * k.y_stride, k.y_stride);
       }
     });
   });

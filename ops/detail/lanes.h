@@ -70,13 +70,15 @@ inline T row_extremum(int64_t n, const T* x) {
   constexpr int64_t w = kLanes<T>;
   T best = x[0];
   int64_t j = 0;
-  if (n >= 2 * w) {
-    Vec<T> a0 = load(x), a1 = load(x + w);
-    for (j = 2 * w; j + 2 * w <= n; j += 2 * w) {
+  if (n >= 4 * w) {
+    Vec<T> a0 = load(x), a1 = load(x + w), a2 = load(x + 2 * w), a3 = load(x + 3 * w);
+    for (j = 4 * w; j + 4 * w <= n; j += 4 * w) {
       a0 = pick<kMax>(a0, load(x + j));
       a1 = pick<kMax>(a1, load(x + j + w));
+      a2 = pick<kMax>(a2, load(x + j + 2 * w));
+      a3 = pick<kMax>(a3, load(x + j + 3 * w));
     }
-    a0 = pick<kMax>(a0, a1);
+    a0 = pick<kMax>(pick<kMax>(a0, a1), pick<kMax>(a2, a3));
     for (int64_t i = 0; i < w; ++i) best = pick<kMax, T>(best, a0[i]);
   }
   for (; j < n; ++j) best = pick<kMax, T>(best, x[j]);
