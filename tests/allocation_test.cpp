@@ -1,0 +1,104 @@
+// No allocation in steady state: malloc and its relatives are counted while DeepFM trains.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+
+#include "core/parallel.h"
+#include "core/program.h"
+#include "core/rng.h"
+#include "models/ctr.h"
+#include "ops/losses.h"
+#include "train/optimizer.h"
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+static std::atomic<int64_t> allocation_count{0};
+
+extern "C" {
+void* __libc_malloc(size_t);
+void* __libc_calloc(size_t, size_t);
+void* __libc_realloc(void*, size_t);
+void* __libc_memalign(size_t, size_t);
+
+void* malloc(size_t n) {
+  ++allocation_count;
+  return __libc_malloc(n);
+}
+void* calloc(size_t n, size_t size) {
+  ++allocation_count;
+  return __libc_calloc(n, size);
+}
+void* realloc(void* p, size_t n) {
+  ++allocation_count;
+  return __libc_realloc(p, n);
+}
+void* aligned_alloc(size_t alignment, size_t n) {
+  ++allocation_count;
+  return __libc_memalign(alignment, n);
+}
+}
+
+namespace winnow {
+namespace {
+
+TEST(Allocation, CounterSeesAnAllocation) {
+  const int64_t before = allocation_count;
+  delete new std::vector<int>(1000);
+  EXPECT_GT(allocation_count, before);
+}
+
+TEST(Allocation, NoneInHundredStepsOfDeepFM) {
+  constexpr int64_t kBatch = 256, kFields = 6;
+  for (const int threads : {1, 2}) {
+    set_num_threads(threads);
+    CtrSpec spec;
+    for (int f = 0; f < kFields; ++f) spec.fields.push_back({fmt::format("f{}", f), 1000, Pooling::Mean});
+    spec.dense = 3;
+    CtrOptions options;
+    options.hidden_units = {64, 32};
+    options.net_dropout = 0.1;
+    options.batch_norm = true;
+    const auto model = make_ctr_model(spec, options);
+    model->initialize(1);
+    Graph g;
+    const Value step = g.input("step", {DType::I64, {}}), rate = g.input("rate", {DType::F32, {}});
+    const CtrInputs in{g.input("ids", {DType::I64, {2 * kBatch * kFields}}),
+                       g.input("offsets", {DType::I64, {kBatch * kFields + 1}}),
+                       g.input("dense", {DType::F32, {kBatch, 3}})};
+    const Value label = g.input("label", {DType::F32, {kBatch}}), weight = g.input("weight", {DType::F32, {kBatch}});
+    const Value loss = bce_with_logits(model->logits(in, {step, weight, true}), label, weight);
+    g.output("loss", loss);
+    g.backward(loss);
+    OptimizerOptions optimizer_options;
+    optimizer_options.clip_norm = 10;
+    Optimizer optimizer(optimizer_options);
+    optimizer.emit(g, model->parameters(), rate, step, 1e-3);
+    Program program = compile(g);
+
+    Rng rng(5);
+    Tensor step_tensor = Tensor::of<int64_t>({0}, {});
+    std::vector<Tensor> feeds = {step_tensor, Tensor::of<float>({1e-3f}, {})};
+    for (const Value v : {in.ids, in.offsets, in.dense, label, weight}) feeds.push_back(Tensor::zeros(v.spec()));
+    for (int64_t& id : feeds[2].span<int64_t>()) id = static_cast<int64_t>(rng.below(1000));
+    for (size_t b = 0; b < feeds[3].span<int64_t>().size(); ++b)
+      feeds[3].span<int64_t>()[b] = static_cast<int64_t>(2 * b);
+    for (float& x : feeds[4].span<float>()) x = static_cast<float>(rng.normal());
+    for (float& y : feeds[5].span<float>()) y = rng.uniform() < 0.3 ? 1.f : 0.f;
+    for (float& w : feeds[6].span<float>()) w = 1;
+    const auto stream = make_stream({});
+    for (int i = 0; i < 5; ++i) program.run(feeds, *stream);
+    const int64_t before = allocation_count;
+    for (int i = 0; i < 100; ++i) {
+      ++*step_tensor.data<int64_t>();
+      program.run(feeds, *stream);
+    }
+    EXPECT_EQ(allocation_count - before, 0) << threads << " threads";
+    EXPECT_LT(program.output("loss").item<float>(), 0.69f);  // it did train
+  }
+}
+
+}  // namespace
+}  // namespace winnow
+
+#endif
