@@ -9,7 +9,9 @@ using namespace detail;
 
 Value concat(const std::vector<Value>& x, int64_t axis, Loc loc) {
   WN_CHECK(!x.empty(), ShapeError, "concat(): no inputs ({})", at_source(loc));
-  return x.size() == 1 ? x[0] : x[0].graph->apply_all("concat", x, {{"axis", axis}}, loc)[0];
+  const int rank = x[0].shape().rank();
+  const bool alone = x.size() == 1 && axis >= -rank && axis < rank;  // anything else is for infer to judge
+  return alone ? x[0] : x[0].graph->apply_all("concat", x, {{"axis", axis}}, loc)[0];
 }
 std::vector<Value> split(Value x, int64_t axis, const std::vector<int64_t>& sizes, Loc loc) {
   return x.graph->apply_all("split", {x}, {{"axis", axis}, {"sizes", sizes}}, loc);

@@ -138,11 +138,15 @@ void run_reference(const Call& c) {
     const State& s = c.state<State>();
     const T* x = c.in<T>(0);
     T* y = c.out<T>(0);
+    const auto run = s.axes.last_reduced();
     parallel_for(s.axes.outputs, grain(s.axes.terms), [&](int64_t begin, int64_t end) {
       for (int64_t o = begin; o < end; ++o) {
         const T* from = x + s.axes.output_offset(o);
         double total = 0;
-        for (int64_t t = 0; t < s.axes.terms; ++t) total += static_cast<double>(from[s.axes.term_offset(t)]);
+        for (int64_t t = 0; t < s.axes.terms; t += run.extent) {
+          const T* first = from + s.axes.term_offset(t);
+          for (int64_t k = 0; k < run.extent; ++k) total += static_cast<double>(first[k * run.stride]);
+        }
         y[o] = static_cast<T>(s.scale * total);
       }
     });

@@ -24,6 +24,8 @@ struct Axes {
   // Where output o and term t lie in the full tensor.
   int64_t output_offset(int64_t o) const { return offset(kept, kept_rank, o); }
   int64_t term_offset(int64_t t) const { return offset(reduced, reduced_rank, t); }
+  // The innermost run of terms: `extent` of them, `stride` apart.
+  Axis last_reduced() const { return reduced_rank == 0 ? Axis{1, 0} : reduced[static_cast<size_t>(reduced_rank - 1)]; }
 
  private:
   static int64_t offset(const std::array<Axis, Shape::kMaxRank>& axes, int rank, int64_t i) {
