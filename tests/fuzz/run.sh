@@ -11,7 +11,7 @@ build=${BUILD:-$here/../../build-fuzz}
 
 mkdir -p "$build" || exit 1
 cmake -S "$here" -B "$build" -DCMAKE_CXX_COMPILER="${CXX:-clang++-14}" -DCMAKE_BUILD_TYPE=None >"$build/cmake.log" 2>&1 &&
-  cmake --build "$build" >"$build/build.log" 2>&1 || { tail -30 "$build/cmake.log" "$build/build.log"; exit 1; }
+  cmake --build "$build" --parallel "${JOBS:-2}" >"$build/build.log" 2>&1 || { tail -n 30 "$build/cmake.log" "$build/build.log"; exit 1; }
 
 [ $# -gt 0 ] || set -- $(cd "$build" && for f in fuzz_*; do [ -x "$f" ] && [ -f "$f" ] && echo "${f#fuzz_}"; done)
 [ $# -gt 0 ] || { echo "no fuzz target was built"; exit 1; }
@@ -26,11 +26,11 @@ for name in "$@"; do
   limits="-timeout=2 -rss_limit_mb=256 -malloc_limit_mb=64 -print_final_stats=1 -artifact_prefix=$build/findings/$name-"
   seeds=$(ls "$here/corpus/$name" | wc -l)
   if ! "$build/fuzz_$name" $limits -runs=0 "$here/corpus/$name" "$found" >"$build/$name.replay.log" 2>&1; then
-    tail -40 "$build/$name.replay.log"; echo "$name: FAILED on the corpus"; failed=1; continue
+    tail -n 40 "$build/$name.replay.log"; echo "$name: FAILED on the corpus"; failed=1; continue
   fi
   if [ "$seconds" -gt 0 ] && ! "$build/fuzz_$name" $limits -max_len=8192 -len_control=50 -max_total_time="$seconds" \
       -dict="$here/$name.dict" "$found" "$here/corpus/$name" >"$build/$name.log" 2>&1; then
-    tail -60 "$build/$name.log"; echo "$name: FAILED"; failed=1; continue
+    tail -n 60 "$build/$name.log"; echo "$name: FAILED"; failed=1; continue
   fi
   if [ "$seconds" -gt 0 ]; then
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$name.log")
