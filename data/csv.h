@@ -16,13 +16,14 @@ struct CsvOptions {
 };
 
 // Reads a text that the caller keeps alive, one row after another.
-//   Rows end in LF or CRLF; a UTF-8 byte order mark is skipped; blank lines at the very end are ignored.
+//   Rows end in LF or CRLF; a UTF-8 byte order mark is skipped; blank lines at the very end are
+//   ignored.
 //   A cell that begins with a quote ends at the next single quote and may hold separators, line ends and doubled
 //   quotes; a quote elsewhere in a cell is an ordinary character. Cells are views of the text; those with doubled
 //   quotes are views of a buffer that the next row overwrites.
-// DataError "file:line: what": an empty file, a column without a name, two columns of one name, a NUL byte, an unclosed
-// quote (the line on which it began), text after a closing quote, a row with another number of fields than the header.
-// ConfigError: a separator that is a quote, a line end or NUL.
+// DataError "file:line: what": an empty file, a column without a name, over 16384 columns, two columns of one name, a
+// NUL byte, an unclosed quote (the line on which it began), text after a closing quote, a row with another number of
+// fields than the header. ConfigError: a separator that is a quote, a line end or NUL.
 class CsvReader {
  public:
   // file: its name in messages.
@@ -38,8 +39,7 @@ class CsvReader {
   std::span<const std::string_view> cells() const { return cells_; }
   int64_t line() const { return row_line_; }  // where the current row begins; the header is line 1
   int64_t rows() const { return rows_; }      // read so far
-  // Size of the text read so far.
-  size_t position() const { return begin_; }
+  size_t position() const { return begin_; }  // bytes of the text read so far
 
  private:
   struct Unescaped {
@@ -47,11 +47,14 @@ class CsvReader {
   };
   uint64_t classify(size_t base) const;
   size_t next_special();
-  bool read_row();
+  void read_row();
+  void add_cell(std::string_view cell) {
+    if (fields_++ < width_) cells_.push_back(cell);
+  }
+  size_t end_line(size_t begin, size_t end);
   size_t read_quoted(size_t open);
-  void end_cell(size_t begin, size_t end) { cells_.push_back(text_.substr(begin, end - begin)); }
+  void unescape(std::string_view quoted);
   void read_header(bool strip_types);
-  bool only_line_ends_from(size_t position) const;
   [[noreturn]] void fail(int64_t line, const std::string& what) const;
 
   std::string file_;
@@ -62,9 +65,11 @@ class CsvReader {
   std::vector<std::string_view> cells_;
   std::vector<Unescaped> unescaped_;
   std::string scratch_;
-  size_t begin_ = 0;  // of the next row
-  size_t base_ = 0;   // of the 64-byte block that mask_ describes
-  uint64_t mask_ = 0;
+  size_t width_ = 0;   // cells kept of a row: as many as the header has
+  size_t fields_ = 0;  // of the current row
+  size_t begin_ = 0;   // of the next row
+  size_t base_ = 0;    // of the 64-byte block that mask_ describes
+  uint64_t mask_ = 0;  // its separators, line ends, quotes and NULs that were not yet returned
   int64_t line_ = 1, row_line_ = 1, rows_ = 0;
 };
 
