@@ -10,6 +10,18 @@ namespace winnow {
 void set_num_threads(int threads);  // of the calling (compute) thread; ConfigError unless 1..1024
 int num_threads();
 
+// The one compiled copy of a loop body: were f inlined into the serial and into the parallel branch, the two could be
+// vectorised or contracted differently, and bits would depend on the number of threads.
+template <class F>
+#if defined(__clang__)
+[[gnu::noinline]]
+#else
+[[gnu::noipa]]
+#endif
+void run_range(F& f, int64_t begin, int64_t end) {
+  f(begin, end);
+}
+
 // f(begin, end) over disjoint ranges covering [0, n). Which range runs where is not specified, so results must not
 // depend on it: use it for independent elements, and reduce over blocks of a size fixed by the shape.
 // grain: the smallest range worth a thread.
@@ -18,14 +30,14 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
   if (n <= 0) return;
   const int threads = num_threads();
   if (threads == 1 || n <= grain || omp_in_parallel() != 0) {
-    f(int64_t{0}, n);
+    run_range(f, 0, n);
     return;
   }
 #pragma omp parallel num_threads(threads)
   {
     const int64_t t = omp_get_thread_num(), team = omp_get_num_threads();
     const int64_t begin = n * t / team, end = n * (t + 1) / team;
-    if (begin < end) f(begin, end);
+    if (begin < end) run_range(f, begin, end);
   }
 }
 

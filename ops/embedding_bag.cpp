@@ -97,40 +97,34 @@ void copy_rows(const Lookup& s, const W* table, const BagData<T>& in, T* out, in
   }
 }
 
-// Visits id positions in order together with their feature, `kAhead` positions before they are read.
-template <class W>
+// Brings the rows of bags [begin, end) into the cache, kAhead id positions before they are read.
+template <class T, class W>
 class Prefetcher {
  public:
-  Prefetcher(const BagSpec& s, const int64_t* ids, const int64_t* offsets, const W* table, int64_t dim, int64_t begin,
-             int64_t end)
-      : s_(s),
-        ids_(ids),
-        offsets_(offsets),
-        table_(table),
-        dim_(dim),
-        bag_(begin),
-        at_(offsets[begin]),
-        stop_(offsets[end]) {}
+  Prefetcher(const Lookup& s, const BagData<T>& in, const W* table, int64_t begin, int64_t end)
+      : s_(s), in_(in), table_(table), bag_(begin), end_(end), at_(in.begin(begin)) {}
   void advance(int64_t position) {
-    for (const int64_t to = std::min(position + kAhead, stop_); at_ < to; ++at_) {
-      while (offsets_[bag_ + 1] <= at_) ++bag_;
-      const int64_t r = s_.row(bag_ % s_.features, ids_[at_]);
-      if (r >= 0) rows::prefetch(table_ + r * dim_, static_cast<size_t>(dim_) * sizeof(W));
+    while (at_ < position + kAhead && bag_ < end_) {
+      if (at_ >= in_.end(bag_)) {
+        if (++bag_ < end_) at_ = in_.begin(bag_);
+        continue;
+      }
+      const int64_t r = s_.bags.row(bag_ % s_.bags.features, in_.ids[at_++]);
+      if (r >= 0) rows::prefetch(table_ + r * s_.dim, static_cast<size_t>(s_.dim) * sizeof(W));
     }
   }
 
  private:
-  const BagSpec& s_;
-  const int64_t* ids_;
-  const int64_t* offsets_;
+  const Lookup& s_;
+  const BagData<T>& in_;
   const W* table_;
-  int64_t dim_, bag_, at_, stop_;
+  int64_t bag_, end_, at_;
 };
 
 template <int D, class T, class W>
 void pool_bags(const Lookup& s, const W* table, const BagData<T>& in, T* out, int64_t begin, int64_t end) {
   const int64_t d = D > 0 ? D : s.dim;
-  Prefetcher<W> prefetcher(s.bags, in.ids, in.offsets, table, d, begin, end);
+  Prefetcher<T, W> prefetcher(s, in, table, begin, end);
   for (int64_t bag = begin; bag < end; ++bag) {
     const int64_t f = bag % s.bags.features;
     const uint8_t pool = s.bags.pool[static_cast<size_t>(f)];
@@ -139,7 +133,7 @@ void pool_bags(const Lookup& s, const W* table, const BagData<T>& in, T* out, in
     T* acc = D > 0 ? local : o;  // a fixed width stays in registers
     for (int64_t j = 0; j < d; ++j) acc[j] = 0;
     int64_t valid = 0;
-    for (int64_t k = in.offsets[bag]; k < in.offsets[bag + 1]; ++k) {
+    for (int64_t k = in.begin(bag), last = in.end(bag); k < last; ++k) {
       prefetcher.advance(k);
       const int64_t r = s.bags.row(f, in.ids[k]);
       if (r < 0) continue;
@@ -248,16 +242,22 @@ void samples(Samples& s) {
       .add({"weighted single ids, dim 1",
             {f32({11, 1}), ids({13, 3}, 10), f32({13, 3})},
             sample_attrs({0}, {11}, {0}, false, true)})
-      .add({"bags by sum, mean and max, odd dim",
-            {f32({12, 5}), ids({40}, 6), i64({13}, Fill::bags(37))},
-            sample_attrs({0, 5, 2}, {5, 7, 6}, {0, 1, 2}, true)})
-      .add({"weighted bags",
-            {f32({20, 16}), ids({64}, 11), i64({17}, Fill::bags(60)), f32({64})},
-            sample_attrs({0, 10}, {10, 10}, {0, 1}, true, true)})
+      .add({.name = "bags by sum, mean and max, odd dim",
+            .in = {f32({12, 5}), ids({40}, 6), i64({13}, Fill::bags(37))},
+            .attrs = sample_attrs({0, 5, 2}, {5, 7, 6}, {0, 1, 2}, true),
+            .integers = false})
+      .add({.name = "weighted bags",
+            .in = {f32({20, 16}), ids({64}, 11), i64({17}, Fill::bags(60)), f32({64})},
+            .attrs = sample_attrs({0, 10}, {10, 10}, {0, 1}, true, true),
+            .integers = false})
+      .add({"bags by sum and max",
+            {f32({20, 16}), ids({64}, 11), i64({17}, Fill::bags(60))},
+            sample_attrs({0, 10}, {10, 10}, {0, 2}, true)})
       .add({"repeated ids, dim 32", {f32({3, 32}), i64({50, 1}, Fill::integers(0, 2))}, sample_attrs({0}, {3}, {0})})
-      .add({"dim 64 bags",
-            {f32({30, 64}), ids({33}, 29), i64({9}, Fill::bags(33))},
-            sample_attrs({0, 0}, {30}, {1}, true)})
+      .add({.name = "dim 64 bags by mean",
+            .in = {f32({30, 64}), ids({33}, 29), i64({9}, Fill::bags(33))},
+            .attrs = sample_attrs({0, 0}, {30}, {1}, true),
+            .integers = false})
       .add({"dim 128", {f32({6, 128}), ids({4, 3}, 6)}, sample_attrs({0}, {6}, {0})})
       .add({.name = "empty bags only",
             .in = {f32({5, 4}), i64({3}, Fill::integers(0, 4)), i64({5}, Fill::integers(0, 0))},
@@ -274,7 +274,8 @@ void samples(Samples& s) {
       .add({.name = "bf16 bags",
             .in = {bf16_table, ids({30}, 40), i64({8}, Fill::bags(30))},
             .attrs = sample_attrs({0}, {40}, {1}, true),
-            .grad = false})
+            .grad = false,
+            .integers = false})
       .add({.name = "CTR batch: 26 features, dim 16, 1e6 rows",
             .in = {f32({1040000, 16}), ids({2048, 26}, 39999)},
             .attrs =

@@ -162,7 +162,9 @@ void weights_of_bags(const Call& c, const Scatter& s, int64_t begin, int64_t end
   const int64_t* offsets = s.bags.has_offsets ? c.in<int64_t>(3) : nullptr;
   for (int64_t bag = begin; bag < end; ++bag) {
     const int64_t f = bag % s.bags.features;
-    const int64_t from = offsets != nullptr ? offsets[bag] : bag, to = offsets != nullptr ? offsets[bag + 1] : bag + 1;
+    const auto cut = [&](int64_t k) { return std::clamp<int64_t>(k, 0, s.bags.capacity); };
+    const int64_t from = offsets != nullptr ? cut(offsets[bag]) : bag,
+                  to = offsets != nullptr ? cut(offsets[bag + 1]) : bag + 1;
     const bool mean = s.bags.pool[static_cast<size_t>(f)] == BagSpec::Mean;
     const A divisor = mean ? static_cast<A>(std::max<int64_t>(1, valid_ids(s.bags, ids, from, to, f))) : A{1};
     for (int64_t k = from; k < to; ++k) {
@@ -179,26 +181,24 @@ void weights_of_bags(const Call& c, const Scatter& s, int64_t begin, int64_t end
   }
 }
 
-// Positions behind the last bag have no gradient.
+// Positions that no bag covers have no gradient.
 template <class T>
 void clear_unused(const Call& c, const Scatter& s) {
-  if (!s.bags.has_offsets) return;
-  const int64_t used = c.in<int64_t>(3)[s.bags.bags];
-  std::fill(c.out<T>(0) + used, c.out<T>(0) + s.bags.capacity, T{0});
+  if (s.bags.has_offsets) std::fill_n(c.out<T>(0), s.bags.capacity, T{0});
 }
 
 void run_weights(const Call& c) {
   const auto& s = c.state<Scatter>();
   rows::visit_rows(c.in_spec(1).dtype, "embedding_bag_weights_grad()", [&]<class T, class W>() {
-    parallel_for(s.bags.bags, 512, [&](int64_t b, int64_t e) { weights_of_bags<T, W, T>(c, s, b, e); });
     clear_unused<T>(c, s);
+    parallel_for(s.bags.bags, 512, [&](int64_t b, int64_t e) { weights_of_bags<T, W, T>(c, s, b, e); });
   });
 }
 void run_weights_reference(const Call& c) {
   const auto& s = c.state<Scatter>();
   rows::visit_rows(c.in_spec(1).dtype, "embedding_bag_weights_grad()", [&]<class T, class W>() {
-    weights_of_bags<T, W, double>(c, s, 0, s.bags.bags);
     clear_unused<T>(c, s);
+    weights_of_bags<T, W, double>(c, s, 0, s.bags.bags);
   });
 }
 
@@ -237,7 +237,7 @@ void samples_table(Samples& s) {
 
 void samples_weights(Samples& s) {
   const auto ids = [](const Shape& shape, double high) { return i64(shape, Fill::integers(-1, high)); };
-  s.add({"one id a bag", {f32({5, 2, 4}), f32({10, 4}), ids({5, 2}, 7)}, attrs({0, 7}, {7, 3}, {0}, 10, false, true)})
+  s.add({"one id a bag", {f32({5, 2, 4}), f32({10, 4}), ids({5, 2}, 3)}, attrs({0, 7}, {7, 3}, {0}, 10, false, true)})
       .add({"bags, unused tail",
             {f32({4, 3, 5}), f32({12, 5}), ids({40}, 6), i64({13}, Fill::bags(37))},
             attrs({0, 5, 2}, {5, 7, 6}, {0, 1, 0}, 12, true)})

@@ -32,22 +32,23 @@ void sum_features(const float* __restrict x, int64_t features, int64_t stride, i
     for (int64_t k = 0; k < d; ++k) sum[k] += x[i * stride + k];
 }
 
+// Each feature times the sum of those before it: the same sum over pairs, without the cancellation of Rendle's form.
 template <int D>
 float fm_sample(const float* x, int64_t features, int64_t dim) {
   float total = 0;
   for (int64_t at = 0; at < dim; at += kColumns) {
     const int64_t d = D > 0 ? D : std::min(kColumns, dim - at);
-    float sum[D > 0 ? D : kColumns] = {}, square[D > 0 ? D : kColumns] = {};
+    float sum[D > 0 ? D : kColumns] = {}, product[D > 0 ? D : kColumns] = {};
     for (int64_t i = 0; i < features; ++i) {
       const float* __restrict row = x + i * dim + at;
-      for (int64_t k = 0; k < d; ++k) sum[k] += row[k], square[k] += row[k] * row[k];
+      for (int64_t k = 0; k < d; ++k) product[k] += row[k] * sum[k], sum[k] += row[k];
     }
     float part = 0;
 #pragma omp simd reduction(+ : part)
-    for (int64_t k = 0; k < d; ++k) part += sum[k] * sum[k] - square[k];
+    for (int64_t k = 0; k < d; ++k) part += product[k];
     total += part;
   }
-  return 0.5f * total;
+  return total;
 }
 
 template <int D>

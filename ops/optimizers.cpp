@@ -45,11 +45,14 @@ template <class T>
 struct Rmsprop {
   static constexpr int kStates = 1;
   static constexpr bool kCoupled = true;
-  T lr, alpha, eps;
+  T lr, alpha, rest, eps;
   Rmsprop(const RuleParams& p, double rate, int64_t)
-      : lr(static_cast<T>(rate)), alpha(static_cast<T>(p.alpha)), eps(static_cast<T>(p.eps)) {}
+      : lr(static_cast<T>(rate)),
+        alpha(static_cast<T>(p.alpha)),
+        rest(static_cast<T>(1 - p.alpha)),
+        eps(static_cast<T>(p.eps)) {}
   void operator()(T g, T& w, T& square) const {
-    square = alpha * square + (1 - alpha) * g * g;
+    square = alpha * square + rest * g * g;
     w -= lr * g / (std::sqrt(square) + eps);
   }
 };

@@ -52,12 +52,11 @@ void prepare_sqnorm(const NodeSpec& n, Prepare& p) {
 template <int D>
 double squares(const SegmentData<float>& s, int64_t begin, int64_t end) {
   const int64_t d = D > 0 ? D : s.dim;
-  alignas(64) float acc[D > 0 ? D : kMaxRowDim];
+  alignas(64) float acc[D > 0 ? D : kMaxRowDim] = {};
   double total = 0;
-  int64_t ahead = s.starts[begin];
+  DyPrefetcher<float> ahead(s, begin, end);
   for (int64_t k = begin; k < end; ++k) {
-    const int64_t stop = std::min<int64_t>(s.starts[k + 1] + rows::kAhead, s.starts[s.count]);
-    if (ahead < stop) s.prefetch_dy(ahead, stop), ahead = stop;
+    ahead.advance(k);
     s.template sum<D>(k, acc);
     float sum = 0;
 #pragma omp simd reduction(+ : sum)

@@ -137,6 +137,7 @@ void write_entries(const Call& c, const Plan& p, const Use& use, const Work& w) 
   const BagData<T> in(c, s, use.input);
   const auto key = [&](int64_t row) { return row >= 0 ? static_cast<uint32_t>(row) : p.none; };
   Entry* entries = w.a + use.first_position;
+  if (s.has_offsets) std::fill_n(entries, s.capacity, Entry{p.none, 0});  // positions that no bag covers
   parallel_for(s.bags, 4096, [&](int64_t begin, int64_t end) {
     int64_t f = begin % s.features;
     for (int64_t bag = begin; bag < end; ++bag) {
@@ -154,7 +155,6 @@ void write_entries(const Call& c, const Plan& p, const Use& use, const Work& w) 
       if (++f == s.features) f = 0;
     }
   });
-  for (int64_t k = s.has_offsets ? in.offsets[s.bags] : s.capacity; k < s.capacity; ++k) entries[k] = {p.none, 0};
 }
 
 // Stable least-significant-digit radix sort by key; returns a or b. Blocks are fixed by n, so threads share no counter.
@@ -260,7 +260,10 @@ void samples(Samples& s) {
       .add({"one use dense, one in bags with an unused tail",
             {ids({9, 1}, 11), ids({40}, 7), i64({13}, Fill::bags(33))},
             shared})
-      .add({"weights and padding", {ids({9, 1}, 11), ids({40}, 7), i64({13}, Fill::bags(40)), f32({40})}, weighted})
+      .add({.name = "weights and padding",
+            .in = {ids({9, 1}, 11), ids({40}, 7), i64({13}, Fill::bags(40)), f32({40})},
+            .attrs = weighted,
+            .integers = false})
       .add({"1000 rows, many repeats",
             {i64({3000, 3}, Fill::integers(0, 999))},
             {{"uses", int64_t{1}}, {"row_base_0", V{0, 100, 0}}, {"rows_0", V{100, 900, 1000}}, {"pooling_0", V{0}}}})
@@ -272,7 +275,8 @@ void samples(Samples& s) {
       .add({.name = "CTR batch: 26 features, 1e6 rows",
             .in = {i64({2048, 26}, Fill::integers(0, 39999))},
             .attrs = {{"uses", int64_t{1}}, {"row_base_0", base}, {"rows_0", V{40000}}, {"pooling_0", V{0}}},
-            .bench = true})
+            .bench = true,
+            .constant_ok = true})
       .add({.name = "max pooling",
             .in = {ids({6}, 6), i64({4}, Fill::bags(6))},
             .attrs = max,

@@ -39,16 +39,15 @@ void update_blocks(const SparseCall<Rule, float, W>& c, const Rule& rule, int64_
   alignas(64) float g[kBlockElements + kMaxRowDim], w[kBlockElements + kMaxRowDim];
   std::fill_n(g, block * d, 0.f);
   int64_t k = std::lower_bound(s.rows, s.rows + s.count, begin * block) - s.rows;
-  int64_t ahead_dy = s.starts[k];
+  DyPrefetcher<float> ahead(s, k, s.count);
   for (int64_t q = begin; q < end; ++q) {
     const int64_t first = q * block, last = std::min(c.table_rows, first + block), n = (last - first) * d;
     float *m = c.state0(first), *v = c.state1(first);
     const bool hit = k < s.count && s.rows[k] < last;
     if (!hit && rule.can_rest && all_zero(m, v, n)) continue;
     for (; k < s.count && s.rows[k] < last; ++k) {
-      const int64_t stop = std::min<int64_t>(s.starts[k + 1] + rows::kAhead, s.starts[s.count]);
-      if (ahead_dy < stop) s.prefetch_dy(ahead_dy, stop), ahead_dy = stop;
-      s.template sum<0>(k, g + (s.rows[k] - first) * d);
+      ahead.advance(k);
+      if (s.rows[k] >= first) s.template sum<0>(k, g + (s.rows[k] - first) * d);
     }
     W* row = c.table + first * d;
     if constexpr (std::is_same_v<W, float>) {

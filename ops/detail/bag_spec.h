@@ -50,6 +50,7 @@ inline BagSpec read_bags(const Attrs& attrs, const std::string& suffix, const Sh
     s.pool.push_back(static_cast<uint8_t>(p));
   }
   const size_t most = std::max({s.base.size(), s.rows.size(), s.pool.size()});
+  WN_CHECK(most >= 1, ShapeError, "row_base, rows and pooling are empty; a lookup has at least one feature");
   const auto spread = [&](auto& list, const char* name) {
     WN_CHECK(list.size() == most || list.size() == 1, ShapeError, "{} has {} entries, expected 1 or {}", name,
              list.size(), most);
@@ -59,8 +60,9 @@ inline BagSpec read_bags(const Attrs& attrs, const std::string& suffix, const Sh
   spread(s.rows, "rows");
   spread(s.pool, "pooling");
   for (size_t f = 0; f < most; ++f) {
-    WN_CHECK(s.base[f] >= 0 && s.rows[f] >= 0, ShapeError, "feature {} has row_base {} and {} rows", f, s.base[f],
-             s.rows[f]);
+    constexpr int64_t kMost = int64_t{1} << 48;
+    WN_CHECK(s.base[f] >= 0 && s.rows[f] >= 0 && s.base[f] <= kMost && s.rows[f] <= kMost, ShapeError,
+             "feature {} has row_base {} and {} rows", f, s.base[f], s.rows[f]);
     s.any_mean |= s.pool[f] == BagSpec::Mean;
     s.any_max |= s.pool[f] == BagSpec::Max;
   }
@@ -97,7 +99,7 @@ inline BagSpec infer_bags(const Infer& in, int first, const std::string& suffix 
       in.expect_shape(need - 1, in.shape(first));
     }
     return read_bags(in.attrs(), suffix, in.shape(first), offsets ? &in.shape(first + 1) : nullptr);
-  } catch (const ShapeError& e) {
+  } catch (const Error& e) {
     const std::string text = e.what();
     if (text.find("(): ") != std::string::npos) throw;
     in.fail(text);
@@ -110,13 +112,17 @@ struct BagData {
   const int64_t* ids;
   const int64_t* offsets;
   const T* weights;
+  int64_t capacity;
 
   BagData(const Call& c, const BagSpec& s, int first)
       : ids(c.in<int64_t>(first)),
         offsets(s.has_offsets ? c.in<int64_t>(first + 1) : nullptr),
-        weights(s.has_weights ? c.in<T>(first + s.inputs() - 1) : nullptr) {}
-  int64_t begin(int64_t bag) const { return offsets != nullptr ? offsets[bag] : bag; }
-  int64_t end(int64_t bag) const { return offsets != nullptr ? offsets[bag + 1] : bag + 1; }
+        weights(s.has_weights ? c.in<T>(first + s.inputs() - 1) : nullptr),
+        capacity(s.capacity) {}
+  // Positions of a bag; offsets outside [0, capacity] are cut, falling ones give an empty bag.
+  int64_t begin(int64_t bag) const { return offsets != nullptr ? cut(offsets[bag]) : bag; }
+  int64_t end(int64_t bag) const { return offsets != nullptr ? cut(offsets[bag + 1]) : bag + 1; }
+  int64_t cut(int64_t offset) const { return std::clamp<int64_t>(offset, 0, capacity); }
 };
 
 // Number of ids of a bag that are not missing.

@@ -42,11 +42,12 @@ struct RuleParams {
 // Kingma and Ba 2015, with the decoupled decay of Loshchilov and Hutter 2019.
 template <class T>
 struct AdamStep {
-  T keep1, keep2, step_size, inv_sqrt_correction2, eps, shrink;
+  T take1, keep2, take2, step_size, inv_sqrt_correction2, eps, shrink;
 
   AdamStep(const RuleParams& p, double lr, int64_t step, bool decoupled)
-      : keep1(static_cast<T>(p.beta1)),
+      : take1(static_cast<T>(1 - p.beta1)),
         keep2(static_cast<T>(p.beta2)),
+        take2(static_cast<T>(1 - p.beta2)),  // of the double: 1 - 0.999f is off by 5e-5
         step_size(static_cast<T>(lr / (1 - std::pow(p.beta1, static_cast<double>(step))))),
         inv_sqrt_correction2(static_cast<T>(1 / std::sqrt(1 - std::pow(p.beta2, static_cast<double>(step))))),
         eps(static_cast<T>(p.eps)),
@@ -54,7 +55,7 @@ struct AdamStep {
   // m_hat / (sqrt(v_hat) + eps), times the learning rate
   T direction(T m, T v) const { return step_size * m / (std::sqrt(v) * inv_sqrt_correction2 + eps); }
   void moments(T g, T& m, T& v) const {
-    const T next_m = m + (1 - keep1) * (g - m), next_v = keep2 * v + (1 - keep2) * g * g;
+    const T next_m = m + take1 * (g - m), next_v = keep2 * v + take2 * g * g;
     m = std::abs(next_m) < T{kLeastMoment} ? T{0} : next_m;
     v = next_v < T{kLeastSquare} ? T{0} : next_v;
   }

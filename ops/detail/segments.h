@@ -30,43 +30,61 @@ inline void infer_segments(const Infer& in, int first) {
            in.shape(first + 5)[1], kMaxRowDim);
 }
 
+// What the inputs say is checked where it is used: a bag outside dy is skipped, a bad start gives an empty segment.
 template <class T>
 struct SegmentData {
   const int64_t* rows;
   const int32_t* starts;
-  int64_t count;
+  int64_t positions, count;
   const int32_t* bag;
   const T* coef;
   const T* dy;
-  int64_t dim;
+  int64_t bags, dim;
 
   SegmentData(const Call& c, int first)
       : rows(c.in<int64_t>(first)),
         starts(c.in<int32_t>(first + 1)),
-        count(*c.in<int64_t>(first + 2)),
+        positions(c.in_numel(first)),
+        count(std::clamp<int64_t>(*c.in<int64_t>(first + 2), 0, positions)),
         bag(c.in<int32_t>(first + 3)),
         coef(c.in<T>(first + 4)),
         dy(c.in<T>(first + 5)),
+        bags(c.in_spec(first + 5).shape[0]),
         dim(c.in_spec(first + 5).shape[1]) {}
+
+  int64_t start(int64_t k) const { return std::clamp<int64_t>(starts[k], 0, positions); }
+  const T* gradient(int64_t i) const {  // row of dy of occurrence i, or null
+    const int64_t b = bag[i];
+    return static_cast<uint64_t>(b) < static_cast<uint64_t>(bags) ? dy + b * dim : nullptr;
+  }
 
   // acc = gradient of unique row k, in the order of its occurrences. A: type of the sums.
   template <int D, class A>
   void sum(int64_t k, A* __restrict acc) const {
-    const int64_t d = D > 0 ? D : dim, begin = starts[k], end = starts[k + 1];
-    {
-      const T* __restrict g = dy + bag[begin] * d;
-      const A w = static_cast<A>(coef[begin]);
-      for (int64_t j = 0; j < d; ++j) acc[j] = w * static_cast<A>(g[j]);
-    }
-    for (int64_t i = begin + 1; i < end; ++i) {
-      const T* __restrict g = dy + bag[i] * d;
+    const int64_t d = D > 0 ? D : dim, end = start(k + 1);
+    for (int64_t j = 0; j < d; ++j) acc[j] = 0;
+    for (int64_t i = start(k); i < end; ++i) {
+      const T* __restrict g = gradient(i);
+      if (g == nullptr) continue;
       const A w = static_cast<A>(coef[i]);
       for (int64_t j = 0; j < d; ++j) acc[j] += w * static_cast<A>(g[j]);
     }
   }
-  void prefetch_dy(int64_t begin, int64_t end) const {
-    for (int64_t i = begin; i < end; ++i) rows::prefetch(dy + bag[i] * dim, static_cast<size_t>(dim) * sizeof(T));
+};
+
+// Brings rows of dy into the cache a fixed number of occurrences before segments [begin, end) read them.
+template <class T>
+class DyPrefetcher {
+ public:
+  DyPrefetcher(const SegmentData<T>& s, int64_t begin, int64_t end) : s_(s), at_(s.start(begin)), last_(s.start(end)) {}
+  void advance(int64_t k) {
+    for (const int64_t stop = std::min(s_.start(k + 1) + rows::kAhead, last_); at_ < stop; ++at_)
+      if (const T* g = s_.gradient(at_)) rows::prefetch(g, static_cast<size_t>(s_.dim) * sizeof(T));
   }
+
+ private:
+  const SegmentData<T>& s_;
+  int64_t at_, last_;
 };
 
 // f(k_begin, k_end) over ranges of unique rows of about equal work: ids are skewed, so a row costs its occurrences
@@ -74,7 +92,7 @@ struct SegmentData {
 template <class T, class F>
 void parallel_segments(const SegmentData<T>& s, F&& f) {
   constexpr int64_t kRow = 4, kGrain = 2048;
-  const auto work = [&](int64_t k) { return s.starts[k] + kRow * k; };
+  const auto work = [&](int64_t k) { return s.start(k) + kRow * k; };
   const auto row_at = [&](int64_t w) {  // the first k with work(k) >= w
     int64_t low = 0, high = s.count;
     while (low < high) {
