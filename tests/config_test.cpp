@@ -92,6 +92,44 @@ TEST(Config, EmitParsesBackToTheSameValues) {
   EXPECT_EQ(again.root().child("train").require<double>("weight_decay"), 1e-5);
 }
 
+TEST(Config, InfiniteDefaultsAndControlCharactersParseBack) {
+  Config config = parse("bell: \"\\x07\"\nlimit: -.inf\n");
+  EXPECT_EQ(config.root().get("clip", std::numeric_limits<double>::infinity()),
+            std::numeric_limits<double>::infinity());
+  EXPECT_EQ(config.root().get("floor", -std::numeric_limits<float>::infinity()),
+            -std::numeric_limits<float>::infinity());
+  EXPECT_EQ(config.root().get("limit", 0.0), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(error_of([&] { config.root().get("limit", 0.0, at_least(0)); }),
+            "x.yaml:2: limit: must be >= 0, found -inf");
+  const std::string text = config.emit();
+  EXPECT_EQ(text, "bell: \"\\x07\"\nlimit: -.inf\nclip: .inf\nfloor: -.inf\n");
+  EXPECT_EQ(parse(text).emit(), text);
+}
+
+TEST(Config, ValuesOfSeveralFormsAreToldApart) {
+  Config config = parse("features: [user, {name: item, vocab: 3}, [a, b], null]\n");
+  const auto items = config.root().list("features");
+  EXPECT_TRUE(items[0].is_scalar() && !items[0].is_map() && !items[0].is_list());
+  EXPECT_TRUE(items[1].is_map() && !items[1].is_scalar());
+  EXPECT_TRUE(items[2].is_list() && !items[2].is_map());
+  EXPECT_FALSE(items[3].is_scalar() || items[3].is_map() || items[3].is_list());
+  EXPECT_EQ(items[2].as<std::vector<std::string>>(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(items[2].path(), "features[2]");
+  EXPECT_EQ(error_of([&] { items[0].fail("is not an item"); }), "x.yaml:1: features[0]: is not an item");
+  EXPECT_EQ(error_of([&] { items[0].get("name", ""); }), "x.yaml:1: features[0]: expected a map, found 'user'");
+}
+
+TEST(Config, LongListsAreWrittenAsBlocks) {
+  Config config = parse("");
+  const std::vector<int> ids(500, 7);
+  config.root().get("ids", ids);
+  config.root().get<std::vector<int>>("few", {1, 2});
+  const std::string text = config.emit();
+  EXPECT_TRUE(text.starts_with("ids:\n  - 7\n  - 7\n")) << text;
+  EXPECT_EQ(parse(text).root().require<std::vector<int>>("ids"), ids);
+  EXPECT_EQ(parse(text).emit(), text);
+}
+
 TEST(Config, NestedListsAndEmptyValuesParseBack) {
   const std::string text = "a:\n  - - b: 1\n      c: {}\n    - [1, [], null]\n  - []\n\"two words\": \"x\"\n";
   const std::string once = parse(text).emit();
