@@ -214,7 +214,8 @@ void samples_gradient(Samples& s) {
   if constexpr (Op::kGradientReadsOutput) low = Op::f(Op::kLow), high = Op::f(Op::kHigh);
   for (const auto& [name, shape, trivial] : cases()) {
     const bool bench = shape.numel() > 100000;
-    const Fill fill = Fill::uniform(low, high, kinks<Op>());
+    // a single element stays away from zeros of the derivative, about which no relative bound holds
+    const Fill fill = Fill::uniform(trivial ? low + 0.6 * (high - low) : low, high, kinks<Op>());
     s.add({.name = name,
            .in = {f32(shape), fixed(f32(shape, fill))},
            .attrs = sample_attrs<Op>(),
