@@ -79,19 +79,16 @@ void run_tiled(const Call& c) {
 template <int R, int V>
 void gradient_tile(const float* x, const float* dy, int64_t f, int64_t stride, int64_t i, float* dx) {
   Lane acc[R][V] = {};
-  const auto add = [&](int64_t j, auto&& coefficient) {
+  const auto add = [&](int64_t j, int skip, auto&& coefficient) {
     Lane row[V];
     for (int v = 0; v < V; ++v) row[v] = load(x + j * stride + v * kWidth);
     for (int r = 0; r < R; ++r)
-      for (int v = 0; v < V; ++v) acc[r][v] += coefficient(r) * row[v];
+      for (int v = 0; v < V && r != skip; ++v) acc[r][v] += coefficient(r) * row[v];
   };
-  for (int64_t j = 0; j < i; ++j) add(j, [&](int r) { return dy[triangle(i + r) + j]; });
-  for (int64_t j = i; j < i + R; ++j)
-    add(j, [&](int r) {
-      const int64_t high = std::max(i + r, j), low = std::min(i + r, j);
-      return high == low ? 0.f : dy[triangle(high) + low];
-    });
-  for (int64_t j = i + R; j < f; ++j) add(j, [&](int r) { return dy[triangle(j) + i + r]; });
+  for (int64_t j = 0; j < i; ++j) add(j, -1, [&](int r) { return dy[triangle(i + r) + j]; });
+  for (int q = 0; q < R; ++q)
+    add(i + q, q, [&](int r) { return dy[triangle(i + std::max(q, r)) + i + std::min(q, r)]; });
+  for (int64_t j = i + R; j < f; ++j) add(j, -1, [&](int r) { return dy[triangle(j) + i + r]; });
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < V; ++v) store(dx + (i + r) * stride + v * kWidth, acc[r][v]);
 }

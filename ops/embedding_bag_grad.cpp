@@ -215,7 +215,7 @@ void samples_table(Samples& s) {
             {f32({100, 2, 8}), ids({100, 2}, 4), f32({100, 2})},
             attrs({0}, {5}, {0}, 7, false, true)})
       .add({"bags by sum, mean and max",
-            {f32({4, 3, 5}), ids({40}, 6), i64({13}, Fill::bags(37)), f32({12, 5})},
+            {f32({4, 3, 5}), ids({40}, 6), i64({13}, Fill::bags(37)), fixed(f32({12, 5}))},
             attrs({0, 5, 2}, {5, 7, 6}, {0, 1, 2}, 12, true)})
       .add({"weighted mean",
             {f32({8, 2, 16}), ids({64}, 11), i64({17}, Fill::bags(60)), f32({64})},

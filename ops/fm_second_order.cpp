@@ -39,7 +39,8 @@ float fm_sample(const float* x, int64_t features, int64_t dim) {
   for (int64_t at = 0; at < dim; at += kColumns) {
     const int64_t d = D > 0 ? D : std::min(kColumns, dim - at);
     float sum[D > 0 ? D : kColumns] = {}, product[D > 0 ? D : kColumns] = {};
-    for (int64_t i = 0; i < features; ++i) {
+    for (int64_t k = 0; k < d && features > 0; ++k) sum[k] = x[at + k];
+    for (int64_t i = 1; i < features; ++i) {
       const float* __restrict row = x + i * dim + at;
       for (int64_t k = 0; k < d; ++k) product[k] += row[k] * sum[k], sum[k] += row[k];
     }
@@ -91,16 +92,15 @@ void fm_plain(const Call& c) {
   for (int64_t b = 0; b < s[0]; ++b) {
     const T* x = c.in<T>(0) + b * s[1] * s[2];
     double total = 0;
-    for (int64_t k = 0; k < s[2]; ++k) {
-      double sum = 0, square = 0;
-      for (int64_t i = 0; i < s[1]; ++i) {
+    for (int64_t k = 0; k < s[2] && s[1] > 0; ++k) {
+      double sum = static_cast<double>(x[k]);
+      for (int64_t i = 1; i < s[1]; ++i) {
         const auto v = static_cast<double>(x[i * s[2] + k]);
+        total += v * sum;
         sum += v;
-        square += v * v;
       }
-      total += sum * sum - square;
     }
-    c.out<T>(0)[b] = static_cast<T>(0.5 * total);
+    c.out<T>(0)[b] = static_cast<T>(total);
   }
 }
 template <class T>

@@ -12,7 +12,9 @@ struct ExactAdam : AdamStep<T> {
   static constexpr bool kRowState = false, kProximal = false;
   bool can_rest;  // a row whose moments and gradient are zero does not move
   ExactAdam(const RuleParams& p, double lr, int64_t step)
-      : AdamStep<T>(p, lr, step, true), can_rest(p.l1 == 0 && p.l2 == 0 && p.weight_decay == 0 && p.eps > 0) {}
+      : AdamStep<T>(p, lr, step, true),
+        can_rest(p.l1 == 0 && p.l2 == 0 && p.weight_decay == 0 && p.eps > 0 && std::isfinite(this->step_size) &&
+                 std::isfinite(this->inv_sqrt_correction2)) {}
 };
 using Rule = ExactAdam<float>;
 
@@ -36,6 +38,7 @@ void update_blocks(const SparseCall<Rule, float, W>& c, const Rule& rule, int64_
   const auto& s = c.segments;
   const int64_t d = s.dim;
   const GradientTerms<float> terms(c.params, c.scale, false);
+  const bool every_block = terms.penalised || !std::isfinite(terms.scale);  // 0 * scale is NaN then
   alignas(64) float g[kBlockElements + kMaxRowDim], w[kBlockElements + kMaxRowDim];
   std::fill_n(g, block * d, 0.f);
   int64_t k = std::lower_bound(s.rows, s.rows + s.count, begin * block) - s.rows;
@@ -44,22 +47,22 @@ void update_blocks(const SparseCall<Rule, float, W>& c, const Rule& rule, int64_
     const int64_t first = q * block, last = std::min(c.table_rows, first + block), n = (last - first) * d;
     float *m = c.state0(first), *v = c.state1(first);
     const bool hit = k < s.count && s.rows[k] < last;
-    if (!hit && rule.can_rest && all_zero(m, v, n)) continue;
+    if (!hit && !every_block && rule.can_rest && all_zero(m, v, n)) continue;
     for (; k < s.count && s.rows[k] < last; ++k) {
       ahead.advance(k);
       if (s.rows[k] >= first) s.template sum<0>(k, g + (s.rows[k] - first) * d);
     }
     W* row = c.table + first * d;
     if constexpr (std::is_same_v<W, float>) {
-      if (hit || terms.penalised) terms(row, g, n);
+      if (hit || every_block) terms(row, g, n);
       step_block(rule, row, m, v, g, n);
     } else {
       for (int64_t j = 0; j < n; ++j) w[j] = static_cast<float>(row[j]);
-      if (hit || terms.penalised) terms(w, g, n);
+      if (hit || every_block) terms(w, g, n);
       step_block(rule, w, m, v, g, n);
       store_rounded(c.params, c.step, w, row, n, first * d);
     }
-    if (hit || terms.penalised) std::fill_n(g, n, 0.f);
+    if (hit || every_block) std::fill_n(g, n, 0.f);
   }
 }
 

@@ -45,6 +45,7 @@ inline void infer_dense(Infer& in, int states) {
   in.check(tensors >= 1 && tensors <= kMostTensors, "{} tensors; 1 to {} are supported", tensors, kMostTensors);
   in.expect_inputs(static_cast<int>(2 + states) * static_cast<int>(tensors) + 3);
   const int n = static_cast<int>(tensors), scalars = (2 + states) * n;
+  infer_rule(in);
   in.expect_dtype(0, {DType::F32, DType::F64});
   in.expect_same_dtype(0, scalars - 1);
   for (int i = n; i < scalars; ++i) in.expect_shape(i, in.shape(i % n));

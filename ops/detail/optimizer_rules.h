@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/attrs.h"
+#include "core/op.h"
 
 namespace winnow {
 
@@ -11,8 +11,8 @@ namespace winnow {
 inline constexpr float kLeastMoment = 1e-30f, kLeastSquare = 1e-37f;
 
 template <class T>
-T sign(T x) {
-  return static_cast<T>(x > 0) - static_cast<T>(x < 0);
+T sign(T x) {  // NaN of NaN
+  return x > 0 ? T{1} : x < 0 ? T{-1} : x;
 }
 
 // Attributes of every optimizer, read once in prepare.
@@ -38,6 +38,28 @@ struct RuleParams {
         seed(static_cast<uint64_t>(a.integer("seed", 0))),
         stream(static_cast<uint64_t>(a.integer("stream", 0))) {}
 };
+
+// Called by infer: wrong types are errors of Attrs, wrong values of Infer.
+inline void infer_rule(const Infer& in) {
+  const RuleParams p(in.attrs());
+  const auto fraction = [&](const char* name, double x) {
+    in.check(x >= 0 && x < 1, "{} {} is not in [0, 1)", name, x);
+  };
+  const auto positive = [&](const char* name, double x) {
+    in.check(x >= 0 && x < 1e30, "{} {} is not in [0, 1e30)", name, x);
+  };
+  fraction("beta1", p.beta1);
+  fraction("beta2", p.beta2);
+  fraction("alpha", p.alpha);
+  fraction("momentum", p.momentum);
+  positive("eps", p.eps);
+  positive("weight_decay", p.weight_decay);
+  positive("l1", p.l1);
+  positive("l2", p.l2);
+  positive("clip_value", p.clip_value);
+  positive("beta", p.ftrl_beta);
+  positive("lr_decay", p.lr_decay);
+}
 
 // Kingma and Ba 2015, with the decoupled decay of Loshchilov and Hutter 2019.
 template <class T>

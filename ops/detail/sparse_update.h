@@ -15,6 +15,7 @@ inline void infer_sparse(Infer& in, int states, bool row_state) {
   in.expect_inputs(1 + states + kSegmentInputs + 3);
   in.expect_dtype(0, {DType::F32, DType::BF16, DType::F64});
   in.expect_rank(0, 2);
+  infer_rule(in);
   const DType type = rows::arithmetic_type(in.dtype(0));
   for (int i = 1; i <= states; ++i) {
     in.expect_dtype(i, {type});
@@ -51,7 +52,7 @@ struct GradientTerms {
   void operator()(const T* __restrict w, T* __restrict g, int64_t n) const {
     for (int64_t j = 0; j < n; ++j) g[j] *= scale;
     if (clipped)
-      for (int64_t j = 0; j < n; ++j) g[j] = std::min(clip, std::max(-clip, g[j]));
+      for (int64_t j = 0; j < n; ++j) g[j] = g[j] < -clip ? -clip : g[j] > clip ? clip : g[j];  // NaN stays
     if (penalised)
       for (int64_t j = 0; j < n; ++j) g[j] += l2 * w[j] + l1 * sign(w[j]);
   }
