@@ -54,8 +54,8 @@ struct Dataset {
 //   floor(n (train + valid)). Vocabularies and scaling see the training interactions only, and no sampled negatives.
 //   Negatives: after each positive, per_positive items that are distinct, drawn (seed, row of the file) from the items
 //   of the training split and those sold up to that time, never one that the user is known to have taken in any split.
-//   A sampled row keeps the user's and the context's features; item features of the interactions file come from that
-//   item's latest row up to that time, else from its first.
+//   A sampled row keeps the user's and the context's features. Item features of the interactions file come, for
+//   positives and sampled rows alike, from the item's previous row, or its first when there is none.
 // DataError with file:line (column, value): an absent column, a label, weight or time that is none, a key that occurs
 // twice in a side table, a split that came out empty. IoError: a file that cannot be read.
 Dataset load_dataset(const Schema& schema);

@@ -65,6 +65,7 @@ class FeatureMap {
   // The parts of encode_row: appends the ids of one cell; the number of one cell.
   static void encode_ids(const FittedFeature& feature, std::string_view cell, std::vector<int64_t>& ids);
   static float encode_number(const FittedFeature& feature, std::string_view cell);
+  static float encode_number(const FittedFeature& feature, double x);  // of a value that is there
 
   void save(const std::string& path) const;         // feature_map.json; reads back equal
   static FeatureMap load(const std::string& path);  // DataError names path and place

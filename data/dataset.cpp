@@ -1,0 +1,159 @@
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "core/error.h"
+#include "core/rng.h"
+#include "data/detail/fit.h"
+#include "data/detail/negatives.h"
+#include "data/detail/raw_data.h"
+
+namespace winnow {
+namespace {
+
+using detail::RawColumn;
+using detail::RawData;
+using detail::SampledRow;
+
+constexpr uint64_t kSplitStream = uint64_t{1} << 63;  // apart from the streams of the negatives, one an interaction
+
+std::vector<int32_t> time_order(const RawData& raw) {
+  std::vector<int32_t> order(raw.user.size());
+  std::iota(order.begin(), order.end(), 0);
+  if (!raw.time.empty())
+    std::ranges::stable_sort(order, {}, [&](int32_t r) { return raw.time[static_cast<size_t>(r)]; });
+  return order;
+}
+
+// The split of each position of the order.
+std::vector<Split> assign_splits(size_t n, const Schema& schema) {
+  std::vector<int32_t> place(n);
+  std::iota(place.begin(), place.end(), 0);
+  if (schema.split.method == SplitSpec::Random) {
+    Rng rng(schema.seed, kSplitStream);
+    for (size_t i = n; i > 1; --i) std::swap(place[i - 1], place[rng.below(i)]);
+  }
+  // 0.7 + 0.1 is a little below 0.8: a boundary is meant to be exact where the fractions are
+  const auto boundary = [n](double x) { return static_cast<size_t>(std::floor(static_cast<double>(n) * x + 1e-6)); };
+  const size_t train = boundary(schema.split.train), valid = boundary(schema.split.train + schema.split.valid);
+  const auto check = [&](Split s, size_t rows) {
+    WN_CHECK(rows > 0, DataError, "{}: the {} split is empty: {} interactions are left for fractions {} / {} / {}",
+             schema.interactions.path, name_of(s), n, schema.split.train, schema.split.valid, schema.split.test);
+  };
+  check(Split::Train, train);
+  check(Split::Valid, valid - train);
+  check(Split::Test, n - valid);
+  std::vector<Split> splits(n);
+  for (size_t i = 0; i < n; ++i)
+    splits[i] = static_cast<size_t>(place[i]) < train   ? Split::Train
+                : static_cast<size_t>(place[i]) < valid ? Split::Valid
+                                                        : Split::Test;
+  return splits;
+}
+
+// Lays out the rows of the data set and their splits.
+std::vector<SampledRow> lay_out(const RawData& raw, const Schema& schema, const std::vector<int32_t>& order,
+                                const std::vector<Split>& splits, const std::vector<int32_t>& train_rows, Dataset& d) {
+  std::vector<SampledRow> rows;
+  rows.reserve(order.size() * static_cast<size_t>(1 + schema.negatives.per_positive));
+  detail::NegativeSampler sampler(raw, order, train_rows, schema.negatives, schema.seed);
+  for (size_t i = 0; i < order.size(); ++i) {
+    const size_t begin = rows.size();
+    if (schema.negatives.per_positive > 0)
+      d.report.negatives_short += sampler.append(order[i], rows);
+    else
+      rows.push_back({order[i], order[i]});
+    WN_CHECK(rows.size() <= size_t{INT32_MAX}, DataError, "{}: more than {} rows with the sampled negatives",
+             schema.interactions.path, INT32_MAX);
+    auto& split = splits[i] == Split::Train ? d.train : splits[i] == Split::Valid ? d.valid : d.test;
+    for (size_t r = begin; r < rows.size(); ++r) split.push_back(static_cast<int32_t>(r));
+  }
+  d.report.negatives = static_cast<int64_t>(rows.size() - order.size());
+  return rows;
+}
+
+void encode_fields(const RawData& raw, const std::vector<SampledRow>& rows, Dataset& d) {
+  const auto& fields = d.map.fields();
+  std::vector<detail::EncodedCodes> encoded;
+  for (const int32_t f : fields)
+    encoded.push_back(encode_codes(d.map.features[static_cast<size_t>(f)], raw.features[static_cast<size_t>(f)]));
+  const bool bags = d.map.has_bags();
+  d.ids.reserve(rows.size() * fields.size());
+  if (bags) {
+    d.offsets.reserve(rows.size() * fields.size() + 1);
+    d.offsets.push_back(0);
+  }
+  for (const SampledRow& row : rows)
+    for (size_t f = 0; f < fields.size(); ++f) {
+      const RawColumn& column = raw.features[static_cast<size_t>(fields[f])];
+      const auto code = static_cast<size_t>(column.codes[row_of(column, raw, row.interaction, row.item_from)]);
+      const detail::EncodedCodes& e = encoded[f];
+      d.ids.insert(d.ids.end(), e.ids.begin() + e.begin[code], e.ids.begin() + e.begin[code + 1]);
+      if (bags) d.offsets.push_back(static_cast<int64_t>(d.ids.size()));
+    }
+}
+
+void encode_numbers(const RawData& raw, const std::vector<SampledRow>& rows, Dataset& d) {
+  const auto& numbers = d.map.numbers();
+  d.dense.resize(rows.size() * numbers.size());
+  for (size_t k = 0; k < numbers.size(); ++k) {
+    const auto i = static_cast<size_t>(numbers[k]);
+    const FittedFeature& feature = d.map.features[i];
+    const RawColumn& column = raw.features[i];
+    for (size_t r = 0; r < rows.size(); ++r) {
+      const double x = column.numbers[row_of(column, raw, rows[r].interaction, rows[r].item_from)];
+      d.dense[r * numbers.size() + k] =
+          std::isnan(x) ? static_cast<float>(feature.missing) : FeatureMap::encode_number(feature, x);
+    }
+  }
+}
+
+void copy_columns(const RawData& raw, const std::vector<SampledRow>& rows, Dataset& d) {
+  d.rows = static_cast<int64_t>(rows.size());
+  for (const SampledRow& row : rows) {
+    const auto r = static_cast<size_t>(row.interaction), from = static_cast<size_t>(row.item_from);
+    d.label.push_back(row.sampled ? 0.f : raw.label[r]);
+    d.weight.push_back(raw.weight.empty() ? 1.f : raw.weight[r]);
+    d.user.push_back(raw.user[r]);
+    d.item.push_back(raw.item[from]);
+    if (!raw.time.empty()) d.timestamp.push_back(raw.time[r]);
+  }
+  for (int32_t u = 0; u < raw.users.size(); ++u) d.user_keys.emplace_back(raw.users.text(u));
+  for (int32_t i = 0; i < raw.items.size(); ++i) d.item_keys.emplace_back(raw.items.text(i));
+}
+
+}  // namespace
+
+Dataset load_dataset(const Schema& schema) {
+  const auto begun = std::chrono::steady_clock::now();
+  check_schema(schema);
+  RawData raw = detail::read_files(schema);
+  Dataset d;
+  d.report = std::move(raw.report);
+  d.item_titles = std::move(raw.item_titles);
+  WN_CHECK(raw.size() > 0, DataError, "{}: no interactions are left\n{}", schema.interactions.path, d.report.str());
+
+  const std::vector<int32_t> order = time_order(raw);
+  const std::vector<Split> splits = assign_splits(order.size(), schema);
+  std::vector<int32_t> train_rows;
+  for (size_t i = 0; i < order.size(); ++i)
+    if (splits[i] == Split::Train) train_rows.push_back(order[i]);
+
+  d.map.user_id = schema.user_id;
+  d.map.item_id = schema.item_id;
+  for (size_t i = 0; i < schema.features.size(); ++i)
+    d.map.features.push_back(detail::fit(schema.features[i], raw.features[i], raw, train_rows));
+  d.map.index();
+
+  const std::vector<SampledRow> rows = lay_out(raw, schema, order, splits, train_rows, d);
+  encode_fields(raw, rows, d);
+  encode_numbers(raw, rows, d);
+  copy_columns(raw, rows, d);
+  d.report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  return d;
+}
+
+}  // namespace winnow

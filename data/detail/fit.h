@@ -1,0 +1,30 @@
+// Fitting one feature on the training interactions, and encoding its distinct values.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "data/detail/raw_data.h"
+
+namespace winnow::detail {
+
+// The row of a column's cells that an interaction (and the interaction its item comes from) refers to.
+inline size_t row_of(const RawColumn& column, const RawData& raw, int32_t interaction, int32_t item_from) {
+  switch (column.rows) {
+    case RawColumn::Interaction: return static_cast<size_t>(interaction);
+    case RawColumn::ItemInteraction: return static_cast<size_t>(item_from);
+    case RawColumn::User: return static_cast<size_t>(raw.user[static_cast<size_t>(interaction)]);
+    case RawColumn::Item: break;
+  }
+  return static_cast<size_t>(raw.item[static_cast<size_t>(item_from)]);
+}
+
+FittedFeature fit(const FeatureSpec& spec, const RawColumn& column, const RawData& raw,
+                  const std::vector<int32_t>& train_rows);
+
+// The ids of each code of a column: ids[begin[code] .. begin[code + 1]).
+struct EncodedCodes {
+  std::vector<int64_t> ids, begin;
+};
+EncodedCodes encode_codes(const FittedFeature& feature, const RawColumn& column);
+
+}  // namespace winnow::detail

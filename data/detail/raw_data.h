@@ -1,0 +1,36 @@
+// The files of a schema as read: texts numbered, numbers parsed, nothing fitted yet.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/dataset.h"
+
+namespace winnow::detail {
+
+// The cells of one feature: codes of distinct texts, or numbers.
+struct RawColumn {
+  // What a cell belongs to. ItemInteraction: an interaction, but for a sampled row the one that its item comes from.
+  enum Rows : uint8_t { Interaction, ItemInteraction, User, Item } rows = Interaction;
+  bool numeric = false;
+  StringIndex texts;            // code 0 is "", missing
+  std::vector<int32_t> codes;   // [rows]
+  std::vector<double> numbers;  // [rows], NaN: missing
+};
+
+struct RawData {
+  StringIndex users, items;
+  std::vector<int32_t> user, item;   // [interactions], numbers in users and items
+  std::vector<int64_t> time;         // empty without a timestamp column
+  std::vector<float> label, weight;  // weight is empty without a column
+  std::vector<RawColumn> features;   // as Schema::features
+  std::vector<std::string> item_titles;
+  LoadReport report;
+  int32_t size() const { return static_cast<int32_t>(user.size()); }
+};
+
+// Errors as load_dataset().
+RawData read_files(const Schema& schema);
+
+}  // namespace winnow::detail
