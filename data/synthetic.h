@@ -12,17 +12,22 @@ struct SyntheticStore {
 
 struct SyntheticReport {
   double click_rate = 0;
-  double best_auc = 0;  // of the true probabilities against the drawn clicks: no model can expect more
-  double best_logloss = 0;
+  // Of the true probabilities against the drawn clicks, on the last tenth of the views, which is the test split of the
+  // schema: no model can expect more.
+  double best_auc = 0, best_logloss = 0;
 };
 
-// Writes views.csv (user_id, item_id, timestamp, device, clicked), users.csv (user_id, age, gender, city, interests:
-// several values, separated by '|'), items.csv (item_id, title, category, brand, price, tags), probabilities.csv
-// (row, probability of a click, in the order of views.csv) and schema.yaml into `directory`, which is made.
-//   P(click) = sigmoid(bias + taste[user] . style[item] + quality[item] - price sensitivity[user] * log price
-//                      + hour and device effects);  tastes depend on age, gender and interests, styles on category,
-//                      brand.
-// The same store on every machine for the same options. IoError.
+// Writes, into `directory`, which is made:
+//   views.csv          user_id, item_id, timestamp (Unix seconds, rising), hour, device, clicked
+//   users.csv          user_id, age, gender (some missing), city, interests (one to three categories, cut by '|')
+//   items.csv          item_id, title, category, brand, price, tags (one to three, cut by '|')
+//   probabilities.csv  row (of views.csv, from 0), probability of a click
+//   schema.yaml        a config with the data section for these files
+//   P(click) = sigmoid(bias + taste[user] . style[item] + mood[user] + quality[item]
+//                      - thrift[user] log price + hour and device effects)
+// Tastes follow age, gender and interests, styles category, brand and tags, both with something of their own. Users and
+// items are viewed unequally often, and a tenth of the items appears only after the first half of the time.
+// The same store for the same options. ConfigError: fewer than 2 users or items, or 10 interactions. IoError.
 SyntheticReport write_synthetic_store(const std::string& directory, const SyntheticStore& store = {});
 
 }  // namespace winnow
