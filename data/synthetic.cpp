@@ -70,7 +70,10 @@ std::set<size_t> some_of(Rng& rng, size_t n) {
 template <size_t N>
 std::string names_of(const std::set<size_t>& chosen, const std::array<const char*, N>& names) {
   std::string text;
-  for (const size_t i : chosen) text += (text.empty() ? "" : "|") + std::string(names[i]);
+  for (const size_t i : chosen) {
+    if (!text.empty()) text += '|';
+    text += names[i];
+  }
   return text;
 }
 
@@ -248,8 +251,12 @@ constexpr const char* kSchema = R"(  interactions: {file: views.csv, format: csv
 
 std::string yaml_quoted(const std::string& text) {
   std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("''") : std::string(1, c);
-  return quoted + "'";
+  for (const char c : text) {
+    quoted += c;
+    if (c == '\'') quoted += c;
+  }
+  quoted += '\'';
+  return quoted;
 }
 
 SyntheticReport report_of(const std::vector<View>& all) {
