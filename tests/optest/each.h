@@ -26,10 +26,13 @@ void for_each_kernel(const Case& c, const NodeSpec& node, const Options& options
   if (ran == 0) report.fail(*c.op, c.sample->name, "", "no kernel runs this sample:" + reasons);
 }
 
+enum class Large { Too, Not };
+
 // f(case, node) for each selected sample; what it throws is a failure of the sample.
 template <class F>
-void for_each_case(const Suite& suite, Report& report, F&& f) {
+void for_each_case(const Suite& suite, Report& report, Large large, F&& f) {
   for (const Case& c : suite.cases()) {
+    if (large == Large::Not && is_large(*c.sample)) continue;
     report.at(*c.op, c.sample->name);
     try {
       f(c, node_of(c));

@@ -32,14 +32,6 @@ void check_promised_text(const Operator& entry, const Sample& sample, Report& re
   }
 }
 
-std::string own_path() {
-  std::string path(4096, '\0');
-  const ssize_t n = readlink("/proc/self/exe", path.data(), path.size());
-  WN_CHECK(n > 0, IoError, "optest: /proc/self/exe cannot be read");
-  path.resize(static_cast<size_t>(n));
-  return path;
-}
-
 // In a process of its own: a crash ends the calls of this operator and is a failure like any other.
 void check_hostile(const OpDef& op, const Options& options, Report& report) {
   const std::string command = fmt::format("'{}' err --hostile --op {} --seed {}{}", own_path(), op.name, options.seed,

@@ -77,7 +77,7 @@ Prepared::Prepared(const KernelDef& kernel, NodeSpec node) : kernel_(kernel), no
   state_ = prepare.take_state();
 }
 
-Result Prepared::run(std::span<const Tensor> in, const Storage& storage) const {
+Result Prepared::place(std::span<const Tensor> in, const Storage& storage) const {
   Allocator& allocator = storage.allocator != nullptr ? *storage.allocator : host_allocator();
   Result r;
   for (size_t i = 0; i < in.size(); ++i) {
@@ -95,18 +95,26 @@ Result Prepared::run(std::span<const Tensor> in, const Storage& storage) const {
   }
   r.scratch = Tensor({DType::U8, Shape{static_cast<int64_t>(scratch_bytes_)}}, allocator);
   std::memset(r.scratch.raw(), storage.poison, scratch_bytes_);
+  return r;
+}
+
+void Prepared::execute(const Result& operands, Stream& stream) const {
   std::vector<void*> inputs, outputs;
-  for (const Tensor& t : r.in) inputs.push_back(t.raw());
-  for (const Tensor& t : r.out) outputs.push_back(t.raw());
-  const auto stream = make_stream({});
+  for (const Tensor& t : operands.in) inputs.push_back(t.raw());
+  for (const Tensor& t : operands.out) outputs.push_back(t.raw());
   Call call;
   call.spec = &node_;
   call.inputs = inputs.data();
   call.outputs = outputs.data();
-  call.scratch = r.scratch.raw();
+  call.scratch = operands.scratch.raw();
   call.state_ = state_.get();
-  call.stream = stream.get();
+  call.stream = &stream;
   kernel_.run(call);
+}
+
+Result Prepared::run(std::span<const Tensor> in, const Storage& storage) const {
+  Result r = place(in, storage);
+  execute(r, *make_stream({}));
   return r;
 }
 

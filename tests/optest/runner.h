@@ -41,6 +41,8 @@ class Prepared {
   Prepared(const Prepared&) = delete;  // kernels keep references to node()
   Prepared& operator=(const Prepared&) = delete;
   Result run(std::span<const Tensor> in, const Storage& storage = {}) const;
+  Result place(std::span<const Tensor> in, const Storage& storage = {}) const;  // the operands of run(), not yet run
+  void execute(const Result& operands, Stream& stream) const;
   const NodeSpec& node() const { return node_; }
 
  private:

@@ -27,6 +27,13 @@ const KernelDef kAlias{.name = "alias", .run = copy_input};
 
 }  // namespace
 
+bool is_large(const Sample& sample) {
+  constexpr int64_t kMany = 1 << 20;
+  int64_t n = 0;
+  for (const Arg& arg : sample.in) n += arg.spec.shape.numel();
+  return sample.bench && n > kMany;
+}
+
 Suite::Suite(const Options& options) : options_(options) {
   if (!options.op.empty()) registry().at(options.op);  // an unknown name is an error
   for (const OpDef* op : registry().all()) {
@@ -94,6 +101,14 @@ void Report::summary() const {
   fmt::print("{:8} {:4} operators {:6} cases {:4} kernels {:7.2f} s  {}\n", mode_, ops_.size(), cases_, kernels_.size(),
              seconds.count(), failures_ == 0 ? "ok" : fmt::format("{} FAILURES", failures_));
   fflush(stdout);
+}
+
+std::string own_path() {
+  std::string path(4096, '\0');
+  const ssize_t n = readlink("/proc/self/exe", path.data(), path.size());
+  WN_CHECK(n > 0, IoError, "optest: /proc/self/exe cannot be read");
+  path.resize(static_cast<size_t>(n));
+  return path;
 }
 
 void name_the_case_on_a_crash() {

@@ -26,6 +26,9 @@ struct Case {
   uint64_t seed = 0;
 };
 
+// A benchmark case of more than a million elements: `ref` and `det` run it, the other modes have smaller samples.
+bool is_large(const Sample& sample);
+
 struct Operator {
   const OpDef* op = nullptr;
   std::vector<Sample> samples;
@@ -73,6 +76,8 @@ class Report {
   int64_t cases_ = 0, failures_ = 0;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
+
+std::string own_path();  // of this program, to start it again
 
 // SIGSEGV, SIGFPE, SIGABRT...: prints what Report::at said last and ends with code 3.
 void name_the_case_on_a_crash();

@@ -1,0 +1,114 @@
+// opbench: every kernel of every operator on the operator's benchmark samples, with warm and with cold caches.
+//   opbench [--op NAME] [--kernel NAME] [--threads N] [Google Benchmark's flags: --benchmark_filter, --benchmark_out,
+//   ...]
+// GB/s and GFLOP/s follow from cost_of(). roofline_% = the time that the machine's measured multiply-add peak and copy
+// bandwidth would need, whichever is longer, as a share of the time taken; warm operands may beat the memory's
+// bandwidth, so that warm cases compare with the multiply-add peak alone (peak_%).
+#include <benchmark/benchmark.h>
+#include <immintrin.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+
+#include "core/cpu/peak.h"
+#include "core/parallel.h"
+#include "tests/optest/fill.h"
+#include "tests/optest/runner.h"
+
+namespace {
+
+using namespace winnow;
+using namespace winnow::optest;
+
+struct Machine {
+  double gflops = 0, gbs = 0;
+};
+
+void evict(const Tensor& t) {
+  constexpr int64_t kLine = 64, kGrain = 1 << 16;
+  const auto* p = static_cast<const char*>(t.raw());
+  const int64_t lines = (static_cast<int64_t>(t.bytes()) + kLine - 1) / kLine;
+  parallel_for(lines, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) _mm_clflush(p + i * kLine);
+  });
+}
+
+void evict(const Result& operands) {
+  for (const Tensor& t : operands.in) evict(t);
+  for (const Tensor& t : operands.out) evict(t);
+  evict(operands.scratch);
+  _mm_mfence();
+}
+
+enum class Cache { Warm, Cold };
+
+void measure(benchmark::State& state, const Case& c, const KernelDef& kernel, Cache cache, const Machine& machine) {
+  const Prepared prepared(kernel, node_of(c));
+  const Result operands = prepared.place(filled(c), {.poison = 0});
+  const auto stream = make_stream({});
+  prepared.execute(operands, *stream);
+  double total = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    if (cache == Cache::Cold) evict(operands);
+    const auto start = std::chrono::steady_clock::now();
+    prepared.execute(operands, *stream);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    state.SetIterationTime(seconds.count());
+    total += seconds.count();
+  }
+  const Cost cost = cost_of(prepared.node());
+  const double seconds = total / static_cast<double>(std::max<benchmark::IterationCount>(1, state.iterations()));
+  const double compute = cost.flops / (machine.gflops * 1e9), memory = cost.bytes / (machine.gbs * 1e9);
+  state.counters["GB/s"] = cost.bytes / seconds * 1e-9;
+  state.counters["GFLOP/s"] = cost.flops / seconds * 1e-9;
+  if (cache == Cache::Cold)
+    state.counters["roofline_%"] = 100 * std::max(compute, memory) / seconds;
+  else
+    state.counters["peak_%"] = 100 * compute / seconds;
+}
+
+void add_benchmarks(const Suite& suite, const Options& options, const Machine& machine) {
+  for (const Case& c : suite.cases()) {
+    if (!c.sample->bench) continue;
+    const NodeSpec node = node_of(c);
+    for (const KernelDef* kernel : cpu_kernels(*c.op)) {
+      if (refusal(*kernel, node) != nullptr || (!options.kernel.empty() && options.kernel != kernel->name)) continue;
+      for (const Cache cache : {Cache::Warm, Cache::Cold})
+        benchmark::RegisterBenchmark(
+            fmt::format("{}/{}/{}/{}", c.op->name, kernel->name, c.sample->name, cache == Cache::Warm ? "warm" : "cold")
+                .c_str(),
+            [c, kernel, cache, machine](benchmark::State& s) { measure(s, c, *kernel, cache, machine); })
+            ->UseManualTime()
+            ->MinTime(0.2)
+            ->Unit(benchmark::kMicrosecond);
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  Options options;
+  int threads = 0;
+  CLI::App app("Measures operators on their own benchmark samples; takes Google Benchmark's flags too.");
+  app.add_option("--op", options.op, "only this operator");
+  app.add_option("--kernel", options.kernel, "only this kernel");
+  app.add_option("--threads", threads, "compute threads (0 = all)");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (threads > 0) set_num_threads(threads);
+    const Suite suite(options);
+    const Machine machine{cpu::measure_fma_peak_gflops(num_threads()), cpu::measure_copy_gbs(num_threads())};
+    benchmark::AddCustomContext("threads", std::to_string(num_threads()));
+    benchmark::AddCustomContext("fma_peak_gflops", fmt::format("{:.1f}", machine.gflops));
+    benchmark::AddCustomContext("copy_gbs", fmt::format("{:.1f}", machine.gbs));
+    add_benchmarks(suite, options, machine);
+    benchmark::RunSpecifiedBenchmarks();
+    return 0;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "opbench: {}\n", error.what());
+    return 2;
+  }
+}
