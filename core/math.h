@@ -68,7 +68,8 @@ namespace detail {
 // log(x) + c for a positive normal x < inf, where c is small against log(x) or x is near 1.
 WN_HD float log_normal(float x, float exponent_offset, float c) {
   constexpr int32_t kTwoThirds = 0x3f2aaaab;
-  const int32_t i = bits(x) - kTwoThirds;
+  // unsigned: of a negative x, whose result nobody takes, the difference may wrap
+  const auto i = static_cast<int32_t>(static_cast<uint32_t>(bits(x)) - static_cast<uint32_t>(kTwoThirds));
   const float e = static_cast<float>(i >> 23) + exponent_offset;
   const float f = from_bits((i & 0x007fffff) + kTwoThirds) - 1.0f;  // exact, in [-1/3, 1/3]
   const float p = polynomial(f, 0.333333373f, -0.249998197f, 0.199993059f, -0.166796133f, 0.143128321f, -0.1219531f,
