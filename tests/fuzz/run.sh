@@ -16,8 +16,9 @@ cmake -S "$here" -B "$build" -DCMAKE_CXX_COMPILER="${CXX:-clang++-14}" -DCMAKE_B
 [ $# -gt 0 ] || set -- $(cd "$build" && for f in fuzz_*; do [ -x "$f" ] && [ -f "$f" ] && echo "${f#fuzz_}"; done)
 [ $# -gt 0 ] || { echo "no fuzz target was built"; exit 1; }
 
+# The quarantine of freed memory must fit the limit of 256 MB; short stacks of allocations make runs faster.
 # allocator_may_return_null=0 and -malloc_limit_mb: an allocation from a declared size is a finding, not a null.
-export ASAN_OPTIONS=allocator_may_return_null=0:detect_stack_use_after_return=1
+export ASAN_OPTIONS=allocator_may_return_null=0:detect_stack_use_after_return=1:quarantine_size_mb=16:malloc_context_size=8
 export UBSAN_OPTIONS=print_stacktrace=1
 failed=0
 for name in "$@"; do
