@@ -26,7 +26,7 @@ struct TrainArguments {
 // Flags are short names of config keys; --set, which may name the same keys, wins.
 std::vector<std::string> overrides(const TrainArguments& a) {
   std::vector<std::string> sets;
-  if (!a.data.empty()) sets.push_back("data.interactions.path=" + nlohmann::json(a.data).dump());
+  if (!a.data.empty()) sets.push_back("data.path=" + nlohmann::json(a.data).dump());
   if (!a.model.empty()) sets.push_back("model.name=" + a.model);
   if (a.epochs) sets.push_back(fmt::format("train.epochs={}", *a.epochs));
   if (a.batch_size) sets.push_back(fmt::format("train.batch_size={}", *a.batch_size));
@@ -73,7 +73,7 @@ int run_train(const TrainArguments& a) {
   WN_CHECK(a.resume || !directory_exists(checkpoints), ConfigError,
            "{} holds checkpoints of an earlier run; go on with --resume, or give another --out", a.out);
   const Dataset dataset = load_dataset(config.schema);
-  message(dataset.report.str() + dataset.summary());
+  message(dataset.report.str() + "\n" + dataset.summary());
   const auto model = make_ctr_model(ctr_spec(dataset.map), config.model);
   handle_interrupts();
   make_directories(a.out);
@@ -114,7 +114,7 @@ void add_train_command(CLI::App& app, Action& chosen) {
   auto a = std::make_shared<TrainArguments>();
   ctr->add_option("--config", a->common.config, "YAML file; with --resume, by default that of the run");
   ctr->add_option("--set", a->common.sets, "override a config key: a.b=c (repeatable)")->allow_extra_args(false);
-  ctr->add_option("--data", a->data, "interactions file (data.interactions.path)");
+  ctr->add_option("--data", a->data, "folder of the data files (data.path)");
   ctr->add_option("--model", a->model, "LR, FM, DNN, UserItemMLP, WideDeep, DeepFM, DCNv2, DLRM (model.name)");
   ctr->add_option("--epochs", a->epochs, "most epochs (train.epochs)");
   ctr->add_option("--batch-size", a->batch_size, "rows a step (train.batch_size)");

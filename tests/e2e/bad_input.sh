@@ -23,22 +23,22 @@ expect() {
 }
 train() { "$build/winnow" train ctr --config config.yaml --epochs 1 --set evaluation.resamples=0 --set evaluation.ranking=false "$@"; }
 
-expect 1 'missing.csv' train --out r1 --data missing.csv
+expect 1 'missing.csv' train --out r1 --set data.interactions.file=../missing.csv
 expect 1 "unknown key 'train.epoch'; did you mean 'train.epochs'?" train --out r2 --set train.epoch=3
 expect 2 '--config' "$build/winnow" train ctr --out r3
 expect 2 '' "$build/winnow" tran ctr
 expect 1 'absent.yaml' "$build/winnow" train ctr --config absent.yaml --out r4
 expect 1 "model.name" train --out r5 --model DeepFN
 sed 's/,clicked$/,klicked/; 1s/clicked/klicked/' store/views.csv > wrong_column.csv
-expect 1 "clicked" train --out r6 --data wrong_column.csv
+expect 1 "clicked" train --out r6 --set data.interactions.file=../wrong_column.csv
 { head -5 store/views.csv; echo '"u1,i1,1,phone,1'; } > broken_quote.csv
-expect 1 'broken_quote.csv:6' train --out r7 --data broken_quote.csv
+expect 1 'broken_quote.csv:6' train --out r7 --set data.interactions.file=../broken_quote.csv
 { head -5 store/views.csv; echo 'u1,i1,1'; } > ragged.csv
-expect 1 'ragged.csv:6' train --out r8 --data ragged.csv
+expect 1 'ragged.csv:6' train --out r8 --set data.interactions.file=../ragged.csv
 { head -500 store/views.csv; sed -n 501p store/views.csv | sed 's/,[01]$/,nan/'; } > nan_label.csv
-expect 1 'nan_label.csv:501' train --out r9 --data nan_label.csv
+expect 1 'nan_label.csv:501' train --out r9 --set data.interactions.file=../nan_label.csv
 head -3 store/views.csv > tiny.csv
-expect 1 'split' train --out r10 --data tiny.csv
+expect 1 'split' train --out r10 --set data.interactions.file=../tiny.csv
 expect 1 'cuda' train --out r11 --device cuda
 train --out good >/dev/null 2>&1 || { echo "FAILED: a good run failed"; failures=$((failures + 1)); }
 expect 1 "there is no user 'nobody'" "$build/winnow" recommend --run good --user nobody
