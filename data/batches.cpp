@@ -46,8 +46,8 @@ void BatchSource::fill(Buffer& buffer, const Cursor& at) {
 
 void BatchSource::fill_ahead(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  const auto room = [this] { return !ended_ && !error_ && filled_ + (held_ ? 1 : 0) < ring_.size(); };
-  while (changed_.wait(lock, stop, room)) {
+  const auto room = [this] { return !paused_ && !ended_ && !error_ && filled_ + (held_ ? 1 : 0) < ring_.size(); };
+  while (changed_.wait(lock, stop, room) && !stop.stop_requested()) {
     Buffer& buffer = ring_[(head_ + filled_) % ring_.size()];
     filling_ = true;
     lock.unlock();
@@ -105,12 +105,12 @@ void BatchSource::seek(const Cursor& cursor) {
   WN_CHECK(cursor.epoch >= 0 && cursor.row >= 0 && cursor.row <= rows(), DataError,
            "data cursor '{}' is outside the epoch of {} rows; was the data changed?", cursor.str(), rows());
   std::unique_lock lock(mutex_);
-  // Stop the thread from starting another batch, and wait for the one it may be writing.
-  ended_ = true;
+  // The thread starts no other batch, and the one that it may be writing is waited for.
+  paused_ = true;
   changed_.wait(lock, [this] { return !filling_; });
   cursor_ = ahead_ = cursor;
   filled_ = 0;
-  held_ = ended_ = false;
+  held_ = ended_ = paused_ = false;
   error_ = nullptr;
   changed_.notify_all();
 }

@@ -113,7 +113,7 @@ class BatchSource {
   size_t head_ = 0;    // oldest filled buffer
   size_t filled_ = 0;  // filled buffers, the one handed out not counted
   bool held_ = false;  // the buffer before head_ is with the consumer
-  bool filling_ = false, ended_ = false;
+  bool filling_ = false, paused_ = false, ended_ = false;
   std::exception_ptr error_;
   std::jthread thread_;
 };

@@ -135,7 +135,7 @@ void check_schema(const Schema& s) {
   for (const double x : {split.train, split.valid, split.test})
     WN_CHECK(x > 0 && x < 1, ConfigError, "split: each of train, valid, test must lie between 0 and 1, got {}", x);
   WN_CHECK(std::abs(split.train + split.valid + split.test - 1) < 1e-9, ConfigError,
-           "split: train + valid + test = {}, must be 1", split.train + split.valid + split.test);
+           "split: train + valid + test = {:.6g}, must be 1", split.train + split.valid + split.test);
   WN_CHECK(split.method != SplitSpec::Time || !s.timestamp.empty(), ConfigError,
            "split by time needs the timestamp column; give it, or `method: random`");
   TimeFormat{s.time_format};
