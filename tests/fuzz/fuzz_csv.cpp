@@ -1,6 +1,8 @@
 // data/csv.h over any text: DataError or rows as wide as the header. The first byte chooses the options.
+#include <algorithm>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "core/error.h"
@@ -13,7 +15,8 @@ namespace {
 volatile uint32_t sink;
 
 void read_all(CsvReader& reader, size_t size) {
-  for (const std::string& name : reader.header())
+  const size_t looked_up = std::min(reader.header().size(), size_t{100});  // a look-up walks the header
+  for (const std::string& name : std::span(reader.header()).first(looked_up))
     expect(reader.header()[reader.column(name)] == name, "column() finds");
   int64_t rows = 0, line = 1;
   size_t position = reader.position();
