@@ -1,3 +1,5 @@
+#include <omp.h>
+
 #include "core/cpu/sgemm_drivers.h"
 
 namespace winnow::cpu {
@@ -29,7 +31,8 @@ class Blocked {
   void pack(const Stage& s, size_t unit);
   void pack_b_columns(const Stage& s, size_t slice, size_t block, size_t j);
   void multiply(const Stage& s, size_t unit);
-  void column(const Stage& s, size_t slice, size_t block, size_t ib, size_t j);
+  void row_task(const Stage& s, size_t ib, size_t thread);
+  void column(const Stage& s, size_t slice, size_t block, size_t ib, size_t j, const float* a_block);
   void sum_slices(size_t ib, size_t jb);
   void sum_columns(size_t j) const;
   size_t a_units(const Stage& s) const { return ceil_div(s.i1 - s.i0, pack_rows_); }
@@ -96,11 +99,21 @@ void Blocked::multiply(const Stage& s, size_t unit) {
   const size_t block = slice * phases_ + s.phase;
   if (block >= blocks_.count) return;
   const size_t ib = s.ib0 + v / s.col_blocks, jb = s.jb0 + v % s.col_blocks;
-  for (size_t j = jb * nb_; j < std::min(p_.n, (jb + 1) * nb_); j += kern_.nr) column(s, slice, block, ib, j);
+  const float* a = pa_ + slice * a_slice_ + (ib * mb_ - s.i0) * blocks_.length(block);
+  for (size_t j = jb * nb_; j < std::min(p_.n, (jb + 1) * nb_); j += kern_.nr) column(s, slice, block, ib, j, a);
+}
+
+// A row block packed by the thread that uses it, at once: it never leaves that core's L2.
+void Blocked::row_task(const Stage& s, size_t ib, size_t thread) {
+  const size_t kc = blocks_.length(s.phase), k0 = s.phase * blocks_.kc, i = ib * mb_;
+  float* a = pa_ + thread * mb_ * blocks_.kc;
+  kern_.pack_mr(p_.trans_a ? p_.a + k0 * p_.lda + i : p_.a + i * p_.lda + k0, p_.lda, !p_.trans_a,
+                std::min(mb_, p_.m - i), kc, a);
+  for (size_t j = s.j0; j < s.j1; j += kern_.nr) column(s, 0, s.phase, ib, j, a);
 }
 
 // The tiles of one panel of B with the rows of row block ib.
-void Blocked::column(const Stage& s, size_t slice, size_t block, size_t ib, size_t j) {
+void Blocked::column(const Stage& s, size_t slice, size_t block, size_t ib, size_t j, const float* a_block) {
   const size_t mr = kern_.mr, nr = kern_.nr, kc = blocks_.length(block), i1 = std::min(p_.m, (ib + 1) * mb_);
   const bool first = block == slice * phases_, last = slices_ == 1 && block + 1 == blocks_.count;
   const bool plain = !last || !has_epilogue(e_);
@@ -115,7 +128,7 @@ void Blocked::column(const Stage& s, size_t slice, size_t block, size_t ib, size
   t.alpha = part_ != nullptr ? 1.f : p_.alpha, t.ep = last ? &e_ : nullptr;
   for (size_t i = ib * mb_; i < i1; i += mr) {
     const size_t m = std::min(mr, i1 - i);
-    const float* a = pa_ + slice * a_slice_ + (i - s.i0) * kc;
+    const float* a = a_block + (i - ib * mb_) * kc;
     t.m = static_cast<int>(m), t.c = c + i * t.ldc + j, t.i = i;
     prefetch_tile(t.c, t.ldc, m, n);
     if (last && e_.mask != nullptr) prefetch_tile(e_.mask + i * e_.ld_mask + j, e_.ld_mask, m, n);
@@ -124,7 +137,7 @@ void Blocked::column(const Stage& s, size_t slice, size_t block, size_t ib, size
       kern_.tile_full(kc, a, b, t.c, t.ldc, t.add_c, t.alpha);
       continue;
     }
-    kern_.tile(t.m, kc, a, b, acc);
+    kern_.tile(t.m, t.n, kc, a, b, acc);
     if (last && sums_ != nullptr) t.colsum = sums_ + ib * p_.n + j, t.colsum_new = i == ib * mb_;
     kern_.finish(t);
   }
@@ -171,6 +184,14 @@ void Blocked::run(int threads) {
                         jb0 * nb_,
                         std::min(p_.n, (jb0 + super_cols_) * nb_),
                         phase};
+          if (slices_ == 1 && s.row_blocks >= 2 * static_cast<size_t>(threads)) {
+            const auto thread = static_cast<size_t>(threads > 1 ? omp_get_thread_num() : 0);
+#pragma omp for schedule(dynamic, 1)
+            for (size_t u = 0; u < b_units(s); ++u) pack_b_columns(s, 0, phase, s.j0 + u * pack_cols_);
+#pragma omp for schedule(dynamic, 1)
+            for (size_t u = 0; u < s.row_blocks; ++u) row_task(s, ib0 + u, thread);
+            continue;
+          }
 #pragma omp for schedule(dynamic, 1)
           for (size_t u = 0; u < pack_units(s); ++u) pack(s, u);
 #pragma omp for schedule(dynamic, 1)

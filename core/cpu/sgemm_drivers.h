@@ -15,7 +15,7 @@
 
 namespace winnow::cpu {
 
-inline constexpr std::size_t kMaxMR = 16, kMaxNR = 48, kMaxKC = 512;
+inline constexpr std::size_t kMaxMR = 16, kMaxNR = 48;
 inline constexpr std::size_t kSkinnyM = 32, kDotM = 16, kDotCols = 48;
 
 inline std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }

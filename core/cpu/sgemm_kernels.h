@@ -27,8 +27,8 @@ struct SgemmKernels {
   // k_contiguous: element (x,k) is src[x*ld+k], else src[k*ld+x].
   void (*pack_mr)(const float* src, std::size_t ld, bool k_contiguous, std::size_t cnt, std::size_t kc, float* out);
   void (*pack_nr)(const float* src, std::size_t ld, bool k_contiguous, std::size_t cnt, std::size_t kc, float* out);
-  // acc[rows][nr] = a-panel * b-panel, both packed.
-  void (*tile)(int rows, std::size_t kc, const float* a, const float* b, float* acc);
+  // acc[rows][nr] = a-panel * b-panel, both packed; columns from `cols` on are unspecified.
+  void (*tile)(int rows, int cols, std::size_t kc, const float* a, const float* b, float* acc);
   // The same for a full tile straight into C: c = [c +] alpha * sums.
   void (*tile_full)(std::size_t kc, const float* a, const float* b, float* c, std::size_t ldc, bool add_c, float alpha);
   // acc[rows][nr] (+)= a-panel * B[kc][cols <= nr] read in place with row stride ldb.
