@@ -77,7 +77,7 @@ TEST(Allocation, NoneInHundredStepsOfDeepFM) {
     Program program = compile(g);
 
     Rng rng(5);
-    Tensor step_tensor = Tensor::of<int64_t>({0}, {});
+    Tensor step_tensor = Tensor::of<int64_t>({1}, {});
     std::vector<Tensor> feeds = {step_tensor, Tensor::of<float>({1e-3f}, {})};
     for (const Value v : {in.ids, in.offsets, in.dense, label, weight}) feeds.push_back(Tensor::zeros(v.spec()));
     for (int64_t& id : feeds[2].span<int64_t>()) id = static_cast<int64_t>(rng.below(1000));
