@@ -71,8 +71,10 @@ template <int D, class T, class W>
 void put_row(const W* row, int64_t dim, const T* weight, T* out) {
   const int64_t d = D > 0 ? D : dim;
   if (weight == nullptr) {
+#pragma omp simd
     for (int64_t j = 0; j < d; ++j) out[j] = static_cast<T>(row[j]);
   } else {
+#pragma omp simd
     for (int64_t j = 0; j < d; ++j) out[j] = *weight * static_cast<T>(row[j]);
   }
 }
@@ -131,6 +133,7 @@ void pool_bags(const Lookup& s, const W* table, const BagData<T>& in, T* out, in
     T* o = out + bag * d;
     T local[D > 0 ? D : 1];
     T* acc = D > 0 ? local : o;  // a fixed width stays in registers
+#pragma omp simd
     for (int64_t j = 0; j < d; ++j) acc[j] = 0;
     int64_t valid = 0;
     for (int64_t k = in.begin(bag), last = in.end(bag); k < last; ++k) {
@@ -139,15 +142,18 @@ void pool_bags(const Lookup& s, const W* table, const BagData<T>& in, T* out, in
       if (r < 0) continue;
       const W* row = table + r * d;
       if (pool == BagSpec::Max) {
+#pragma omp simd
         for (int64_t j = 0; j < d; ++j)
           acc[j] = valid == 0 || static_cast<T>(row[j]) > acc[j] ? static_cast<T>(row[j]) : acc[j];
       } else {
         const T w = in.weights != nullptr ? in.weights[k] : T{1};
+#pragma omp simd
         for (int64_t j = 0; j < d; ++j) acc[j] += w * static_cast<T>(row[j]);
       }
       ++valid;
     }
     const T divisor = pool == BagSpec::Mean && valid > 1 ? static_cast<T>(valid) : T{1};
+#pragma omp simd
     for (int64_t j = 0; j < d; ++j) o[j] = acc[j] / divisor;
   }
 }

@@ -19,9 +19,8 @@ struct BagFeatures {
 
 // A bag of ids for each (sample, feature). Both may be empty.
 struct BagInputs {
-  Value offsets;  // i64 [B * F + 1], non-decreasing from 0; bag (b, f) = ids[offsets[b * F + f] .. offsets[b * F + f +
-                  // 1])
-  Value weights;  // f32, shape of ids: each row is multiplied by its weight
+  Value offsets{};  // i64 [B * F + 1], non-decreasing from 0; bag i = b * F + f is ids[offsets[i] .. offsets[i + 1])
+  Value weights{};  // f32, shape of ids: each row is multiplied by its weight
 };
 
 // out[b, f, :] = pool over the bag of weight * table[row_base[f] + id, :]

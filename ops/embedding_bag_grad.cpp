@@ -58,6 +58,7 @@ void scatter_rows(const Scatter& s, const BagData<T>& in, const T* dy, T* dtable
       const T w = in.weights != nullptr ? scale * in.weights[k] : scale;
       T* __restrict out = dtable + r * d;
       const T* __restrict g = dy + bag * d;
+#pragma omp simd
       for (int64_t j = 0; j < d; ++j) out[j] += w * g[j];
     }
   }

@@ -29,6 +29,7 @@ void sum_features(const float* __restrict x, int64_t features, int64_t stride, i
   const int64_t d = D > 0 ? D : n;
   std::fill_n(sum, d, 0.f);
   for (int64_t i = 0; i < features; ++i)
+#pragma omp simd
     for (int64_t k = 0; k < d; ++k) sum[k] += x[i * stride + k];
 }
 
@@ -42,6 +43,7 @@ float fm_sample(const float* x, int64_t features, int64_t dim) {
     for (int64_t k = 0; k < d && features > 0; ++k) sum[k] = x[at + k];
     for (int64_t i = 1; i < features; ++i) {
       const float* __restrict row = x + i * dim + at;
+#pragma omp simd
       for (int64_t k = 0; k < d; ++k) product[k] += row[k] * sum[k], sum[k] += row[k];
     }
     float part = 0;
@@ -61,6 +63,7 @@ void fm_gradient(const float* x, float dy, int64_t features, int64_t dim, float*
     for (int64_t i = 0; i < features; ++i) {
       const float* __restrict row = x + i * dim + at;
       float* __restrict out = dx + i * dim + at;
+#pragma omp simd
       for (int64_t k = 0; k < d; ++k) out[k] = dy * (sum[k] - row[k]);
     }
   }

@@ -10,9 +10,9 @@ namespace winnow {
 
 // What changes from step to step. scale multiplies gradients (clip_scale); empty: 1.
 struct StepScalars {
-  Value lr;     // f32 []
-  Value step;   // i64 [], 1 at the first step
-  Value scale;  // f32 []
+  Value lr{};     // f32 []
+  Value step{};   // i64 [], 1 at the first step
+  Value scale{};  // f32 []
 };
 
 struct StateSpec {

@@ -56,7 +56,7 @@ double squares(const SegmentData<float>& s, int64_t begin, int64_t end) {
   double total = 0;
   DyPrefetcher<float> ahead(s, begin, end);
   for (int64_t k = begin; k < end; ++k) {
-    ahead.advance(k);
+    ahead.template advance<D>(k);
     s.template sum<D>(k, acc);
     float sum = 0;
 #pragma omp simd reduction(+ : sum)

@@ -50,7 +50,7 @@ Plan plan_of(std::vector<BagSpec> specs) {
   const int bits = std::max(1, static_cast<int>(std::bit_width(p.none)));
   p.passes = (bits + 11) / 12;
   p.digit = (bits + p.passes - 1) / p.passes;
-  p.block = std::max<int64_t>(8192, (p.n + 31) / 32);
+  p.block = std::max<int64_t>(4096, (p.n + 31) / 32);
   p.blocks = std::max<int64_t>(1, (p.n + p.block - 1) / p.block);
   return p;
 }

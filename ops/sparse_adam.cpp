@@ -49,16 +49,16 @@ void update_blocks(const SparseCall<Rule, float, W>& c, const Rule& rule, int64_
     const bool hit = k < s.count && s.rows[k] < last;
     if (!hit && !every_block && rule.can_rest && all_zero(m, v, n)) continue;
     for (; k < s.count && s.rows[k] < last; ++k) {
-      ahead.advance(k);
+      ahead.template advance<0>(k);
       if (s.rows[k] >= first) s.template sum<0>(k, g + (s.rows[k] - first) * d);
     }
     W* row = c.table + first * d;
     if constexpr (std::is_same_v<W, float>) {
-      if (hit || every_block) terms(row, g, n);
+      if (hit || every_block) terms.apply<0>(row, g, n);
       step_block(rule, row, m, v, g, n);
     } else {
       for (int64_t j = 0; j < n; ++j) w[j] = static_cast<float>(row[j]);
-      if (hit || every_block) terms(w, g, n);
+      if (hit || every_block) terms.apply<0>(w, g, n);
       step_block(rule, w, m, v, g, n);
       store_rounded(c.params, c.step, w, row, n, first * d);
     }

@@ -62,11 +62,13 @@ struct SegmentData {
   template <int D, class A>
   void sum(int64_t k, A* __restrict acc) const {
     const int64_t d = D > 0 ? D : dim, end = start(k + 1);
+#pragma omp simd
     for (int64_t j = 0; j < d; ++j) acc[j] = 0;
     for (int64_t i = start(k); i < end; ++i) {
       const T* __restrict g = gradient(i);
       if (g == nullptr) continue;
       const A w = static_cast<A>(coef[i]);
+#pragma omp simd
       for (int64_t j = 0; j < d; ++j) acc[j] += w * static_cast<A>(g[j]);
     }
   }
@@ -77,9 +79,11 @@ template <class T>
 class DyPrefetcher {
  public:
   DyPrefetcher(const SegmentData<T>& s, int64_t begin, int64_t end) : s_(s), at_(s.start(begin)), last_(s.start(end)) {}
+  template <int D>
   void advance(int64_t k) {
+    const int64_t d = D > 0 ? D : s_.dim;
     for (const int64_t stop = std::min(s_.start(k + 1) + rows::kAhead, last_); at_ < stop; ++at_)
-      if (const T* g = s_.gradient(at_)) rows::prefetch(g, static_cast<size_t>(s_.dim) * sizeof(T));
+      if (const T* g = s_.gradient(at_)) rows::prefetch(g, static_cast<size_t>(d) * sizeof(T));
   }
 
  private:

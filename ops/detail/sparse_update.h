@@ -49,11 +49,22 @@ struct GradientTerms {
         l2(static_cast<T>(p.l2)),
         clipped(p.clip_value > 0),
         penalised(!proximal && (p.l1 != 0 || p.l2 != 0)) {}
-  void operator()(const T* __restrict w, T* __restrict g, int64_t n) const {
+  template <int D>
+  void apply(const T* __restrict w, T* __restrict g, int64_t dim) const {
+    const int64_t n = D > 0 ? D : dim;
+#pragma omp simd
     for (int64_t j = 0; j < n; ++j) g[j] *= scale;
+    if (clipped || penalised) clip_and_penalise(w, g, n);
+  }
+
+ private:
+  // Out of line: inlined, it keeps the compiler from vectorising the common case around it.
+  [[gnu::noinline]] void clip_and_penalise(const T* __restrict w, T* __restrict g, int64_t n) const {
     if (clipped)
+#pragma omp simd
       for (int64_t j = 0; j < n; ++j) g[j] = g[j] < -clip ? -clip : g[j] > clip ? clip : g[j];  // NaN stays
     if (penalised)
+#pragma omp simd
       for (int64_t j = 0; j < n; ++j) g[j] += l2 * w[j] + l1 * sign(w[j]);
   }
 };
@@ -84,10 +95,13 @@ void apply_rule(const Rule& rule, T* __restrict w, [[maybe_unused]] T* __restric
   if constexpr (Rule::kRowState) {
     rule.row(g, w, *s0, d);
   } else if constexpr (Rule::kStates == 0) {
+#pragma omp simd
     for (int64_t j = 0; j < d; ++j) rule(g[j], w[j]);
   } else if constexpr (Rule::kStates == 1) {
+#pragma omp simd
     for (int64_t j = 0; j < d; ++j) rule(g[j], w[j], s0[j]);
   } else {
+#pragma omp simd
     for (int64_t j = 0; j < d; ++j) rule(g[j], w[j], s0[j], s1[j]);
   }
 }
@@ -133,19 +147,19 @@ void update_rows(const SparseCall<Rule, float, W>& c, const Rule& rule, int64_t 
   DyPrefetcher<float> ahead(s, begin, end);
   for (int64_t k = begin; k < std::min(begin + rows::kAhead, end); ++k) c.prefetch(s.rows[k]);
   for (int64_t k = begin; k < end; ++k) {
-    ahead.advance(k);
+    ahead.template advance<D>(k);
     if (k + rows::kAhead < end) c.prefetch(s.rows[k + rows::kAhead]);
     const int64_t r = s.rows[k];
     if (!c.has_row(r)) continue;
     W* row = c.table + r * d;
     s.template sum<D>(k, g);
     if constexpr (std::is_same_v<W, float>) {
-      terms(row, g, d);
+      terms.template apply<D>(row, g, d);
       apply_rule<D>(rule, row, c.state0(r), c.state1(r), g, d);
     } else {
       alignas(64) float w[D > 0 ? D : kMaxRowDim] = {};
       for (int64_t j = 0; j < d; ++j) w[j] = static_cast<float>(row[j]);
-      terms(w, g, d);
+      terms.template apply<D>(w, g, d);
       apply_rule<D>(rule, w, c.state0(r), c.state1(r), g, d);
       store_rounded(c.params, c.step, w, row, d, r * d);
     }
@@ -176,7 +190,7 @@ void update_row_in_double(const SparseCall<Rule, T, W>& c, const Rule& rule, int
   for (int64_t j = 0; j < d; ++j) w[j] = static_cast<double>(static_cast<T>(row[j]));
   for (int64_t j = 0; j < sd && Rule::kStates > 0; ++j) s0[j] = static_cast<double>(c.state0(r)[j]);
   for (int64_t j = 0; j < sd && Rule::kStates > 1; ++j) s1[j] = static_cast<double>(c.state1(r)[j]);
-  GradientTerms<double>(c.params, c.scale, Rule::kProximal)(w, g, d);
+  GradientTerms<double>(c.params, c.scale, Rule::kProximal).template apply<0>(w, g, d);
   apply_rule<0>(rule, w, s0, s1, g, d);
   if constexpr (std::is_same_v<W, bf16>)
     store_rounded(c.params, c.step, w, row, d, r * d);
