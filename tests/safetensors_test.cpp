@@ -48,10 +48,10 @@ void expect_header_refused(const std::string& header, const std::string& reason,
 // One tensor "a" with the given fields, as JSON text.
 std::string tensor(const std::string& dtype, const std::string& shape, const std::string& offsets,
                    const std::string& name = "a") {
-  return "\"" + name + R"(":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
+  return fmt::format(R"("{}":{{"dtype":{},"shape":{},"data_offsets":{}}})", name, dtype, shape, offsets);
 }
 std::string one(const std::string& dtype, const std::string& shape, const std::string& offsets) {
-  return "{" + tensor(dtype, shape, offsets) + "}";
+  return fmt::format("{{{}}}", tensor(dtype, shape, offsets));
 }
 
 TEST(Safetensors, ReadsWhatTheFormatAllows) {
@@ -83,7 +83,7 @@ TEST(Safetensors, AllDtypes) {
                                                                               {"I32", DType::I32},
                                                                               {"I64", DType::I64}}) {
     const size_t bytes = 3 * size_of(dtype);
-    const auto file = parse(bytes_of(one("\"" + word + "\"", "[3]", "[0," + std::to_string(bytes) + "]"), bytes));
+    const auto file = parse(bytes_of(one(fmt::format("\"{}\"", word), "[3]", fmt::format("[0,{}]", bytes)), bytes));
     EXPECT_EQ(file.at("a").dtype(), dtype);
   }
 }
