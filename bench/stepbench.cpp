@@ -9,6 +9,7 @@
 #include <iostream>
 #include <map>
 
+#include "core/cpu/peak.h"
 #include "core/parallel.h"
 #include "core/program.h"
 #include "core/rng.h"
@@ -153,9 +154,12 @@ int run(const Options& o) {
     if (p.value().shape().rank() == 2 && p.group == Group::Weight)
       flops += 6.0 * static_cast<double>(o.batch * p.value().numel());
   if (o.profile) print_profile(program, feeds_of(batches[0]), *stream);
+  const double gflops = flops / median * 1e-9;
   fmt::print(stderr,
-             "# step {:.2f} ms best {:.2f} n={} MLP GFLOP/step {:.2f} -> {:.1f} GFLOP/s RSS {:.0f} MB loss {:.4f}\n",
-             median * 1e3, times[0] * 1e3, times.size(), flops * 1e-9, flops / median * 1e-9, peak_rss_mb(),
+             "# step {:.2f} ms best {:.2f} n={} MLP GFLOP/step {:.2f} -> {:.1f} GFLOP/s share {:.1f} RSS {:.0f} MB "
+             "loss {:.4f}\n",
+             median * 1e3, times[0] * 1e3, times.size(), flops * 1e-9, gflops,
+             100 * gflops / cpu::measure_fma_peak_gflops(o.threads), peak_rss_mb(),
              program.output("loss").item<float>());
   fmt::print("ctr_step[{},B={},rows={:.0e},{},T={}] {:.6g} samples/s\n", o.model, o.batch, o.rows, o.embedding,
              o.threads, static_cast<double>(o.batch) / median);

@@ -113,8 +113,10 @@ void finish_column(const Call& c, int64_t column, int64_t rows, int64_t columns)
     var = static_cast<double>(running_var);
   } else {
     const double keep = 1 - s.momentum, unbiased = m2 / std::max(1.0, n - 1);
-    running_mean = static_cast<T>(keep * static_cast<double>(running_mean) + s.momentum * mean);
-    running_var = static_cast<T>(keep * static_cast<double>(running_var) + s.momentum * unbiased);
+    if (std::isfinite(m2)) {  // a batch with NaN or infinity leaves the statistics as they were
+      running_mean = static_cast<T>(keep * static_cast<double>(running_mean) + s.momentum * mean);
+      running_var = static_cast<T>(keep * static_cast<double>(running_var) + s.momentum * unbiased);
+    }
   }
   c.out<T>(1)[column] = static_cast<T>(mean);
   c.out<T>(2)[column] = static_cast<T>(1 / std::sqrt(var + s.eps));

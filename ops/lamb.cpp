@@ -23,6 +23,7 @@ template <class T, class A>
 void update(const Call& c, int64_t grain) {
   const auto& p = c.state<DensePlan>();
   const DenseScalars<A> k(c, p, false);
+  if (!std::isfinite(k.scale)) return;
   const AdamStep<A> rule(p.params, 1, k.step, false);  // the learning rate comes with the ratio
   const A decay = static_cast<A>(p.params.weight_decay);
   const auto blocks = static_cast<int64_t>(p.blocks.size());

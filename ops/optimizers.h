@@ -8,7 +8,8 @@
 
 namespace winnow {
 
-// What changes from step to step. scale multiplies gradients (clip_scale); empty: 1.
+// What changes from step to step. scale multiplies gradients (clip_scale); empty: 1. Where it is not finite the step
+// changes nothing, neither parameters nor state: a gradient whose norm is NaN or infinite is never applied.
 struct StepScalars {
   Value lr{};     // f32 []
   Value step{};   // i64 [], 1 at the first step

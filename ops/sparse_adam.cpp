@@ -38,7 +38,7 @@ void update_blocks(const SparseCall<Rule, float, W>& c, const Rule& rule, int64_
   const auto& s = c.segments;
   const int64_t d = s.dim;
   const GradientTerms<float> terms(c.params, c.scale, false);
-  const bool every_block = terms.penalised || !std::isfinite(terms.scale);  // 0 * scale is NaN then
+  const bool every_block = terms.penalised;
   alignas(64) float g[kBlockElements + kMaxRowDim], w[kBlockElements + kMaxRowDim];
   std::fill_n(g, block * d, 0.f);
   int64_t k = std::lower_bound(s.rows, s.rows + s.count, begin * block) - s.rows;
@@ -69,6 +69,7 @@ void update_blocks(const SparseCall<Rule, float, W>& c, const Rule& rule, int64_
 void run_streaming(const Call& call) {
   const auto run = [&]<class W>() {
     const SparseCall<Rule, float, W> c(call);
+    if (!std::isfinite(c.scale)) return;
     const Rule rule(c.params, c.lr, c.step);
     const int64_t block = std::max<int64_t>(1, kBlockElements / std::max<int64_t>(1, c.segments.dim));
     parallel_for((c.table_rows + block - 1) / block, 16,

@@ -1,5 +1,6 @@
 // One pass over fixed blocks of many tensors. Inputs: p_0.., g_0.., state by state, lr, step, scale; attribute tensors.
 #pragma once
+#include <cmath>
 #include <vector>
 
 #include "core/parallel.h"
@@ -103,6 +104,7 @@ template <class Rule, class T, class A>
 void update_dense(const Call& c, int64_t grain) {
   const auto& p = c.state<DensePlan>();
   const DenseScalars<A> k(c, p, Rule::kCoupled);
+  if (!std::isfinite(k.scale)) return;
   const Rule rule(p.params, k.lr, k.step);
   parallel_for(static_cast<int64_t>(p.blocks.size()), grain, [&](int64_t begin, int64_t end) {
     for (int64_t q = begin; q < end; ++q) {

@@ -2,6 +2,7 @@
 // Inputs: table, state.., unique_rows, starts, count, bag, coef, dy, lr, step, scale.
 #pragma once
 #include <algorithm>
+#include <cmath>
 
 #include "core/rng.h"
 #include "ops/detail/optimizer_rules.h"
@@ -170,6 +171,7 @@ template <class Rule>
 void run_sparse_fused(const Call& call) {
   const auto run = [&]<class W>() {
     const SparseCall<Rule, float, W> c(call);
+    if (!std::isfinite(c.scale)) return;
     const Rule rule(c.params, c.lr, c.step);
     rows::visit_dim(c.segments.dim, [&]<int D>() {
       parallel_segments(c.segments, [&](int64_t begin, int64_t end) {
@@ -205,6 +207,7 @@ template <class Rule, bool every_row = false>
 void run_sparse_reference(const Call& call) {
   rows::visit_rows(call.in_spec(0).dtype, call.spec->op->name, [&]<class T, class W>() {
     const SparseCall<Rule, T, W> c(call);
+    if (!std::isfinite(c.scale)) return;
     const Rule rule(c.params, c.lr, c.step);
     double g[kMaxRowDim] = {};
     int64_t k = 0;
