@@ -19,9 +19,9 @@ enum class BagPooling : uint8_t { Mean, Sum, Max };
 
 // One feature.
 //   categorical  one id a row.
-//   multi        up to max_len ids a row: the cell is cut at `separator` (the first max_len parts, empty parts
-//   dropped). numeric      one float a row: x, (x - mean) / std, log, or both; log x = sign(x) ln(1 + |x|). Fitted on
-//   the
+//   multi        up to max_len ids a row: the cell is cut at `separator`, empty parts are dropped, the first max_len
+//                parts stay.
+//   numeric      one float a row: x, (x - mean) / deviation, log x, or both; log x = sign(x) ln(1 + |x|). Fitted on the
 //                training rows that have a value.
 // A missing (empty) cell takes fill_na when it is given. Without it a missing id is PAD (0): it adds nothing and trains
 // nothing, unlike an unseen value, which is the OOV row; a missing number is the mean of the training split.
@@ -62,8 +62,8 @@ struct TableSpec {
 
 struct SplitSpec {
   enum Method : uint8_t { Time, Random } method = Time;
-  double train = 0.8, valid = 0.1,
-         test = 0.1;  // of the interactions: boundaries floor(n train), floor(n (train + valid))
+  // Of the interactions, with boundaries floor(n train) and floor(n (train + valid)).
+  double train = 0.8, valid = 0.1, test = 0.1;
 };
 
 // Implicit feedback: each interaction is a positive row, followed by sampled rows of label 0.
