@@ -25,9 +25,8 @@ struct BagInputs {
 
 // out[b, f, :] = pool over the bag of weight * table[row_base[f] + id, :]
 //   table    f32 or bf16 [R, D] (f64 for references), out f32 (f64)
-//   ids      i64; without offsets [B, F], one id a bag (any rank: out has shape ids.shape + [D]; the feature is the
-//   last
-//            axis); with offsets [capacity], of which offsets[B * F] are read, and out is [B, F, D]
+//   ids      i64; without offsets [B, F], one id a bag (any rank: out has shape ids.shape + [D], the feature is the
+//            last axis); with offsets [capacity], of which offsets[B * F] are read, and out is [B, F, D]
 //   An id outside [0, rows[f]), or equal to padding_id, is missing: it adds nothing, gets no gradient and is not
 //   counted by the mean. A bag without a valid id gives zeros. Max takes no weights, and needs a table that is not
 //   row-sparse.
@@ -40,7 +39,7 @@ Value embedding_bag(Value table, Value ids, const BagFeatures& features, const B
 Value embedding(Value table, Value ids, int64_t padding_id = -1, Loc loc = Loc::current());
 
 // Recorded by the gradient of embedding_bag; both take its attributes.
-//   embedding_bag_grad(dy, ids, [offsets], [weights], [table, when a feature pools by max]; table_rows) -> [table_rows,
+//   embedding_bag_grad(dy, ids, [offsets], [weights], [table: if a feature pools by max]; table_rows) -> [table_rows,
 //   D]:
 //     dtable[r, :] = sum over occurrences of row r, in order, of coefficient * dy[bag, :]; max: to the first largest.
 //   embedding_bag_weights_grad(dy, table, ids, [offsets]) -> shape of ids: <dy[bag, :], row> (/ valid ids of a mean).
