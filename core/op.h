@@ -156,9 +156,9 @@ struct OpDef {
   Cost (*cost)(const NodeSpec&) = nullptr;  // null: bytes of all operands, one flop per output element
   void (*samples)(Samples&) = nullptr;
   Tolerance tolerance;
-  std::vector<KernelDef> kernels;            // in order of preference; the last CPU one is the reference, f32 and f64
-  std::vector<std::pair<int, int>> inplace = {};  // (input, output) that may share storage
-  std::vector<int> mutates = {};                  // inputs written in place (optimizers, running statistics)
+  std::vector<KernelDef> kernels;  // in order of preference; the last CPU one is the reference, f32 and f64
+  std::vector<std::pair<int, int>> inplace = {};           // (input, output) that may share storage
+  std::vector<int> mutates = {};                           // inputs written in place (optimizers, running statistics)
   std::vector<int> (*mutates_of)(const Attrs&) = nullptr;  // the same, where the number of inputs varies
   bool alias = false;                                      // output 0 is input 0 under another shape; never runs
   // Epilogue fusion. `consumer` is the only reader of output 0 of `producer` (a node of this operator) and reads it as
