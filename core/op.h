@@ -4,7 +4,6 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <source_location>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -21,7 +20,23 @@ class Graph;
 class Grad;     // core/graph.h
 class Samples;  // core/samples.h
 struct OpDef;
-using Loc = std::source_location;
+
+// The line of model code that records a node. (std::source_location wants clang 16; these builtins serve g++ and
+// clang.)
+class Loc {
+ public:
+  static constexpr Loc current(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+  constexpr Loc() = default;
+  constexpr const char* file_name() const { return file_; }
+  constexpr int line() const { return line_; }
+
+ private:
+  constexpr Loc(const char* file, int line) : file_(file), line_(line) {}
+  const char* file_ = "";
+  int line_ = 0;
+};
 
 // The specs and constants of one node: all a kernel may know before it runs.
 struct NodeSpec {
