@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
   app.add_option("--root", options.root, "root of the source tree, for support");
   app.add_flag("--check", options.check, "support: compare with the committed page");
   app.add_flag("--list", options.list, "print operators, kernels and samples");
+  app.add_flag("--first", options.first, "end at the first failure");
   app.add_flag("-v,--verbose", options.verbose, "print refusals and every failure");
   app.add_flag("--hostile", options.hostile)->group("");
   CLI11_PARSE(app, argc, argv);

@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kTolerance = 1e-6;
 constexpr int kMostCoordinates = 40;
-constexpr double kElementBudget = 4e7;  // reference work (flops + elements) spent on one input of one sample
+constexpr double kElementBudget = 6e6;  // reference work (flops + elements) spent on one input of one sample
 
 using Doubles = std::vector<double>;
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
 
 namespace winnow::optest {
@@ -88,6 +89,10 @@ void Report::fail(const OpDef& op, const std::string& sample, const std::string&
   if (!kernel.empty()) fmt::print(" --kernel {}", kernel);
   if (options_.seed != 0) fmt::print(" --seed {}", options_.seed);
   fmt::print("\n");
+  if (options_.first) {
+    fflush(stdout);
+    std::exit(1);
+  }
   if (n == kPrintedPerOperator && !options_.verbose)
     fmt::print("  (further failures of {} are counted; -v prints them)\n", op.name);
 }

@@ -16,6 +16,7 @@ struct Options {
   std::string mode, op, kernel, sample, root = ".";
   uint64_t seed = 0;
   bool list = false, verbose = false, check = false;
+  bool first = false;    // end at the first failure
   bool hostile = false;  // internal: this process makes the hostile calls of one operator
 };
 
