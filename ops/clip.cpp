@@ -92,7 +92,7 @@ void infer_scale(Infer& in) {
 
 void run_scale(const Call& c) {
   const double norm = scalar_at(c, 0), scale = c.state<MaxNorm>().value / (norm + 1e-6);
-  const double y = scale > 1 ? 1 : scale;  // NaN stays
+  const double y = !std::isfinite(norm) ? NAN : std::min(1.0, scale);  // 0 for an infinite norm would make 0 * inf
   visit_float(c.in_spec(0).dtype, "clip_scale()", [&]<class T>() { *c.out<T>(0) = static_cast<T>(y); });
 }
 
