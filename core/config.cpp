@@ -10,7 +10,6 @@
 
 namespace winnow {
 
-using detail::ConfigTree;
 using detail::ConfigValue;
 using Kind = ConfigValue::Kind;
 using Origin = ConfigValue::Origin;
@@ -180,7 +179,7 @@ double ConfigNode::to_number(double largest) const {
 }
 
 std::string ConfigNode::one_of(const std::vector<std::string>& words) const {
-  const std::string word = value_->kind == Kind::Scalar ? value_->text : "";
+  std::string word = value_->kind == Kind::Scalar ? value_->text : "";
   if (value_->kind != Kind::Scalar || std::find(words.begin(), words.end(), word) == words.end())
     fail(fmt::format("expected one of {}; found {}{}", fmt::join(words, ", "),
                      value_->kind == Kind::Scalar ? quoted(word) : "no word", did_you_mean(word, words)));

@@ -70,7 +70,7 @@ std::vector<Value> Graph::apply_all(const std::string& op_name, const std::vecto
   for (TensorSpec& spec : out_specs) {
     ValueInfo v;
     v.requires_grad = requires_grad && is_float(spec.dtype);
-    v.spec = std::move(spec);
+    v.spec = spec;
     v.node = static_cast<int32_t>(nodes_.size());
     out.push_back(add_value(std::move(v)));
     node.outputs.push_back(out.back().id);
