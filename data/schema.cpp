@@ -138,7 +138,7 @@ void check_schema(const Schema& s) {
            "split: train + valid + test = {:.6g}, must be 1", split.train + split.valid + split.test);
   WN_CHECK(split.method != SplitSpec::Time || !s.timestamp.empty(), ConfigError,
            "split by time needs the timestamp column; give it, or `method: random`");
-  TimeFormat{s.time_format};
+  [[maybe_unused]] const TimeFormat checked{s.time_format};
   check_negatives(s);
 }
 
