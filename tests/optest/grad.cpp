@@ -233,6 +233,7 @@ void check_case(const Case& c, const NodeSpec& node, Report& report) {
 
 int64_t check_grad(const Suite& suite, const Options& options) {
   Report report("grad", options);
+  const Threads one(1);  // many runs of small operands
   std::set<const OpDef*> checked;
   for (const Case& c : suite.cases()) {
     if (c.op->grad == nullptr || !c.sample->grad) continue;

@@ -251,6 +251,7 @@ void limit_this_process() {
 
 void make_hostile_calls(const Operator& entry, const Options& options, Report& report) {
   limit_this_process();
+  const Threads one(1);
   Caller caller(*entry.op, options, report);
   int used = 0;
   for (const Sample& sample : entry.samples) {

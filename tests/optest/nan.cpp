@@ -55,6 +55,7 @@ std::string other_kind(const std::vector<Visible>& got, const std::vector<Visibl
 
 int64_t check_nan(const Suite& suite, const Options& options) {
   Report report("nan", options);
+  const Threads one(1);
   constexpr int64_t kLargest = 1 << 15;
   for_each_case(suite, report, Large::Not, [&](const Case& c, const NodeSpec& node) {
     const auto in = filled(c);

@@ -9,16 +9,6 @@
 namespace winnow::optest {
 namespace {
 
-// Restores the number of threads.
-class Threads {
- public:
-  Threads() : before_(num_threads()) {}
-  ~Threads() { set_num_threads(before_); }
-
- private:
-  int before_;
-};
-
 void check_zones(const Case& c, const KernelDef& kernel, const Result& r, Report& report) {
   const auto check = [&](const Tensor& t, const std::string& name) {
     if (!RedZoneAllocator::intact(t.raw(), t.bytes()))
@@ -97,7 +87,6 @@ int64_t check_oob(const Suite& suite, const Options& options) {
 
 int64_t check_det(const Suite& suite, const Options& options) {
   Report report("det", options);
-  const Threads restore;
   const int usual = num_threads();
   int exempt = 0;
   for (const Operator& entry : suite.operators())
@@ -109,9 +98,8 @@ int64_t check_det(const Suite& suite, const Options& options) {
       const Result first = prepared.run(in);
       for (const int threads : {usual, 1, 2, 3, 7}) {
         if (is_large(*c.sample) && threads != 1 && threads != 3) continue;
-        set_num_threads(threads);
+        const Threads team(threads);
         const std::string text = difference(node, first, Prepared(kernel, node).run(in));
-        set_num_threads(usual);
         if (!text.empty())
           report.fail(*c.op, c.sample->name, kernel.name,
                       fmt::format("a run with {} threads and one with {} differ: {}", usual, threads, text));

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/parallel.h"
+
 namespace winnow::optest {
 namespace {
 
@@ -115,6 +117,9 @@ std::string own_path() {
   path.resize(static_cast<size_t>(n));
   return path;
 }
+
+Threads::Threads(int threads) : before_(num_threads()) { set_num_threads(threads); }
+Threads::~Threads() { set_num_threads(before_); }
 
 void name_the_case_on_a_crash() {
   for (const int s : std::array{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGALRM}) {

@@ -83,6 +83,16 @@ std::string own_path();  // of this program, to start it again
 // SIGSEGV, SIGFPE, SIGABRT...: prints what Report::at said last and ends with code 3.
 void name_the_case_on_a_crash();
 
+// Sets the number of compute threads while it lives.
+class Threads {
+ public:
+  explicit Threads(int threads);
+  ~Threads();
+
+ private:
+  int before_;
+};
+
 // The modes. Each returns the number of failures.
 using Mode = int64_t (*)(const Suite&, const Options&);
 int64_t check_rules(const Suite&, const Options&);
