@@ -20,7 +20,6 @@ Value minimum(Value a, Value b, Loc loc) { return a.graph->apply("minimum", {a, 
 namespace {
 
 using namespace detail;
-using pointwise::Bounds;
 using pointwise::Chain;
 
 template <class Op>
