@@ -18,7 +18,37 @@ void prepare(const NodeSpec& n, Prepare& p) {
   p.scratch(plan.blocks.size() * sizeof(Squares) + static_cast<size_t>(plan.tensors) * sizeof(double));
 }
 
-// A: type of arithmetic. The direction is computed twice, which is cheaper than keeping it.
+// New moments of n elements, and the squares of weights and directions. A: type of arithmetic.
+template <class T, class A>
+Squares update_moments(const AdamStep<A>& rule, A scale, A decay, const T* __restrict w, const T* __restrict g,
+                       T* __restrict m, T* __restrict v, int64_t n) {
+  A weight = 0, step = 0;
+#pragma omp simd reduction(+ : weight, step)
+  for (int64_t j = 0; j < n; ++j) {
+    const A x = static_cast<A>(w[j]);
+    A first = static_cast<A>(m[j]), second = static_cast<A>(v[j]);
+    rule.moments(scale * static_cast<A>(g[j]), first, second);
+    m[j] = static_cast<T>(first);
+    v[j] = static_cast<T>(second);
+    const A r = rule.direction(first, second) + decay * x;
+    weight += x * x;
+    step += r * r;
+  }
+  return {static_cast<double>(weight), static_cast<double>(step)};
+}
+
+// w -= scale * direction
+template <class T, class A>
+void move_weights(const AdamStep<A>& rule, A scale, A decay, T* __restrict w, const T* __restrict m,
+                  const T* __restrict v, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) {
+    const A x = static_cast<A>(w[j]);
+    w[j] = static_cast<T>(x - scale * (rule.direction(static_cast<A>(m[j]), static_cast<A>(v[j])) + decay * x));
+  }
+}
+
+// The direction is computed twice, which is cheaper than keeping it.
 template <class T, class A>
 void update(const Call& c, int64_t grain) {
   const auto& p = c.state<DensePlan>();
@@ -33,21 +63,10 @@ void update(const Call& c, int64_t grain) {
   parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t q = begin; q < end; ++q) {
       const auto& b = p.blocks[static_cast<size_t>(q)];
-      const T* __restrict w = c.in<T>(b.tensor), * __restrict g = c.in<T>(p.tensors + b.tensor);
-      T* __restrict m = c.mut<T>(p.state_input(0, b.tensor)), * __restrict v = c.mut<T>(p.state_input(1, b.tensor));
-      A weight = 0, step = 0;
-#pragma omp simd reduction(+ : weight, step)
-      for (int64_t j = b.begin; j < b.end; ++j) {
-        const A x = static_cast<A>(w[j]);
-        A first = static_cast<A>(m[j]), second = static_cast<A>(v[j]);
-        rule.moments(k.scale * static_cast<A>(g[j]), first, second);
-        m[j] = static_cast<T>(first);
-        v[j] = static_cast<T>(second);
-        const A r = rule.direction(first, second) + decay * x;
-        weight += x * x;
-        step += r * r;
-      }
-      squares[q] = {static_cast<double>(weight), static_cast<double>(step)};
+      squares[q] =
+          update_moments(rule, k.scale, decay, c.in<T>(b.tensor) + b.begin, c.in<T>(p.tensors + b.tensor) + b.begin,
+                         c.mut<T>(p.state_input(0, b.tensor)) + b.begin, c.mut<T>(p.state_input(1, b.tensor)) + b.begin,
+                         b.end - b.begin);
     }
   });
   for (int t = 0, q = 0; t < p.tensors; ++t) {
@@ -59,14 +78,9 @@ void update(const Call& c, int64_t grain) {
   parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t q = begin; q < end; ++q) {
       const auto& b = p.blocks[static_cast<size_t>(q)];
-      T* __restrict w = c.mut<T>(b.tensor);
-      const T* __restrict m = c.in<T>(p.state_input(0, b.tensor)), * __restrict v = c.in<T>(p.state_input(1, b.tensor));
-      const A scale = static_cast<A>(rate[b.tensor]);
-#pragma omp simd
-      for (int64_t j = b.begin; j < b.end; ++j) {
-        const A x = static_cast<A>(w[j]);
-        w[j] = static_cast<T>(x - scale * (rule.direction(static_cast<A>(m[j]), static_cast<A>(v[j])) + decay * x));
-      }
+      move_weights(rule, static_cast<A>(rate[b.tensor]), decay, c.mut<T>(b.tensor) + b.begin,
+                   c.in<T>(p.state_input(0, b.tensor)) + b.begin, c.in<T>(p.state_input(1, b.tensor)) + b.begin,
+                   b.end - b.begin);
     }
   });
 }
