@@ -1,6 +1,8 @@
 // How sgemm cuts a product into tasks. Three ways:
-//   blocked  k outermost; per block of k the team packs op(A) and op(B) (shared, L3), then takes tiles (A block in L2,
-//            B panel in L1). Partial sums pass through C. Few tiles and long k: k is sliced, slices summed in order.
+//   blocked  k outermost; per block of k the team packs op(B) (shared), then takes row blocks: a thread packs its block
+//            of op(A) and multiplies it with every panel of B (A block in L2). With few row blocks for the team, A is
+//            packed by all and tasks are parts of C. Partial sums pass through C. Few tiles and long k: k is sliced,
+//            slices summed in order.
 //   dot      m <= 16, B transposed: vectors run along k.
 //   skinny   m <= 32 else: a task owns some columns over all k, its sums in L1/L2. It reads B once: in place when it is
 //            prepacked or m <= 2, else through a few panels packed on its stack (in place, rows a multiple of 4 KiB
