@@ -44,8 +44,11 @@ auto mutated(T&& v) -> std::conditional_t<Recorded<std::decay_t<T>> || Number<st
   using Plain = std::decay_t<T>;
   if constexpr (Recorded<Plain>) {
     (void)&Site<K>::known;
-    if (v.graph == nullptr || !is_float(v.spec().dtype)) return v;
-    reached[K] = 1;
+    if (v.graph == nullptr || !is_float(v.spec().dtype)) {  // ids, offsets: nothing to scale
+      reached[K] |= 2;
+      return v;
+    }
+    reached[K] |= 1;
     return wanted == K ? v.graph->apply("affine", {v}, {{"scale", 1.01}, {"shift", 0.0}}) : v;
   } else if constexpr (Number<Plain>) {
     (void)&Site<K>::known;

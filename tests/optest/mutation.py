@@ -249,7 +249,7 @@ def check(a, copy):
     alive = {m[2] for s in sources.values() for m in s.marks}
 
     operators = [line.split(':')[0] for line in run(program, ['--list']).stdout.splitlines() if not line.startswith(' ')]
-    reach, listed = collections.defaultdict(list), set()
+    reach, listed, integers = collections.defaultdict(list), set(), set()
 
     def trace(mode_and_operator):
         mode, operator = mode_and_operator
@@ -264,8 +264,10 @@ def check(a, copy):
         for mode, operator, lines in pool.map(trace, tasks):
             for k, reached in lines:
                 listed.add(k)
-                if reached:
+                if reached & 1:
                     reach[k].append((mode, operator))
+                elif reached == 2:
+                    integers.add(k)
 
     def kill(site):
         tries = reach[site['k']]
@@ -274,7 +276,8 @@ def check(a, copy):
                 return f'{mode} --op {operator}'
         return 'SURVIVED' if tries else 'NOT REACHED'
 
-    chosen = [s for s in sites if s['k'] in alive and s['k'] in listed][::a.every]
+    integers -= reach.keys()
+    chosen = [s for s in sites if s['k'] in alive and s['k'] in listed - integers][::a.every]
     with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
         verdicts = list(pool.map(kill, chosen))
     return report(chosen, verdicts)
