@@ -27,7 +27,7 @@ if ! "$python" -m pip download --quiet --disable-pip-version-check --retries 1 -
   --dest "$work" recbole==1.2.1 2>"$work/log"; then
   tail -n 3 "$work/log" >&2
   fail "recbole==1.2.1 could not be downloaded: no network, or no access to a Python package index." \
-    "Put ${files[*]} into $target by hand, or use the synthetic store: winnow generate --out data_cache/synthetic"
+    "Put ${files[*]} into $target by hand, or use the synthetic store: winnow data generate --out data_cache/synthetic"
 fi
 "$python" -m zipfile -e "$work"/recbole-1.2.1-*.whl "$work/wheel"
 source="$work/wheel/recbole/dataset_example/ml-100k"

@@ -1,4 +1,4 @@
-// winnow inspect, winnow doctor, winnow generate.
+// winnow inspect, winnow doctor.
 #include <sys/utsname.h>
 
 #include <cstdio>
@@ -10,7 +10,6 @@
 #include "core/op.h"
 #include "core/parallel.h"
 #include "core/safetensors.h"
-#include "data/synthetic.h"
 #include "train/commands.h"
 
 namespace winnow {
@@ -105,33 +104,6 @@ void add_doctor_command(CLI::App& app, Action& chosen) {
   command->add_flag("--json", *json, "print JSON");
   command->footer("Example:\n  winnow doctor");
   command->callback([json, &chosen] { chosen = [json] { return doctor(*json); }; });
-}
-
-void add_generate_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("generate", "A small synthetic store whose best possible AUC is known");
-  struct Arguments {
-    std::string out;
-    SyntheticStore store;
-  };
-  auto a = std::make_shared<Arguments>();
-  command->add_option("--out", a->out, "directory")->required();
-  command->add_option("--users", a->store.users)->check(CLI::Range(2, 10000000))->capture_default_str();
-  command->add_option("--items", a->store.items)->check(CLI::Range(2, 10000000))->capture_default_str();
-  command->add_option("--interactions", a->store.interactions)
-      ->check(CLI::Range(10, 1000000000))
-      ->capture_default_str();
-  command->add_option("--seed", a->store.seed)->capture_default_str();
-  command->footer("Example:\n  winnow generate --out data_cache/synthetic");
-  command->callback([a, &chosen] {
-    chosen = [a] {
-      const SyntheticReport r = write_synthetic_store(a->out, a->store);
-      std::fputs(fmt::format("wrote {}: click rate {:.4f}, best possible AUC {:.4f}, logloss {:.4f}\n", a->out,
-                             r.click_rate, r.best_auc, r.best_logloss)
-                     .c_str(),
-                 stdout);
-      return 0;
-    };
-  });
 }
 
 }  // namespace winnow

@@ -5,7 +5,7 @@ build=$1 root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-"$build/winnow" generate --out store --users 100 --items 50 --interactions 2000 >/dev/null
+"$build/winnow" data generate --out store --users 100 --items 50 --interactions 2000 >/dev/null
 sed 's#data_cache/synthetic#store#' "$root/examples/ctr/synthetic.yaml" > config.yaml
 failures=0
 

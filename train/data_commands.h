@@ -1,0 +1,9 @@
+// The subcommands of `winnow data`, each in train/command_data_<name>.cpp.
+#pragma once
+#include "train/commands.h"
+
+namespace winnow {
+
+void add_data_generate_command(CLI::App& data, Action& chosen);
+
+}  // namespace winnow
