@@ -99,8 +99,11 @@ Schema parse_schema(const ConfigNode& n) {
   s.split = read_split(n.child("split"));
   if (n.has("negatives")) {
     s.negatives.per_positive = n.child("negatives").require<int64_t>("per_positive", between(1, 1000));
-    s.negatives.by_popularity =
-        n.child("negatives").choice("distribution", "uniform", {"uniform", "popularity"}) == "popularity";
+    const std::string words =
+        n.child("negatives").choice("distribution", "uniform", {"uniform", "popularity", "in_batch"});
+    s.negatives.distribution = words == "popularity" ? NegativeSpec::Popularity
+                               : words == "in_batch" ? NegativeSpec::InBatch
+                                                     : NegativeSpec::Uniform;
   }
   s.seed = n.get("seed", s.seed);
   const auto min_categr_count = n.get<int64_t>("min_categr_count", 1, at_least(1));
