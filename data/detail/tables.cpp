@@ -128,7 +128,7 @@ std::vector<RawColumn> Tables::columns() const {
   std::vector<RawColumn> columns(schema_.features.size());
   for (size_t i = 0; i < columns.size(); ++i) {
     columns[i].rows = rows_[i];
-    columns[i].numeric = schema_.features[i].type == FeatureType::Numeric;
+    columns[i].numeric = reads_numbers(schema_.features[i]);
     columns[i].texts.add("");
   }
   return columns;
