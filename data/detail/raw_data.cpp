@@ -72,7 +72,8 @@ void resize(RawColumn& raw, size_t rows) {
 
 // One of the files, open.
 struct OpenTable {
-  explicit OpenTable(const TableSpec& spec) : file(spec.path), reader(spec.path, file.text(), spec.csv) {}
+  explicit OpenTable(const TableSpec& spec)
+      : file(spec.source.path), reader(spec.source.path, file.text(), spec.source.csv.value_or(CsvOptions{})) {}
   MappedFile file;
   CsvReader reader;
 };
@@ -80,8 +81,8 @@ struct OpenTable {
 class FileSet {
  public:
   explicit FileSet(const Schema& schema) : schema_(schema), interactions_(schema.interactions) {
-    if (!schema.users.path.empty()) users_.emplace(schema.users);
-    if (!schema.items.path.empty()) items_.emplace(schema.items);
+    if (schema.users.source.given()) users_.emplace(schema.users);
+    if (schema.items.source.given()) items_.emplace(schema.items);
     data_.features.resize(schema.features.size());
     for (size_t i = 0; i < schema.features.size(); ++i) bind(schema.features[i], data_.features[i]);
   }
