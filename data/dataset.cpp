@@ -41,7 +41,8 @@ std::vector<Split> assign_splits(size_t n, const Schema& schema) {
   const size_t train = boundary(schema.split.train), valid = boundary(schema.split.train + schema.split.valid);
   const auto check = [&](Split s, size_t rows) {
     WN_CHECK(rows > 0, DataError, "{}: the {} split is empty: {} interactions are left for fractions {} / {} / {}",
-             schema.interactions.path, name_of(s), n, schema.split.train, schema.split.valid, schema.split.test);
+             schema.interactions.source.name(), name_of(s), n, schema.split.train, schema.split.valid,
+             schema.split.test);
   };
   check(Split::Train, train);
   check(Split::Valid, valid - train);
@@ -67,7 +68,7 @@ std::vector<SampledRow> lay_out(const RawData& raw, const Schema& schema, const 
     else
       rows.push_back({order[i], order[i]});
     WN_CHECK(rows.size() <= size_t{INT32_MAX}, DataError, "{}: more than {} rows with the sampled negatives",
-             schema.interactions.path, INT32_MAX);
+             schema.interactions.source.name(), INT32_MAX);
     auto& split = splits[i] == Split::Train ? d.train : splits[i] == Split::Valid ? d.valid : d.test;
     for (size_t r = begin; r < rows.size(); ++r) split.push_back(static_cast<int32_t>(r));
   }
@@ -148,7 +149,8 @@ Dataset load_dataset(const Schema& schema) {
   Dataset d;
   d.report = std::move(raw.report);
   d.item_titles = std::move(raw.item_titles);
-  WN_CHECK(raw.size() > 0, DataError, "{}: no interactions are left\n{}", schema.interactions.path, d.report.str());
+  WN_CHECK(raw.size() > 0, DataError, "{}: no interactions are left\n{}", schema.interactions.source.name(),
+           d.report.str());
 
   const std::vector<int32_t> order = time_order(raw);
   const std::vector<Split> splits = assign_splits(order.size(), schema);

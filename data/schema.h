@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/csv.h"
+#include "data/rows.h"
 
 namespace winnow {
 
@@ -60,8 +60,7 @@ CellRule parse_rule(std::string column, std::string_view rule);
 std::optional<bool> holds(const CellRule& rule, std::string_view cell);
 
 struct TableSpec {
-  std::string path;  // empty: there is no such table
-  CsvOptions csv;
+  SourceSpec source;  // not given: there is no such table
   std::string key;    // side tables: the column that equals user_id / item_id
   std::string title;  // item table (or interactions): a column for people to read; "" none
 };

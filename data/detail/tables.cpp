@@ -68,7 +68,7 @@ class DroppingRows final : public RowReader {
   std::shared_ptr<std::vector<LoadReport::Dropped>> report_;
 };
 
-std::unique_ptr<RowReader> open_table(const TableSpec& table) { return open_rows({table.path, {}, table.csv}); }
+std::unique_ptr<RowReader> open_table(const TableSpec& table) { return open_rows(table.source); }
 
 }  // namespace
 
@@ -94,8 +94,8 @@ Tables::Tables(const Schema& schema)
       dropped_(std::make_shared<std::vector<LoadReport::Dropped>>()) {
   const auto interactions = open_table(schema.interactions);
   std::unique_ptr<RowReader> users, items;
-  if (!schema.users.path.empty()) users = open_table(schema.users);
-  if (!schema.items.path.empty()) items = open_table(schema.items);
+  if (schema.users.source.given()) users = open_table(schema.users);
+  if (schema.items.source.given()) items = open_table(schema.items);
   for (size_t i = 0; i < schema.features.size(); ++i) {
     const FeatureSource source = schema.features[i].source;
     bind(i, *interactions,
@@ -165,13 +165,13 @@ std::vector<bool> Tables::join(const TableSpec& table, const std::vector<Binding
 }
 
 std::vector<bool> Tables::join_users(const StringIndex& keys, std::vector<RawColumn>& columns) const {
-  if (schema_.users.path.empty()) return {};
+  if (!schema_.users.source.given()) return {};
   return join(schema_.users, users_, keys, columns, nullptr);
 }
 
 std::vector<bool> Tables::join_items(const StringIndex& keys, std::vector<RawColumn>& columns,
                                      std::vector<std::string>& titles) const {
-  if (schema_.items.path.empty()) return {};
+  if (!schema_.items.source.given()) return {};
   return join(schema_.items, items_, keys, columns, schema_.items.title.empty() ? nullptr : &titles);
 }
 
