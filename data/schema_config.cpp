@@ -1,5 +1,7 @@
 // The `data:` section of a config. A key is read only where it means something, so that one given elsewhere is reported
 // as unknown.
+#include <algorithm>
+
 #include "core/config.h"
 #include "core/text.h"
 #include "data/schema.h"
@@ -43,11 +45,31 @@ CellRule read_rule(const ConfigNode& n, const std::string& rule) {
 }
 
 SplitSpec read_split(const ConfigNode& n) {
+  const std::vector<std::string> methods = {"time", "random", "stratified", "leave_last_out", "user", "kfold"};
+  const std::string method = n.choice("method", "time", methods);
   SplitSpec s;
-  s.method = n.choice("method", "time", {"time", "random"}) == "time" ? SplitSpec::Time : SplitSpec::Random;
+  s.method = static_cast<SplitSpec::Method>(std::ranges::find(methods, method) - methods.begin());
+  if (s.method == SplitSpec::LeaveLastOut) return s;
+  s.test = n.get("test", s.test);
+  if (s.method == SplitSpec::KFold) {
+    s.folds = n.get("folds", s.folds, between(2, 1000));
+    s.fold = n.get("fold", s.fold, at_least(0));
+    s.test_by_time = n.choice("test_method", "time", {"time", "random"}) == "time";
+    return s;
+  }
   s.train = n.get("train", s.train);
   s.valid = n.get("valid", s.valid);
-  s.test = n.get("test", s.test);
+  if (s.method == SplitSpec::Stratified) s.by = n.get("by", s.by);
+  return s;
+}
+
+NegativeSpec read_negatives(const ConfigNode& n) {
+  NegativeSpec s;
+  s.per_positive = n.require<int64_t>("per_positive", between(1, 1000));
+  const std::vector<std::string> distributions = {"uniform", "popularity", "in_batch"};
+  const std::string distribution = n.choice("distribution", "uniform", distributions);
+  s.distribution =
+      static_cast<NegativeSpec::Distribution>(std::ranges::find(distributions, distribution) - distributions.begin());
   return s;
 }
 
@@ -78,20 +100,16 @@ Schema parse_schema(const ConfigNode& n) {
   s.weight = n.get("weight", "");
   for (const ConfigNode& rule : n.list("drop")) s.drop.push_back(read_rule(rule, rule.require<std::string>("rule")));
   s.split = read_split(n.child("split"));
-  if (n.has("negatives")) {
-    s.negatives.per_positive = n.child("negatives").require<int64_t>("per_positive", between(1, 1000));
-    const std::string words =
-        n.child("negatives").choice("distribution", "uniform", {"uniform", "popularity", "in_batch"});
-    s.negatives.distribution = words == "popularity" ? NegativeSpec::Popularity
-                               : words == "in_batch" ? NegativeSpec::InBatch
-                                                     : NegativeSpec::Uniform;
-  }
+  if (n.has("negatives")) s.negatives = read_negatives(n.child("negatives"));
+  s.storage = n.choice("storage", "memory", {"memory", "disk"}) == "disk" ? Storage::Disk : Storage::Memory;
+  if (s.storage == Storage::Disk) s.cache = n.get("cache", "");
   s.seed = n.get("seed", s.seed);
   const auto min_categr_count = n.get<int64_t>("min_categr_count", 1, at_least(1));
   for (const ConfigNode& feature : n.list("features")) s.features.push_back(read_feature(feature, s, min_categr_count));
   try {
     check_schema(s);
   } catch (const ConfigError& e) { n.fail(e.what()); }
+  s.text = n.text();
   return s;
 }
 
