@@ -10,4 +10,7 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(Threads REQUIRED)
-target_link_libraries(winnow_flags INTERFACE OpenMP::OpenMP_CXX fmt::fmt nlohmann_json::nlohmann_json Threads::Threads)
+find_package(PNG REQUIRED)
+find_package(JPEG REQUIRED)
+target_link_libraries(winnow_flags INTERFACE OpenMP::OpenMP_CXX fmt::fmt nlohmann_json::nlohmann_json Threads::Threads PNG::PNG
+  JPEG::JPEG)
