@@ -97,6 +97,12 @@ int field_of_column(const FeatureMap& map, const std::string& column, FeatureSou
 int FeatureMap::user_field() const { return field_of_column(*this, user_id, FeatureSource::User); }
 int FeatureMap::item_field() const { return field_of_column(*this, item_id, FeatureSource::Item); }
 
+int FeatureMap::shared_field(size_t f) const {
+  for (size_t g = 0; g < fields_.size(); ++g)
+    if (field(g).spec.name == field(f).spec.share_embedding) return static_cast<int>(g);
+  return -1;
+}
+
 size_t FeatureMap::feature(std::string_view name) const {
   std::vector<std::string> names;
   for (size_t i = 0; i < features.size(); ++i) {

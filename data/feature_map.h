@@ -76,6 +76,7 @@ class FeatureMap {
   int64_t ids_per_row() const;  // most ids a row can have: sum of max_len
   int user_field() const;       // the field whose column is the user id; -1 none
   int item_field() const;
+  int shared_field(size_t f) const;             // the field whose embedding field f shares; -1: its own
   size_t feature(std::string_view name) const;  // DataError with the nearest name
 
   // cells: one for each feature, in order; an empty one is missing. Replaces `out`, which keeps its memory.
