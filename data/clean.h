@@ -137,8 +137,8 @@ struct CleanReport {
 using OpenRows = std::function<std::unique_ptr<RowReader>()>;
 
 // A reader of the source's columns that gives the rows which the steps keep. The source is opened once, and once more
-// for each step with a pass of its own; these run at the first next(). Blocks hold between 0 and as many rows as the
-// source's. DataError: a column that the source lacks, and as the steps say; the source's own errors.
+// for each step with a pass of its own; these run at the first next(). DataError: a column that the source lacks, and
+// as the steps say; the source's own errors.
 std::unique_ptr<RowReader> clean_rows(const OpenRows& open, const CleanSpec& spec, std::shared_ptr<CleanReport> report);
 
 }  // namespace winnow
