@@ -12,5 +12,5 @@ find_package(CLI11 REQUIRED)
 find_package(Threads REQUIRED)
 find_package(PNG REQUIRED)
 find_package(JPEG REQUIRED)
-target_link_libraries(winnow_flags INTERFACE OpenMP::OpenMP_CXX fmt::fmt nlohmann_json::nlohmann_json Threads::Threads PNG::PNG
-  JPEG::JPEG)
+find_package(ICU REQUIRED COMPONENTS uc)
+target_link_libraries(winnow_flags INTERFACE OpenMP::OpenMP_CXX fmt::fmt nlohmann_json::nlohmann_json Threads::Threads)

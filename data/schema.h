@@ -24,7 +24,8 @@ enum class Encoding : uint8_t { Label, OneHot };
 //   multi        up to max_len ids a row: the cell is cut at `separator`, empty parts are dropped, the first max_len
 //                parts stay.
 //   sequence     the same with the oldest part first: the last max_len parts stay.
-//   text         the words of the cell, up to max_len (data/detail/words.h).
+//   text         the words of the cell in normal form and folded case (data/text_normalise.h), up to max_len: runs of
+//                letters and digits; ideographs and kana one by one.
 //   numeric      one float a row, n(x) of data/detail/scaling.h by `normalizer`, fitted on the training rows that have
 //   a
 //                value; with boundaries c_1 < .. < c_k, or `quantiles` of the training values, one id instead:

@@ -2,7 +2,7 @@
 # Installs the Debian 12 packages that Winnow builds with. Needs root or sudo; does nothing when all are there.
 # Usage: scripts/install_packages.sh [--tests]
 set -euo pipefail
-packages=(g++ cmake ninja-build ccache libdnnl-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libfmt-dev
+packages=(g++ cmake ninja-build ccache libdnnl-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libfmt-dev libicu-dev
   libpng-dev libjpeg-dev
   zstd unzip python3-pip)
 if [[ "${1:-}" == --tests ]]; then

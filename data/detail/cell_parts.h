@@ -6,6 +6,7 @@
 
 #include "data/detail/words.h"
 #include "data/schema.h"
+#include "data/text_normalise.h"
 
 namespace winnow::detail {
 
@@ -23,7 +24,8 @@ int64_t cut(std::string_view cell, std::string_view separator, int64_t skip, int
 
 template <class F>
 int64_t cut_words(std::string_view cell, int64_t most, F&& f) {
-  const std::string text = folded(cell);
+  std::string text;
+  normalise_text(cell, {.letter_case = TextCase::Fold, .invalid = InvalidUtf8::Replace}, text);
   std::string_view rest = text;
   std::string word;
   int64_t words = 0;

@@ -77,11 +77,4 @@ bool next_word(std::string_view& text, std::string& word) {
   return !word.empty();
 }
 
-std::string folded(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-  return out;
-}
-
 }  // namespace winnow::detail

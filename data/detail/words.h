@@ -1,4 +1,4 @@
-// Words of a text, for bags of words.
+// Words of a normalised text, for bags of words.
 #pragma once
 #include <string>
 #include <string_view>
@@ -9,8 +9,5 @@ namespace winnow::detail {
 // single ideograph or kana (Chinese and Japanese are written without spaces); everything else separates. Broken UTF-8
 // separates too.
 bool next_word(std::string_view& text, std::string& word);
-
-// What word comparison ignores taken out: ASCII letters in lower case.
-std::string folded(std::string_view text);
 
 }  // namespace winnow::detail
