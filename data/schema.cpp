@@ -7,37 +7,12 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "data/detail/names.h"
 #include "data/timestamp.h"
 
 namespace winnow {
 namespace {
 
-constexpr std::array kTypes = {"categorical", "multi", "numeric"};
-constexpr std::array kSources = {"user", "item", "context"};
-constexpr std::array kNormalizers = {"none", "standard", "log", "log_standard"};
-constexpr std::array kPoolings = {"mean", "sum", "max"};
-
-template <class E, size_t N>
-E parse_name(std::string_view text, std::string_view what, const std::array<const char*, N>& names) {
-  const auto at = std::ranges::find(names, text, [](const char* name) { return std::string_view(name); });
-  WN_CHECK(at != names.end(), ConfigError, "{}: {}{} (known: {})", what, quoted(text),
-           did_you_mean(text, {names.begin(), names.end()}), detail::list_of(names));
-  return static_cast<E>(at - names.begin());
-}
-
 bool compares_numbers(CellRule::Kind kind) { return kind >= CellRule::Less && kind <= CellRule::GreaterEqual; }
-
-void check_feature(const FeatureSpec& f) {
-  const auto fail = [&f](const std::string& text) { raise<ConfigError>("feature {}: {}", quoted(f.name), text); };
-  if (f.column.empty()) fail("no column is given");
-  if (f.min_categr_count < 1) fail(fmt::format("min_categr_count {} must be at least 1", f.min_categr_count));
-  if (f.max_len < 1 || f.max_len > 65536) fail(fmt::format("max_len {} must be 1 to 65536", f.max_len));
-  if (f.type == FeatureType::Multi && f.separator.empty()) fail("an empty separator");
-  if (f.fill_na && f.fill_na->empty()) fail("fill_na is empty; leave it out for values that stay missing");
-  if (f.type == FeatureType::Numeric && f.fill_na && !parse_number(*f.fill_na))
-    fail(fmt::format("fill_na {} is not a number", quoted(*f.fill_na)));
-}
 
 void check_split(const Schema& s) {
   const SplitSpec& split = s.split;
@@ -74,27 +49,6 @@ void check_negatives(const Schema& s) {
 }
 
 }  // namespace
-
-const char* name_of(FeatureType type) { return kTypes[static_cast<size_t>(type)]; }
-const char* name_of(FeatureSource source) { return kSources[static_cast<size_t>(source)]; }
-const char* name_of(Normalizer normalizer) { return kNormalizers[static_cast<size_t>(normalizer)]; }
-const char* name_of(BagPooling pooling) { return kPoolings[static_cast<size_t>(pooling)]; }
-FeatureType parse_feature_type(std::string_view text, std::string_view what) {
-  return parse_name<FeatureType>(text, what, kTypes);
-}
-FeatureSource parse_feature_source(std::string_view text, std::string_view what) {
-  return parse_name<FeatureSource>(text, what, kSources);
-}
-Normalizer parse_normalizer(std::string_view text, std::string_view what) {
-  return parse_name<Normalizer>(text, what, kNormalizers);
-}
-BagPooling parse_bag_pooling(std::string_view text, std::string_view what) {
-  return parse_name<BagPooling>(text, what, kPoolings);
-}
-
-bool has_ids(const FeatureSpec& spec) { return spec.type != FeatureType::Numeric; }
-bool has_bags(const FeatureSpec& spec) { return spec.type == FeatureType::Multi; }
-bool reads_numbers(const FeatureSpec& spec) { return spec.type == FeatureType::Numeric; }
 
 CellRule parse_rule(std::string column, std::string_view rule) {
   static constexpr std::array<std::pair<std::string_view, CellRule::Kind>, 8> kStarts = {{
@@ -158,6 +112,7 @@ void check_schema(const Schema& s) {
     WN_CHECK(names.insert(f.name).second, ConfigError, "two features are named {}", quoted(f.name));
     check_feature(f);
   }
+  check_sharing(s.features);
   for (const CellRule& rule : s.drop)
     WN_CHECK(rule.kind != CellRule::AsIs, ConfigError, "drop: column {} has no rule", quoted(rule.column));
   check_split(s);

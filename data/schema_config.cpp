@@ -10,33 +10,6 @@
 namespace winnow {
 namespace {
 
-FeatureSource read_feature_source(const ConfigNode& n, const FeatureSpec& f, const Schema& s) {
-  const std::vector<std::string> words = {"user", "item", "context"};
-  const char* natural = f.column == s.user_id ? "user" : f.column == s.item_id ? "item" : nullptr;
-  const std::string text = natural != nullptr ? n.choice("source", natural, words) : n.require_choice("source", words);
-  return parse_feature_source(text, n.where());
-}
-
-FeatureSpec read_feature(const ConfigNode& n, const Schema& s, int64_t min_categr_count) {
-  FeatureSpec f;
-  f.name = n.require<std::string>("name");
-  f.type = parse_feature_type(n.choice("type", "categorical", {"categorical", "multi", "numeric"}), n.where());
-  f.column = n.get("column", f.name);
-  f.source = read_feature_source(n, f, s);
-  f.fill_na = n.find<std::string>("fill_na");
-  if (f.type == FeatureType::Numeric) {
-    f.normalizer =
-        parse_normalizer(n.choice("normalizer", "standard", {"none", "standard", "log", "log_standard"}), n.where());
-    return f;
-  }
-  f.min_categr_count = n.get("min_categr_count", min_categr_count, at_least(1));
-  if (f.type != FeatureType::Multi) return f;
-  f.max_len = n.require<int64_t>("max_len", between(1, 65536));
-  f.separator = n.get("separator", f.separator);
-  f.pooling = parse_bag_pooling(n.choice("pooling", "mean", {"mean", "sum", "max"}), n.where());
-  return f;
-}
-
 CellRule read_rule(const ConfigNode& n, const std::string& rule) {
   std::string column = n.require<std::string>("column");
   try {
@@ -105,7 +78,7 @@ Schema parse_schema(const ConfigNode& n) {
   if (s.storage == Storage::Disk) s.cache = n.get("cache", "");
   s.seed = n.get("seed", s.seed);
   const auto min_categr_count = n.get<int64_t>("min_categr_count", 1, at_least(1));
-  for (const ConfigNode& feature : n.list("features")) s.features.push_back(read_feature(feature, s, min_categr_count));
+  for (const ConfigNode& feature : n.list("features")) read_feature(feature, min_categr_count, s);
   try {
     check_schema(s);
   } catch (const ConfigError& e) { n.fail(e.what()); }

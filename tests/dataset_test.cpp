@@ -311,8 +311,8 @@ TEST(FeatureMapFile, RefusesWhatIsNotOne) {
   EXPECT_EQ(error(good), "no error");
   EXPECT_NE(error("{").find("f.json: "), std::string::npos);
   EXPECT_EQ(error("[1]"), "f.json: not a feature map");
-  EXPECT_EQ(error(replaced(good, "\"version\": 1", "\"version\": 9")),
-            "f.json: version 9, this program reads version 1");
+  EXPECT_EQ(error(replaced(good, "\"version\": 2", "\"version\": 9")),
+            "f.json: version 9, this program reads versions 1 and 2");
   EXPECT_NE(error(replaced(good, "\"a\"", "\"b\"")).find("feature 1: the vocabulary holds 'b' twice"),
             std::string::npos);
   EXPECT_NE(error(replaced(good, "\"multi\"", "\"mult\"")).find("did you mean 'multi'"), std::string::npos);
