@@ -11,7 +11,8 @@ struct Curves {
   // From (0, 0) to (1, 1): false positive rate, true positive rate, falling threshold. Empty unless both classes have
   // weight. At most kCurvePoints: a point is kept where the curve has gone on by 2 / 198 of its length in the two axes.
   std::vector<std::pair<double, double>> roc;
-  // (recall, precision) by falling threshold; a point is kept where recall has risen by 1 / 198. Empty without positive.
+  // (recall, precision) by falling threshold; a point is kept where recall has risen by 1 / 198. Empty without
+  // positive.
   std::vector<std::pair<double, double>> pr;
   Calibration calibration;  // 20 bins of equally many rows
   // Weights of the rows by predicted probability and label: edges[b] <= p < edges[b + 1], the last bin closed; kBars

@@ -25,7 +25,7 @@ std::vector<double> inner_edges(std::span<const uint64_t> sorted, Binning binnin
     }
     const double position = static_cast<double>(sorted.size() - 1) * share;
     const auto i = static_cast<size_t>(position);
-    const double t = position - static_cast<double>(i);
+    const double t = std::fmod(position, 1);  // a difference could be contracted with the product above
     const double low = probability_at(sorted, i), high = probability_at(sorted, std::min(i + 1, sorted.size() - 1));
     edges.push_back(t < 0.5 ? low + (high - low) * t : high - (high - low) * (1 - t));
   }

@@ -7,7 +7,7 @@ namespace {
 
 template <class T>
 Tensor tensor_of(const std::vector<T>& values) {
-  return Tensor::of<T>(Shape{static_cast<int64_t>(values.size())}, values);
+  return Tensor::of<T>(values, Shape{static_cast<int64_t>(values.size())});
 }
 
 template <class T>
@@ -53,7 +53,7 @@ void save_predictions(const std::string& path, const Predictions& p) {
                     {"weights", tensor_of(p.weights)},
                     {"users", tensor_of(p.users)},
                     {"items", tensor_of(p.items)}},
-                   {{"split", p.split}, {"data", p.data}});
+                   {{"split", p.split}, {"model", p.model}, {"data", p.data}});
 }
 
 Predictions load_predictions(const std::string& path) {
@@ -65,7 +65,7 @@ Predictions load_predictions(const std::string& path) {
   p.weights = column<float>(file, path, "weights", DType::F32, p.logits.size());
   p.users = column<int64_t>(file, path, "users", DType::I64, p.logits.size());
   p.items = column<int64_t>(file, path, "items", DType::I64, p.logits.size());
-  for (auto [name, text] : {std::pair{"split", &p.split}, {"data", &p.data}}) {
+  for (auto [name, text] : {std::pair{"split", &p.split}, {"model", &p.model}, {"data", &p.data}}) {
     const auto entry = file.metadata().find(name);
     WN_CHECK(entry != file.metadata().end(), DataError, "{}: there is no metadata '{}'", path, name);
     *text = entry->second;

@@ -9,7 +9,7 @@
 //   coverage@k   distinct items in any L / items that may be recommended
 //   gini@k       inequality of how often the n items that may be recommended are: x ascending,
 //                sum_i (2 i - n - 1) x_i / (n sum x), i from 1; 0: all equally often, near 1: always the same few
-//   novelty@k    mean over L of -log2((c_i + 1) / (C + n)), c_i the item's training interactions, C their sum, n items
+//   novelty@k    mean over L of -log2((c_i + 1) / (C + n)), c_i the item's training positives, C their sum, n items
 //                (self-information: Zhou et al. 2010, "Solving the apparent diversity-accuracy dilemma"; add one, so
 //                that an item never seen has a finite one)
 //   diversity@k  mean over pairs of L of 1 - |A and B| / |A or B|, A and B the categories of the two items (intra-list
@@ -47,7 +47,7 @@ struct RankingProblem {
   UserItems positives = {};                       // held out, to be found
   UserItems seen = {};                            // never ranked for that user: the training items
   std::span<const int64_t> not_for_ranking = {};  // ids that no user may get: padding, OOV
-  std::span<const double> item_counts = {};       // [items] training interactions; empty: no novelty
+  std::span<const double> item_counts = {};       // [items] training positives; empty: no novelty
   UserItems item_categories = {};                 // of item i, any ids from 0 up; empty: no diversity
 };
 
