@@ -14,19 +14,15 @@ const char* name_of(Split split);
 
 // What loading found; every row of the file is in one of the counts.
 struct LoadReport {
-  struct Dropped {
-    std::string rule;
-    int64_t rows = 0;
-  };
   int64_t rows_read = 0;
-  std::vector<Dropped> dropped;
+  CleanReport clean;
   int64_t users_without_row = 0, items_without_row = 0;  // interactions whose key the side table lacks: cells missing
   int64_t negatives = 0, negatives_short = 0;            // sampled rows; rows not sampled because no item was left
   double seconds = 0;
   std::string str() const;  // a few lines for people
 };
 
-// N rows, F fields (features with ids), D numbers. Row n's bag of field f is
+// N rows, F fields (features with ids), D floats. Row n's bag of field f is
 //   ids[offsets[n F + f] .. offsets[n F + f + 1]), or ids[n F + f] when there are no bags (offsets empty).
 struct Dataset {
   FeatureMap map;
@@ -42,7 +38,7 @@ struct Dataset {
   LoadReport report;
 
   int64_t fields() const { return static_cast<int64_t>(map.fields().size()); }
-  int64_t numbers() const { return static_cast<int64_t>(map.numbers().size()); }
+  int64_t numbers() const { return map.dense_width(); }  // floats of a row
   const std::vector<int32_t>& split(Split s) const {
     return s == Split::Train ? train : s == Split::Valid ? valid : test;
   }

@@ -10,7 +10,10 @@ const char* name_of(Split split) { return split == Split::Train ? "train" : spli
 
 std::string LoadReport::str() const {
   std::string text = fmt::format("{} rows read in {:.2f} s", rows_read, seconds);
-  for (const Dropped& d : dropped) text += fmt::format("\n  {} dropped: {}", d.rows, d.rule);
+  for (const CleanReport::Step& s : clean.steps) {
+    text += fmt::format("\n  {}{}{} ({}): ", s.step, s.column.empty() ? "" : " ", s.column, s.what);
+    text += s.step == "text" ? fmt::format("{} cells changed", s.changed) : fmt::format("{} rows dropped", s.dropped);
+  }
   if (users_without_row > 0) text += fmt::format("\n  {} with a user that the user table lacks", users_without_row);
   if (items_without_row > 0) text += fmt::format("\n  {} with an item that the item table lacks", items_without_row);
   if (negatives > 0) text += fmt::format("\n  {} negatives sampled", negatives);

@@ -67,6 +67,10 @@ BagPooling parse_bag_pooling(std::string_view text, std::string_view what) {
   return parse_name<BagPooling>(text, what, kPoolings);
 }
 
+bool has_ids(const FeatureSpec& spec) { return spec.type != FeatureType::Numeric; }
+bool has_bags(const FeatureSpec& spec) { return spec.type == FeatureType::Multi; }
+bool reads_numbers(const FeatureSpec& spec) { return spec.type == FeatureType::Numeric; }
+
 CellRule parse_rule(std::string column, std::string_view rule) {
   static constexpr std::array<std::pair<std::string_view, CellRule::Kind>, 8> kStarts = {{
       {"<=", CellRule::LessEqual},
@@ -118,10 +122,10 @@ std::optional<bool> holds(const CellRule& rule, std::string_view cell) {
 }
 
 void check_schema(const Schema& s) {
-  WN_CHECK(!s.interactions.path.empty(), ConfigError, "no interactions file is given");
+  WN_CHECK(s.interactions.source.given(), ConfigError, "no interactions file is given");
   WN_CHECK(!s.user_id.empty() && !s.item_id.empty(), ConfigError, "user_id and item_id: both columns must be given");
-  WN_CHECK(s.users.path.empty() || !s.users.key.empty(), ConfigError, "users: the key column is not given");
-  WN_CHECK(s.items.path.empty() || !s.items.key.empty(), ConfigError, "items: the key column is not given");
+  WN_CHECK(!s.users.source.given() || !s.users.key.empty(), ConfigError, "users: the key column is not given");
+  WN_CHECK(!s.items.source.given() || !s.items.key.empty(), ConfigError, "items: the key column is not given");
   WN_CHECK(!s.features.empty(), ConfigError, "no features are given");
   std::set<std::string> names;
   for (const FeatureSpec& f : s.features) {
@@ -129,8 +133,6 @@ void check_schema(const Schema& s) {
     WN_CHECK(names.insert(f.name).second, ConfigError, "two features are named {}", quoted(f.name));
     check_feature(f);
   }
-  for (const CellRule& rule : s.drop)
-    WN_CHECK(rule.kind != CellRule::AsIs, ConfigError, "drop: column {} has no rule", quoted(rule.column));
   const SplitSpec& split = s.split;
   for (const double x : {split.train, split.valid, split.test})
     WN_CHECK(x > 0 && x < 1, ConfigError, "split: each of train, valid, test must lie between 0 and 1, got {}", x);

@@ -3,31 +3,12 @@
 #include "core/config.h"
 #include "core/text.h"
 #include "data/schema.h"
+#include "data/source_config.h"
 
 namespace winnow {
 namespace {
 
-CsvOptions read_csv_options(const ConfigNode& n) {
-  CsvOptions csv;
-  const std::string format = n.choice("format", "csv", {"csv", "tsv", "recbole"});
-  if (format != "csv") csv.separator = '\t';
-  if (format == "recbole") csv.quoting = false, csv.strip_types = true;
-  const std::string separator = n.get("separator", csv.separator == '\t' ? "tab" : ",");
-  if (separator != "tab" && separator.size() != 1) n.fail("separator", "one character, or the word tab");
-  csv.separator = separator == "tab" ? '\t' : separator[0];
-  csv.quoting = n.get("quoting", csv.quoting);
-  csv.strip_types = n.get("strip_types", csv.strip_types);
-  return csv;
-}
-
-TableSpec read_table(const ConfigNode& n, const std::string& folder) {
-  const std::string file = n.require<std::string>("file");
-  if (file.empty()) n.fail("file", "must not be empty");
-  const bool absolute = file.front() == '/' || folder.empty();
-  return {.path = absolute ? file : folder + "/" + file, .csv = read_csv_options(n), .key = {}, .title = {}};
-}
-
-FeatureSource read_source(const ConfigNode& n, const FeatureSpec& f, const Schema& s) {
+FeatureSource read_feature_source(const ConfigNode& n, const FeatureSpec& f, const Schema& s) {
   const std::vector<std::string> words = {"user", "item", "context"};
   const char* natural = f.column == s.user_id ? "user" : f.column == s.item_id ? "item" : nullptr;
   const std::string text = natural != nullptr ? n.choice("source", natural, words) : n.require_choice("source", words);
@@ -39,7 +20,7 @@ FeatureSpec read_feature(const ConfigNode& n, const Schema& s, int64_t min_categ
   f.name = n.require<std::string>("name");
   f.type = parse_feature_type(n.choice("type", "categorical", {"categorical", "multi", "numeric"}), n.where());
   f.column = n.get("column", f.name);
-  f.source = read_source(n, f, s);
+  f.source = read_feature_source(n, f, s);
   f.fill_na = n.find<std::string>("fill_na");
   if (f.type == FeatureType::Numeric) {
     f.normalizer =
@@ -75,15 +56,15 @@ SplitSpec read_split(const ConfigNode& n) {
 Schema parse_schema(const ConfigNode& n) {
   Schema s;
   const std::string folder = n.get("path", "");
-  s.interactions = read_table(n.child("interactions"), folder);
+  s.interactions.source = read_source(n.child("interactions"), folder);
   s.user_id = n.require<std::string>("user_id");
   s.item_id = n.require<std::string>("item_id");
   if (n.has("users")) {
-    s.users = read_table(n.child("users"), folder);
+    s.users.source = read_source(n.child("users"), folder);
     s.users.key = n.child("users").get("key", s.user_id);
   }
   if (n.has("items")) {
-    s.items = read_table(n.child("items"), folder);
+    s.items.source = read_source(n.child("items"), folder);
     s.items.key = n.child("items").get("key", s.item_id);
     s.items.title = n.child("items").get("title", "");
   } else {
@@ -95,12 +76,15 @@ Schema parse_schema(const ConfigNode& n) {
   }
   if (n.has("label")) s.label = read_rule(n.child("label"), n.child("label").get("rule", ""));
   s.weight = n.get("weight", "");
-  for (const ConfigNode& rule : n.list("drop")) s.drop.push_back(read_rule(rule, rule.require<std::string>("rule")));
+  s.clean = parse_clean(n.list("clean"));
   s.split = read_split(n.child("split"));
   if (n.has("negatives")) {
     s.negatives.per_positive = n.child("negatives").require<int64_t>("per_positive", between(1, 1000));
-    s.negatives.by_popularity =
-        n.child("negatives").choice("distribution", "uniform", {"uniform", "popularity"}) == "popularity";
+    const std::string words =
+        n.child("negatives").choice("distribution", "uniform", {"uniform", "popularity", "in_batch"});
+    s.negatives.distribution = words == "popularity" ? NegativeSpec::Popularity
+                               : words == "in_batch" ? NegativeSpec::InBatch
+                                                     : NegativeSpec::Uniform;
   }
   s.seed = n.get("seed", s.seed);
   const auto min_categr_count = n.get<int64_t>("min_categr_count", 1, at_least(1));
