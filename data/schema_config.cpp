@@ -42,6 +42,11 @@ CellRule read_rule(const ConfigNode& n, const std::string& rule) {
   } catch (const ConfigError& e) { n.fail(e.what()); }
 }
 
+LeakCheck read_leak_check(const ConfigNode& n) {
+  const std::string word = n.choice("leak_check", "warn", {"warn", "error", "off"});
+  return word == "warn" ? LeakCheck::Warn : word == "error" ? LeakCheck::Error : LeakCheck::Off;
+}
+
 SplitSpec read_split(const ConfigNode& n) {
   SplitSpec s;
   s.method = n.choice("method", "time", {"time", "random"}) == "time" ? SplitSpec::Time : SplitSpec::Random;
@@ -77,6 +82,7 @@ Schema parse_schema(const ConfigNode& n) {
   if (n.has("label")) s.label = read_rule(n.child("label"), n.child("label").get("rule", ""));
   s.weight = n.get("weight", "");
   s.clean = parse_clean(n.list("clean"));
+  s.leak_check = read_leak_check(n);
   s.split = read_split(n.child("split"));
   if (n.has("negatives")) {
     s.negatives.per_positive = n.child("negatives").require<int64_t>("per_positive", between(1, 1000));
