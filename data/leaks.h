@@ -26,7 +26,8 @@ struct Leak {
 //                     a value. Finds copies and functions of the label, encodings with noise, ids of groups of one
 //                     label.
 //   one_label         Values that occur with one label only: purity >= .995, its lower Chernoff bound >= .95, in values
-//                     that cover 5 % of the rows of that label, where that label has less than 80 % of all rows. The
+//                     that cover 5 % of the rows of that label, where that label has less than 80 % of all rows and no
+//                     other value of 30 rows has it in over 90 % (as the steps below the last one of a scale do). The
 //                     ids of user and item are left out: some users do like everything.
 //   missing_tells     The same for cells that are missing, or that are present: a column filled in after the event.
 //   row_order         Values that are (nearly) all distinct, as of an id or a row number, whose order tells the label:

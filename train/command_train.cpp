@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "core/parallel.h"
+#include "data/leaks.h"
 #include "train/commands.h"
 #include "train/console.h"
 #include "train/run.h"
@@ -74,6 +75,9 @@ int run_train(const TrainArguments& a) {
            "{} holds checkpoints of an earlier run; go on with --resume, or give another --out", a.out);
   const Dataset dataset = load_dataset(config.schema);
   message(dataset.report.str() + "\n" + dataset.summary());
+  if (const std::vector<Leak> leaks = check_leaks(dataset, config.schema); !leaks.empty())
+    message(str(leaks) +
+            "winnow data check shows them again; data.leak_check: error stops training, off skips the search");
   const auto model = make_ctr_model(ctr_spec(dataset.map), config.model);
   handle_interrupts();
   make_directories(a.out);

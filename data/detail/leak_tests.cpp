@@ -185,12 +185,17 @@ void test_one_label(const LeakColumn& c, const std::vector<bool>& label, double 
   for (const bool side : {true, false}) {
     if (!is_rare(side, label, positives)) continue;
     int64_t pure = 0, rows = 0;
-    double share = 0;
+    double share = 0, next = 0;
     for (size_t v = 0; v < counts.size(); ++v) {
       const Purity p = purity_of(counts[v], label, positives);
-      if (is_missing[v] || p.label != side || !is_pure(p, kAlpha / tests / static_cast<double>(values))) continue;
-      ++pure, rows += p.rows, share += p.share;
+      const int64_t of_side = side ? counts[v].positives : counts[v].rows - counts[v].positives;
+      if (p.label == side && is_pure(p, kAlpha / tests / static_cast<double>(values))) {
+        if (!is_missing[v]) ++pure, rows += p.rows, share += p.share;
+      } else if (p.rows >= kLeastRows) {
+        next = std::max(next, static_cast<double>(of_side) / static_cast<double>(p.rows));
+      }
     }
+    if (next > 0.9) continue;  // the last step of a scale, not a value apart
     if (share < 0.05) continue;
     leaks.push_back({"one_label", c.name,
                      fmt::format("{} of its values occur{} with label {} only ({} rows, {} of that label): is it known "
