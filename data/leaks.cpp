@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "core/error.h"
 #include "core/text.h"
 #include "data/detail/hash128.h"
 #include "data/detail/leak_encoding.h"
 #include "data/detail/leak_tests.h"
+#include "data/row_facts.h"
 #include "data/timestamp.h"
 
 namespace winnow {
@@ -155,13 +157,47 @@ void test_features(const Dataset& d, bool binary, std::vector<Leak>& leaks) {
   }
 }
 
+// Runs of neighbours of each split of a data set on disk, in memory.
+Dataset sample_of(const Dataset& on_disk) {
+  std::vector<RowPlace> places;
+  for (const Split split : {Split::Train, Split::Valid, Split::Test}) {
+    std::vector<int32_t> all(static_cast<size_t>(std::min<int64_t>(on_disk.split_rows(split), INT32_MAX)));
+    std::iota(all.begin(), all.end(), 0);
+    for (const int32_t row : detail::sample_rows(all, kMostRows)) places.push_back({split, row});
+  }
+  Dataset d = gather_rows(on_disk, places);
+  d.rows = static_cast<int64_t>(places.size());
+  d.train.clear();
+  d.user_keys = on_disk.user_keys;
+  if (on_disk.report.timestamps) d.timestamp.resize(places.size());
+  size_t next = 0;
+  for (const Split split : {Split::Train, Split::Valid, Split::Test}) {
+    for_each_facts(on_disk, split, [&](const RowFacts& facts) {
+      const int64_t end = facts.first + static_cast<int64_t>(facts.label.size());
+      for (; next < places.size() && places[next].split == split && places[next].row < end; ++next) {
+        auto& rows = split == Split::Train ? d.train : split == Split::Valid ? d.valid : d.test;
+        rows.push_back(static_cast<int32_t>(next));
+        if (!d.timestamp.empty())
+          d.timestamp[next] = facts.timestamp[static_cast<size_t>(places[next].row - facts.first)];
+      }
+    });
+  }
+  return d;
+}
+
+bool is_binary(const Dataset& d) {
+  return std::ranges::all_of(d.label, [](float y) { return y == 0 || y == 1; });
+}
+
 }  // namespace
 
-std::vector<Leak> find_leaks(const Dataset& d, const Schema& schema, std::optional<int64_t> export_time) {
+std::vector<Leak> find_leaks(const Dataset& dataset, const Schema& schema, std::optional<int64_t> export_time) {
+  const Dataset sample = dataset.on_disk() ? sample_of(dataset) : Dataset{};
+  const Dataset& d = dataset.on_disk() ? sample : dataset;
   std::vector<Leak> leaks;
-  const bool binary = std::ranges::all_of(d.label, [](float y) { return y == 0 || y == 1; });
+  const bool binary = is_binary(d);
   test_features(d, binary, leaks);
-  if (binary) {
+  if (binary && !dataset.on_disk()) {
     detail::test_target_encodings(d, leaks);
     double positives = 0;
     for (const int32_t r : d.train) positives += d.label[static_cast<size_t>(r)];

@@ -9,11 +9,9 @@
 
 namespace winnow {
 
-struct Leak {
-  std::string kind;     // one of the words below
-  std::string feature;  // of the schema; for leaks between splits the column, or ""
-  std::string text;     // what was seen, and what to do
-};
+// kind: one of the words below. feature: of the schema; for leaks between splits the column, or "". text: what was
+// seen, and what to do.
+using Leak = LoadReport::Leak;
 
 // Looks at the rows as they reach the model. n rows, base rate p. A test of chance is made at level 1e-3 divided by the
 // number of tests of its kind, so that fewer than one clean data set in a hundred gives any false alarm; beyond chance
@@ -45,9 +43,10 @@ struct Leak {
 //                     and one in a thousand.
 //   user_overlap      Users in training and held-out rows although the split is by user.
 //
-// At most 200,000 training rows (20 runs of neighbours) are looked at for the first four kinds. Labels other than 0 and
-// 1: only the kinds that need none. Deterministic. export_time: seconds; none: when the file of the interactions was
-// last written, or now when there is no such file.
+// At most 200,000 training rows (20 runs of neighbours) are looked at for the first four kinds. Of rows on disk as many
+// of each split are looked at for all kinds but target_encoding and duplicates, which need every row. Labels other than
+// 0 and 1: only the kinds that need none. Deterministic. export_time: seconds; none: when the file of the interactions
+// was last written, or now when there is no such file.
 std::vector<Leak> find_leaks(const Dataset& dataset, const Schema& schema, std::optional<int64_t> export_time = {});
 
 // As schema.leak_check says: none without looking; DataError that lists them; or the leaks, for the caller to show.

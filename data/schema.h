@@ -13,30 +13,48 @@ namespace winnow {
 
 class ConfigNode;
 
-enum class FeatureType : uint8_t { Categorical, Multi, Numeric };
+enum class FeatureType : uint8_t { Categorical, Multi, Numeric, Sequence, Text, Image };
 enum class FeatureSource : uint8_t { User, Item, Context };
-enum class Normalizer : uint8_t { None, Standard, Log, LogStandard };
+enum class Normalizer : uint8_t { None, Standard, Log, LogStandard, MinMax, Quantile };
 enum class BagPooling : uint8_t { Mean, Sum, Max };
+enum class Encoding : uint8_t { Label, OneHot };
 
 // One feature.
-//   categorical  one id a row.
+//   categorical  one id a row; with encoding one_hot a 0/1 float for each value of the vocabulary instead, all 0 for an
+//                unseen or missing one.
 //   multi        up to max_len ids a row: the cell is cut at `separator`, empty parts are dropped, the first max_len
 //                parts stay.
-//   numeric      one float a row: x, (x - mean) / deviation, log x, or both; log x = sign(x) ln(1 + |x|). Fitted on the
-//                training rows that have a value.
+//   sequence     the same with the oldest part first: the last max_len parts stay.
+//   text         the words of the cell in normal form and folded case (data/text_normalise.h), up to max_len: runs of
+//                letters and digits; ideographs and kana one by one.
+//   numeric      one float a row, n(x) of data/detail/scaling.h by `normalizer`, fitted on the training rows that have
+//   a
+//                value; with boundaries c_1 < .. < c_k, or `quantiles` of the training values, one id instead:
+//                1 + #{i: c_i <= x}.
+//   image        the cell is the path of a PNG, JPEG or PPM file, relative to `folder`: 3 size^2 floats (data/image.h).
+// Ids come from a vocabulary, or with hash_bucket_size h > 0 are 1 + xxh64(value) mod h (data/hash.h).
 // A missing (empty) cell takes fill_na when it is given. Without it a missing id is PAD (0): it adds nothing and trains
-// nothing, unlike an unseen value, which is the OOV row; a missing number is the mean of the training split.
+// nothing, unlike an unseen value, which is the OOV row; a missing number or image is the mean of the training split.
 struct FeatureSpec {
   std::string name;
   FeatureType type = FeatureType::Categorical;
   FeatureSource source = FeatureSource::Context;
-  std::string column;                     // default: name
+  std::string column;  // default: name
+  // Of a feature with ids.
+  Encoding encoding = Encoding::Label;    // categorical
   int64_t min_categr_count = 1;           // values rarer than this in training are OOV
-  int64_t max_len = 1;                    // multi
-  std::string separator = " ";            // multi
-  BagPooling pooling = BagPooling::Mean;  // multi
+  int64_t hash_bucket_size = 0;           // 0: a vocabulary
+  int64_t embedding_dim = 0;              // 0: the model's
+  std::string share_embedding;            // the feature whose vocabulary and table this one uses too; "" its own
+  int64_t max_len = 1;                    // multi, sequence, text
+  std::string separator = " ";            // multi, sequence
+  BagPooling pooling = BagPooling::Mean;  // multi, sequence, text
   std::optional<std::string> fill_na;
   Normalizer normalizer = Normalizer::Standard;  // numeric
+  std::vector<double> boundaries;                // numeric, ascending
+  int64_t quantiles = 0;                         // numeric: cut the training values into this many parts
+  int64_t size = 0;                              // image: pixels a side
+  std::string folder;                            // image: what paths are relative to
   bool operator==(const FeatureSpec&) const = default;
 };
 
@@ -45,6 +63,7 @@ struct FeatureSpec {
 bool has_ids(const FeatureSpec& spec);
 bool has_bags(const FeatureSpec& spec);
 bool reads_numbers(const FeatureSpec& spec);
+bool has_vocabulary(const FeatureSpec& spec);
 
 // A test of one cell. compare: "< <= > >=" against a number, "== !=" against the text (or its number, when both are
 // numbers), "missing", "starts_with".
@@ -98,7 +117,7 @@ struct Schema {
   std::string time_format = "unix";
   std::optional<CellRule> label;  // none: every interaction is a positive
   std::string weight;             // column with row weights > 0; "" none: 1
-  CleanSpec clean;                // of the interactions, before anything else sees them
+  CleanSpec clean;                // rows of the interactions to leave out, texts to rewrite
   SplitSpec split;
   NegativeSpec negatives;
   std::vector<FeatureSpec> features;
@@ -111,17 +130,24 @@ struct Schema {
 
 // ConfigError with file:line for unknown keys, wrong types and settings that contradict each other.
 Schema parse_schema(const ConfigNode& data);
+// An entry of `features` for the schema read so far; label, weight and timestamp entries fill the schema's own members.
+void read_feature(const ConfigNode& entry, int64_t min_categr_count, Schema& schema);
 // The rules that hold whatever the schema comes from: names unique, columns given, fractions summing to 1, ...
 void check_schema(const Schema& schema);
+void check_feature(const FeatureSpec& feature);
+// share_embedding: the feature exists, comes earlier, has an own table, and cuts and counts values the same way.
+void check_sharing(const std::vector<FeatureSpec>& features);
 
 const char* name_of(FeatureType type);
 const char* name_of(FeatureSource source);
 const char* name_of(Normalizer normalizer);
 const char* name_of(BagPooling pooling);
+const char* name_of(Encoding encoding);
 // ConfigError lists the known names; `what` says where.
 FeatureType parse_feature_type(std::string_view text, std::string_view what);
 FeatureSource parse_feature_source(std::string_view text, std::string_view what);
 Normalizer parse_normalizer(std::string_view text, std::string_view what);
 BagPooling parse_bag_pooling(std::string_view text, std::string_view what);
+Encoding parse_encoding(std::string_view text, std::string_view what);
 
 }  // namespace winnow

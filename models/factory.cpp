@@ -30,7 +30,11 @@ const std::vector<std::string>& ctr_model_names() {
 }
 
 std::unique_ptr<CtrModel> make_ctr_model(const CtrSpec& spec, const CtrOptions& options) {
-  WN_CHECK(!spec.fields.empty(), ConfigError, "model {}: the schema has no categorical feature", options.name);
+  WN_CHECK(
+      !spec.fields.empty(), ConfigError,
+      "model {}: no feature gives ids, there is nothing to embed: add a categorical feature such as the user id, or "
+      "give a numeric one `boundaries` or `quantiles`",
+      options.name);
   for (const Entry& e : kModels)
     if (options.name == e.name) return e.make(spec, options);
   raise<ConfigError>("model.name: there is no model '{}'{} (known: {})", options.name,

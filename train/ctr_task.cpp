@@ -31,9 +31,9 @@ struct BatchValues {
 CtrSpec ctr_spec(const FeatureMap& map) {
   CtrSpec spec;
   for (size_t f = 0; f < map.fields().size(); ++f) {
-    const FittedFeature& feature = map.field(f);
-    const bool bag = has_bags(feature.spec);
-    spec.fields.push_back({feature.spec.name, map.rows(f), bag ? pooling_of(feature.spec.pooling) : Pooling::Sum});
+    const FeatureSpec& feature = map.field(f).spec;
+    const Pooling pooling = has_bags(feature) ? pooling_of(feature.pooling) : Pooling::Sum;
+    spec.fields.push_back({feature.name, map.rows(f), pooling, feature.embedding_dim, map.shared_field(f)});
   }
   spec.dense = map.dense_width();
   spec.user_field = map.user_field();

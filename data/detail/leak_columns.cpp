@@ -39,6 +39,22 @@ void fill_numbers(const Dataset& d, size_t at, const std::vector<int32_t>& rows,
   }
 }
 
+// A feature of several floats, such as a one-hot one: a code for each distinct vector.
+void fill_vectors(const Dataset& d, size_t at, const std::vector<int32_t>& rows, LeakColumn& c) {
+  const auto stride = static_cast<size_t>(d.numbers()), width = static_cast<size_t>(c.feature->width());
+  HashTable<int32_t> vectors;
+  for (const int32_t r : rows) {
+    const float* x = d.dense.data() + static_cast<size_t>(r) * stride + at;
+    RowHasher hasher;
+    hasher.add(std::string_view(reinterpret_cast<const char*>(x), width * sizeof(float)));
+    bool added = false;
+    int32_t& code = vectors.at(hasher.finish(), added);
+    if (added) code = c.values++;
+    c.codes.push_back(code);
+    c.missing.push_back(std::all_of(x, x + width, [](float v) { return v == 0; }));
+  }
+}
+
 // What the digits at the end of a text say; nothing without digits or with too many.
 std::optional<double> trailing_number(std::string_view text, std::string_view& prefix) {
   size_t at = text.size();
@@ -76,9 +92,15 @@ std::vector<LeakColumn> leak_columns(const Dataset& d, const std::vector<int32_t
   }
   for (size_t k = 0; k < d.map.numbers().size(); ++k) {
     LeakColumn c = column_of(d.map.numbers()[k]);
-    if (c.feature->width() != 1) continue;  // an image
+    if (c.feature->spec.type == FeatureType::Image) continue;
+    const auto at = static_cast<size_t>(d.map.dense_begin(k));
+    if (c.feature->width() > 1) {
+      fill_vectors(d, at, rows, c);
+      columns.push_back(std::move(c));
+      continue;
+    }
     c.numeric = true;
-    fill_numbers(d, static_cast<size_t>(d.map.dense_begin(k)), rows, c);
+    fill_numbers(d, at, rows, c);
     columns.push_back(std::move(c));
   }
   return columns;
@@ -88,11 +110,13 @@ std::optional<double> unscaled(const FittedFeature& f, double x) {
   const double y = x * f.deviation + f.mean;
   switch (f.spec.normalizer) {
     case Normalizer::None: return x;
-    case Normalizer::Standard: return y;
+    case Normalizer::Standard:
+    case Normalizer::MinMax: return y;
     case Normalizer::Log: return std::copysign(std::expm1(std::abs(x)), x);
     case Normalizer::LogStandard: return std::copysign(std::expm1(std::abs(y)), y);
-    default: return {};
+    case Normalizer::Quantile: break;
   }
+  return {};
 }
 
 std::vector<double> order_of(const LeakColumn& c) {

@@ -29,8 +29,7 @@ void RawColumn::set(size_t row, const RowBlock& block, int64_t block_row, std::s
     codes[row] = add_text(texts, block, block_row, name, cell);
 }
 
-Tables::Tables(const Schema& schema)
-    : schema_(schema), rows_(schema.features.size(), RawColumn::Interaction), clean_(std::make_shared<CleanReport>()) {
+Tables::Tables(const Schema& schema) : schema_(schema), rows_(schema.features.size(), RawColumn::Interaction) {
   const auto interactions = open_table(schema.interactions);
   std::unique_ptr<RowReader> users, items;
   if (schema.users.source.given()) users = open_table(schema.users);
@@ -60,7 +59,8 @@ void Tables::bind(size_t feature, const RowReader& interactions, const RowReader
 }
 
 std::unique_ptr<RowReader> Tables::open_interactions() {
-  return clean_rows([this] { return open_table(schema_.interactions); }, schema_.clean, clean_);
+  report_ = std::make_shared<CleanReport>();
+  return clean_rows([this] { return open_table(schema_.interactions); }, schema_.clean, report_);
 }
 
 std::vector<RawColumn> Tables::columns() const {
