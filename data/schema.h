@@ -107,6 +107,9 @@ struct NegativeSpec {
 // Where the encoded rows are: in memory, or in a file of `cache` that training reads block by block.
 enum class Storage : uint8_t { Memory, Disk };
 
+// What training does about leaks (data/leaks.h): say so, refuse to train, or not look for any.
+enum class LeakCheck : uint8_t { Warn, Error, Off };
+
 struct Schema {
   TableSpec interactions, users, items;
   std::string user_id, item_id;  // columns of the interactions
@@ -118,6 +121,7 @@ struct Schema {
   SplitSpec split;
   NegativeSpec negatives;
   std::vector<FeatureSpec> features;
+  LeakCheck leak_check = LeakCheck::Warn;
   uint64_t seed = 42;  // of the splits that draw and of the sampled negatives
   Storage storage = Storage::Memory;
   std::string cache;  // disk: the directory of the file of encoded rows; "" that of the run

@@ -1,6 +1,7 @@
 #include "train/ctr_training.h"
 
 #include "core/file.h"
+#include "data/leaks.h"
 #include "train/ctr_task.h"
 
 namespace winnow {
@@ -28,7 +29,9 @@ CtrTraining::CtrTraining(const CtrConfig& config, CtrTrainingOptions options)
     : config_(checked(config, options)),
       options_(std::move(options)),
       dataset_(load_dataset(config_.schema, options_.out)),
-      model_(make_ctr_model(ctr_spec(dataset_.map), config_.model)) {}
+      model_(make_ctr_model(ctr_spec(dataset_.map), config_.model)) {
+  dataset_.report.leaks = check_leaks(dataset_, config_.schema);
+}
 
 TrainResult CtrTraining::train_one(const CtrConfig& config, CtrModel& model, const std::string& directory,
                                    TrainListener& listener, const std::atomic<bool>& stop) const {
