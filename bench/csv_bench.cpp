@@ -1,6 +1,8 @@
 // Reading a CSV file into typed columns in memory, as bench/peers/read_csv.py does with pandas and pyarrow.
 //   csv_bench --generate FILE [--megabytes 1024]    a click log of ten columns, always the same bytes
 //   csv_bench FILE [--threads 2] [--repeat 3]       MB/s of each run, then the sums of the columns
+#include <sys/resource.h>
+
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -37,6 +39,13 @@ void generate(const std::string& path, int64_t megabytes) {
   file.commit();
 }
 
+double cpu_seconds() {
+  struct rusage usage {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
 // The sum of a column; of texts the sum of their lengths, of categories of their texts' lengths.
 double sum_of(const TypedColumn& column) {
   double sum = 0;
@@ -47,11 +56,13 @@ double sum_of(const TypedColumn& column) {
 
 int run(const std::string& path, int threads, int repeat) {
   for (int i = 0; i < repeat; ++i) {
+    const double cpu_begun = cpu_seconds();
     const auto begun = std::chrono::steady_clock::now();
     TypedReader reader({.path = path, .threads = threads});
     std::vector<TypedBlock> blocks(1);
     while (reader.next(blocks.back())) blocks.emplace_back();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+    const double cpu = cpu_seconds() - cpu_begun;
     const MappedFile file(path);
     int64_t rows = 0;
     std::vector<double> sums(reader.columns().size());
@@ -59,8 +70,8 @@ int run(const std::string& path, int threads, int repeat) {
       rows += block.rows;
       for (size_t c = 0; c < block.columns.size(); ++c) sums[c] += sum_of(block.columns[c]);
     }
-    std::printf("winnow   %8.1f MB/s  %6.3f s  %lld rows\n", static_cast<double>(file.size()) / 1e6 / seconds, seconds,
-                static_cast<long long>(rows));
+    std::printf("winnow   %8.1f MB/s  %6.3f s  %6.3f CPU s  %lld rows\n",
+                static_cast<double>(file.size()) / 1e6 / seconds, seconds, cpu, static_cast<long long>(rows));
     if (i + 1 < repeat) continue;
     for (size_t c = 0; c < sums.size(); ++c)
       std::printf("sum %s %s %.6g\n", reader.columns()[c].c_str(), name_of(reader.types()[c]), sums[c]);
