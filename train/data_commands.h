@@ -4,6 +4,7 @@
 
 namespace winnow {
 
+void add_data_convert_command(CLI::App& data, Action& chosen);
 void add_data_generate_command(CLI::App& data, Action& chosen);
 
 }  // namespace winnow
