@@ -185,8 +185,11 @@ size_t CsvReader::read_quoted(size_t open) {
     add_cell(inside);
   size_t end = close + 1;
   if (end + 1 < text_.size() && text_[end] == '\r' && text_[end + 1] == '\n') ++end;
-  if (end < text_.size() && text_[end] != separator_ && text_[end] != '\n')
-    fail(line_, fmt::format("field {}: text after the closing quote: {}", fields_, quoted(text_.substr(end, 20))));
+  if (end < text_.size() && text_[end] != separator_ && text_[end] != '\n') {
+    std::string_view rest = text_.substr(end, text_.find('\n', end) - end);
+    while (rest.ends_with('\r')) rest.remove_suffix(1);
+    fail(line_, fmt::format("field {}: text after the closing quote: {}", fields_, quoted(rest.substr(0, 20))));
+  }
   next_special();  // the separator or line end itself
   return end;
 }
