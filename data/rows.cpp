@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "data/detail/block_source.h"
+#include "data/detail/conninfo.h"
 #include "data/detail/ordered_workers.h"
 
 namespace winnow {
@@ -122,6 +123,8 @@ std::unique_ptr<BlockSource> open_blocks(const SourceSpec& given) {
 }
 
 }  // namespace detail
+
+std::string SourceSpec::name() const { return connection.empty() ? path : detail::describe_connection(connection); }
 
 void RowBlock::fail(int64_t row, std::string_view column, const std::string& what) const {
   raise<DataError>("{}:{}: column {}: {}", file, lines[static_cast<size_t>(row)], quoted(column), what);

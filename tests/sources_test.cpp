@@ -107,6 +107,12 @@ TEST(Sources, CsvInPiecesEqualsCsvReader) {
   EXPECT_GT(rows, 3000);
 }
 
+TEST(Sources, AHeaderAloneInItsBlock) {
+  for (const std::string end : {"\n", "\r\n"})
+    EXPECT_EQ(read_text("x.csv", std::string(70, 'a') + end + std::string(70, '1'), {.block_bytes = 64}).rows,
+              (std::vector<Row>{{std::string(70, '1')}}));
+}
+
 TEST(Sources, ManyRowsInOrderForAnyNumberOfThreads) {
   std::string text = "n,text\n";
   for (int i = 0; i < 100000; ++i) text += std::to_string(i) + ",t" + std::to_string(i * 7) + "\n";
@@ -277,7 +283,11 @@ TEST(Sources, SparseTextsMakeSmallBlocks) {
   const size_t bytes = size_t{64} << 10;
   const auto reader = open_rows({.path = directory.path() + "/x.libsvm", .block_bytes = bytes});
   int64_t rows = 0;
-  for (RowBlock block; reader->next(block); rows += block.rows) EXPECT_LE(block.cells.size(), bytes / 4);
+  for (RowBlock block; reader->next(block); rows += block.rows) {
+    EXPECT_LE(block.cells.size(), bytes / 4);
+    ASSERT_EQ(block.lines[0], rows + 1);
+    ASSERT_EQ(block.cell(0, static_cast<size_t>(rows) + 1), "1") << "the column of index " << rows;
+  }
   EXPECT_EQ(rows, 2000) << "2000 rows of 2001 columns, never 64 MB of cells at a time";
 }
 
