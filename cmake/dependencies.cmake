@@ -20,4 +20,13 @@ find_library(PQ_LIBRARY pq REQUIRED)
 add_library(winnow_sources INTERFACE)  # what the readers and writers of data/ link
 target_include_directories(winnow_sources SYSTEM INTERFACE ${ZSTD_INCLUDE_DIR} ${PQ_INCLUDE_DIR})
 target_link_libraries(winnow_sources INTERFACE ZLIB::ZLIB SQLite::SQLite3 ${ZSTD_LIBRARY} ${PQ_LIBRARY})
+# Parquet where Arrow C++ is (Debian 12 has no package of it): docs/data_sources.md.
+find_path(ARROW_INCLUDE_DIR arrow/api.h)
+find_library(ARROW_LIBRARY arrow)
+find_library(PARQUET_LIBRARY parquet)
+if(ARROW_INCLUDE_DIR AND ARROW_LIBRARY AND PARQUET_LIBRARY)
+  target_include_directories(winnow_sources SYSTEM INTERFACE ${ARROW_INCLUDE_DIR})
+  target_link_libraries(winnow_sources INTERFACE ${PARQUET_LIBRARY} ${ARROW_LIBRARY})
+  target_compile_definitions(winnow_sources INTERFACE WINNOW_PARQUET)
+endif()
 target_link_libraries(winnow_flags INTERFACE OpenMP::OpenMP_CXX fmt::fmt nlohmann_json::nlohmann_json Threads::Threads)
