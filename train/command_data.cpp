@@ -8,6 +8,7 @@ void add_data_command(CLI::App& app, Action& chosen) {
   CLI::App* data = app.add_subcommand("data", "Look at, clean, split and make data; `winnow data COMMAND --help`");
   data->require_subcommand(1);
   add_data_generate_command(*data, chosen);
+  add_data_schema_command(*data, chosen);
 }
 
 }  // namespace winnow

@@ -5,5 +5,6 @@
 namespace winnow {
 
 void add_data_generate_command(CLI::App& data, Action& chosen);
+void add_data_schema_command(CLI::App& data, Action& chosen);
 
 }  // namespace winnow
