@@ -14,6 +14,27 @@ namespace {
 
 bool compares_numbers(CellRule::Kind kind) { return kind >= CellRule::Less && kind <= CellRule::GreaterEqual; }
 
+void check_split(const Schema& s) {
+  const SplitSpec& split = s.split;
+  if (split.method == SplitSpec::KFold) {
+    WN_CHECK(split.folds >= 2 && split.folds <= 1000, ConfigError, "split: folds {} must be 2 to 1000", split.folds);
+    WN_CHECK(split.fold >= 0 && split.fold < split.folds, ConfigError, "split: fold {} must be 0 to {}", split.fold,
+             split.folds - 1);
+    WN_CHECK(split.test > 0 && split.test < 1, ConfigError, "split: test must lie between 0 and 1, got {}", split.test);
+  } else if (split.method != SplitSpec::LeaveLastOut) {
+    for (const double x : {split.train, split.valid, split.test})
+      WN_CHECK(x > 0 && x < 1, ConfigError, "split: each of train, valid, test must lie between 0 and 1, got {}", x);
+    WN_CHECK(std::abs(split.train + split.valid + split.test - 1) < 1e-9, ConfigError,
+             "split: train + valid + test = {:.6g}, must be 1", split.train + split.valid + split.test);
+  }
+  WN_CHECK(split.method != SplitSpec::Time || !s.timestamp.empty(), ConfigError,
+           "split by time needs the timestamp column; give it, or `method: random`");
+  WN_CHECK(split.method != SplitSpec::KFold || !split.test_by_time || !s.timestamp.empty(), ConfigError,
+           "split: `test_method: time` needs the timestamp column; give it, or `test_method: random`");
+  WN_CHECK(split.method != SplitSpec::Stratified || !split.by.empty() || s.label, ConfigError,
+           "split: without a label a stratified split needs `by: COLUMN`");
+}
+
 void check_negatives(const Schema& s) {
   WN_CHECK(s.negatives.per_positive >= 0 && s.negatives.per_positive <= 1000, ConfigError,
            "negatives: per_positive {} must be 0 to 1000", s.negatives.per_positive);
@@ -21,6 +42,10 @@ void check_negatives(const Schema& s) {
            "negatives are sampled for interactions without a label; leave out `label` or `negatives`");
   WN_CHECK(s.label || s.negatives.per_positive > 0, ConfigError,
            "without a label every interaction is a positive: give `negatives: {{per_positive: 4}}`, or a label");
+  WN_CHECK(
+      s.storage == Storage::Memory || s.negatives.per_positive == 0, ConfigError,
+      "storage: disk needs a label: negatives are sampled in memory, where every user's items are at hand. Leave out "
+      "`storage`, or write the negatives into the file");
 }
 
 }  // namespace
@@ -76,10 +101,10 @@ std::optional<bool> holds(const CellRule& rule, std::string_view cell) {
 }
 
 void check_schema(const Schema& s) {
-  WN_CHECK(!s.interactions.path.empty(), ConfigError, "no interactions file is given");
+  WN_CHECK(s.interactions.source.given(), ConfigError, "no interactions file is given");
   WN_CHECK(!s.user_id.empty() && !s.item_id.empty(), ConfigError, "user_id and item_id: both columns must be given");
-  WN_CHECK(s.users.path.empty() || !s.users.key.empty(), ConfigError, "users: the key column is not given");
-  WN_CHECK(s.items.path.empty() || !s.items.key.empty(), ConfigError, "items: the key column is not given");
+  WN_CHECK(!s.users.source.given() || !s.users.key.empty(), ConfigError, "users: the key column is not given");
+  WN_CHECK(!s.items.source.given() || !s.items.key.empty(), ConfigError, "items: the key column is not given");
   WN_CHECK(!s.features.empty(), ConfigError, "no features are given");
   std::set<std::string> names;
   for (const FeatureSpec& f : s.features) {
@@ -90,13 +115,7 @@ void check_schema(const Schema& s) {
   check_sharing(s.features);
   for (const CellRule& rule : s.drop)
     WN_CHECK(rule.kind != CellRule::AsIs, ConfigError, "drop: column {} has no rule", quoted(rule.column));
-  const SplitSpec& split = s.split;
-  for (const double x : {split.train, split.valid, split.test})
-    WN_CHECK(x > 0 && x < 1, ConfigError, "split: each of train, valid, test must lie between 0 and 1, got {}", x);
-  WN_CHECK(std::abs(split.train + split.valid + split.test - 1) < 1e-9, ConfigError,
-           "split: train + valid + test = {:.6g}, must be 1", split.train + split.valid + split.test);
-  WN_CHECK(split.method != SplitSpec::Time || !s.timestamp.empty(), ConfigError,
-           "split by time needs the timestamp column; give it, or `method: random`");
+  check_split(s);
   [[maybe_unused]] const TimeFormat checked{s.time_format};
   check_negatives(s);
 }

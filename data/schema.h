@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/csv.h"
+#include "data/rows.h"
 
 namespace winnow {
 
@@ -79,23 +79,32 @@ CellRule parse_rule(std::string column, std::string_view rule);
 std::optional<bool> holds(const CellRule& rule, std::string_view cell);
 
 struct TableSpec {
-  std::string path;  // empty: there is no such table
-  CsvOptions csv;
+  SourceSpec source;  // not given: there is no such table
   std::string key;    // side tables: the column that equals user_id / item_id
   std::string title;  // item table (or interactions): a column for people to read; "" none
 };
 
+// How interactions are divided into training, validation and test: docs/data_splits.md has the formulas.
 struct SplitSpec {
-  enum Method : uint8_t { Time, Random } method = Time;
-  // Of the interactions, with boundaries floor(n train) and floor(n (train + valid)).
-  double train = 0.8, valid = 0.1, test = 0.1;
+  enum Method : uint8_t { Time, Random, Stratified, LeaveLastOut, User, KFold } method = Time;
+  // Of the interactions (user: of the users), with boundaries floor(n train) and floor(n (train + valid)).
+  double train = 0.8, valid = 0.1, test = 0.1;  // kfold: only test
+  std::string by;                               // stratified: a column of the interactions; "" the label
+  int64_t folds = 5, fold = 0;                  // kfold: validation is fold `fold`, training the other ones
+  bool test_by_time = true;                     // kfold: the test split is the latest interactions; else drawn
 };
 
 // Implicit feedback: each interaction is a positive row, followed by sampled rows of label 0.
 struct NegativeSpec {
-  int64_t per_positive = 0;    // 0: none
-  bool by_popularity = false;  // draw in proportion to the training count instead of uniformly
+  enum Distribution : uint8_t { Uniform, Popularity, InBatch };
+  int64_t per_positive = 0;  // 0: none
+  // Popularity: in proportion to the training count. InBatch: items of other positives of the batch (training only;
+  // validation and test are uniform).
+  Distribution distribution = Uniform;
 };
+
+// Where the encoded rows are: in memory, or in a file of `cache` that training reads block by block.
+enum class Storage : uint8_t { Memory, Disk };
 
 struct Schema {
   TableSpec interactions, users, items;
@@ -108,7 +117,10 @@ struct Schema {
   SplitSpec split;
   NegativeSpec negatives;
   std::vector<FeatureSpec> features;
-  uint64_t seed = 42;  // of the random split and of the sampled negatives
+  uint64_t seed = 42;  // of the splits that draw and of the sampled negatives
+  Storage storage = Storage::Memory;
+  std::string cache;  // disk: the directory of the file of encoded rows; "" that of the run
+  std::string text;   // the resolved section, which tells whether a file of encoded rows is of this schema
 };
 
 // ConfigError with file:line for unknown keys, wrong types and settings that contradict each other.
