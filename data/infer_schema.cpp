@@ -12,7 +12,7 @@ namespace winnow {
 namespace {
 
 constexpr double kSameValue = 0.5;     // of a key's neighbouring rows, for a feature of that key
-constexpr int64_t kFewIntegers = 20;   // distinct integers that are rather names than sizes
+constexpr int64_t kFewIntegers = 31;   // distinct integers that are rather names than sizes
 constexpr int64_t kManyValues = 1000;  // from here on rare values become OOV
 constexpr int64_t kWordsOfAText = 3;
 constexpr int64_t kLongestBag = 50, kLongestText = 32;
@@ -51,8 +51,9 @@ bool named_like_a_code(std::string_view name) {
   const std::string lower = plain(name);
   for (const std::string_view word : {"code", "zip", "postal", "phone", "category", "class", "type", "brand"})
     if (lower.find(word) != std::string::npos) return true;
-  const auto last = name.size() >= 2 ? name.substr(name.size() - 2) : name;
-  return last == "id" || last == "Id" || last == "ID";
+  for (const std::string_view end : {"id", "Id", "ID", "No", "_no", "Nr", "number"})
+    if (name.ends_with(end)) return true;
+  return false;
 }
 
 std::string count_of(const ColumnProfile& p) {
@@ -242,6 +243,10 @@ bool Inference::leave_out(InferredColumn& column) const {
   if (!p.time_format().empty() && !p.all_numbers()) return out("a time; give the parts of it that matter as columns");
   const bool fresh = static_cast<double>(p.distinct()) > 0.9 * static_cast<double>(p.present());
   if (fresh && !p.all_numbers() && p.words_per_cell() < kWordsOfAText) return out("a new value in nearly every row");
+  const auto of = [&](const char* role) { return schema_.of_role(role)->profile.distinct(); };
+  if ((!p.all_numbers() || named_like_a_code(p.name())) && p.words_per_cell() < 2 &&
+      p.distinct() > std::max(kManyValues, 3 * std::max(of("user"), of("item"))))
+    return out("more values than users or items, as orders and sessions have: later rows hold new ones");
   if (fresh && p.all_integers() && named_like_a_code(p.name())) return out("a new number in nearly every row");
   return false;
 }
@@ -254,7 +259,8 @@ void Inference::describe_numbers(InferredColumn& column) const {
     return;
   }
   column.type = "numeric";
-  const bool skewed = p.least() >= 0 && p.most() > 10 * p.mean();
+  const double largest = std::max(std::abs(p.least()), std::abs(p.most()));
+  const bool skewed = largest > 100 && largest > 10 * std::abs(p.mean());
   column.keys = skewed ? "normalizer: log_standard" : "normalizer: standard";
   column.why += fmt::format("; {:.6g} to {:.6g}, mean {:.4g}", p.least(), p.most(), p.mean());
 }

@@ -42,7 +42,8 @@ struct InferredSchema {
 //   user, item   by name, such as customer_id, sku; ConfigError lists the columns when none is found
 //   timestamp    cells of one time format; a name that says so decides between several
 //   label        by name; numbers beyond 0 and 1 get the rule ">= t" whose share of positives is nearest to one half
-//   features     numeric: all cells are numbers, unless the name says code or id, or 20 integers or fewer occur;
+//   features     numeric: all cells are numbers, unless the name says code or id, or 31 integers or fewer occur (hours,
+//   days);
 //                multi: a separator in 5 % of the cells or more, whose parts repeat; text: 3 words a cell or more;
 //                categorical otherwise. Of the user or the item when neighbouring rows of the same one agree in at
 //                least half of the cells, beyond what the column's frequencies explain, else of the context.
