@@ -74,6 +74,7 @@ class Inference {
   InferredSchema run();
 
  private:
+  std::unique_ptr<RowReader> open();
   void choose_ids(const std::vector<std::string>& columns);
   void read(RowReader& reader);
   void choose_time();
@@ -313,8 +314,25 @@ void Inference::describe(InferredColumn& column, size_t c) const {
   column.source = source_of(p, c, column.why);
 }
 
+// A header of one column that holds another separator, or RecBole's types, says how the file is meant.
+std::unique_ptr<RowReader> Inference::open() {
+  SourceSpec& source = schema_.options.source;
+  std::unique_ptr<RowReader> reader = open_rows(source);
+  if (reader->columns().size() != 1 || source.csv) return reader;
+  const std::string header = reader->columns()[0];
+  if (header.find(":token") != std::string::npos && header.find('\t') != std::string::npos) {
+    source.format = "recbole";
+    return open_rows(source);
+  }
+  const size_t separator = header.find_first_of("\t;|");
+  if (separator == std::string::npos) return reader;
+  source.csv = format_options("csv");
+  source.csv->separator = header[separator];
+  return open_rows(source);
+}
+
 InferredSchema Inference::run() {
-  const std::unique_ptr<RowReader> reader = open_rows(schema_.options.source);
+  const std::unique_ptr<RowReader> reader = open();
   choose_ids(reader->columns());
   read(*reader);
   for (InferredColumn& c : schema_.columns) {

@@ -38,7 +38,8 @@ struct InferredSchema {
   std::string json() const;
 };
 
-// One pass over the rows. By names (case, "_" and "id" endings set aside) and cells:
+// One pass over the rows. A file whose header is one column with another separator, or with RecBole's types, is read as
+// that. By names (case, "_" and "id" endings set aside) and cells:
 //   user, item   by name, such as customer_id, sku; ConfigError lists the columns when none is found
 //   timestamp    cells of one time format; a name that says so decides between several
 //   label        by name; numbers beyond 0 and 1 get the rule ">= t" whose share of positives is nearest to one half

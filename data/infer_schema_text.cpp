@@ -57,6 +57,9 @@ std::string InferredSchema::yaml() const {
   if (slash != std::string::npos) line(out, "  path: " + scalar(path.substr(0, std::max<size_t>(slash, 1))), "");
   std::string table = "{file: " + scalar(slash == std::string::npos ? path : path.substr(slash + 1));
   if (!options.source.format.empty()) table += ", format: " + scalar(options.source.format);
+  if (options.source.csv)
+    table += std::string(", separator: ") +
+             (options.source.csv->separator == '\t' ? "tab" : scalar(std::string(1, options.source.csv->separator)));
   line(out, "  interactions: " + table + "}", fmt::format("{} rows, {} columns", rows, columns.size()));
   line(out, "  user_id: " + scalar(options.user), of_role("user")->why);
   line(out, "  item_id: " + scalar(options.item), of_role("item")->why);

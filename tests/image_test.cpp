@@ -147,11 +147,12 @@ TEST(Image, BrokenFilesAreRefusedWithTheirName) {
     EXPECT_EQ(error(file), "no error");
     for (const size_t size : {size_t{3}, size_t{20}, file.size() / 2, file.size() - 40})
       EXPECT_EQ(error(file.substr(0, size)).find("x: "), 0u) << size;
-    EXPECT_EQ(error(file, 1599), "x: 40 x 40 pixels; 1 to 1599 are read");
+    EXPECT_EQ(error(file, 1599), "x: 40 x 40 pixels; up to 1599 are read, and 65535 a side");
   }
   EXPECT_EQ(error("GIF89a"), "x: is not a PNG, JPEG or binary PPM file");
   EXPECT_EQ(error(""), "x: is not a PNG, JPEG or binary PPM file");
-  EXPECT_EQ(error("P6 4000000000 4000000000 255\n"), "x: 4000000000 x 4000000000 pixels; 1 to 67108864 are read");
+  EXPECT_EQ(error("P6 4000000000 4000000000 255\n"),
+            "x: 4000000000 x 4000000000 pixels; up to 67108864 are read, and 65535 a side");
   std::string flipped = png_of(p, PNG_INTERLACE_NONE);
   flipped[flipped.size() / 2] ^= 1;
   EXPECT_EQ(error(flipped).find("x: "), 0u) << "a checksum of the file";

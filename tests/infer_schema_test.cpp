@@ -69,7 +69,7 @@ TEST(InferSchema, MovieLensLikeTable) {
   }
   const TemporaryDirectory directory;
   directory.write("ml.inter", text);
-  const InferredSchema s = infer_schema({.source = {.path = directory.path() + "/ml.inter", .format = "recbole"}});
+  const InferredSchema s = infer_schema({.source = {.path = directory.path() + "/ml.inter"}});
   EXPECT_EQ(kind(s, "timestamp"), "timestamp");
   EXPECT_EQ(kind(s, "rating"), "label");
   EXPECT_EQ(s.label_rule, ">= 3") << "60 % of ratings from 1 to 5 alike, nearer to one half than 40 % by chance";
@@ -128,6 +128,16 @@ TEST(InferSchema, AsksForWhatNamesDoNotTell) {
   const InferredSchema s = infer_schema({.source = source, .user = "who", .item = "what", .label = "true"});
   EXPECT_EQ(load_inferred(s).rows, 50) << "a column named true, and one beyond ASCII";
   EXPECT_NE(s.yaml().find("method: random"), std::string::npos);
+}
+
+TEST(InferSchema, OtherSeparatorsAreSeenInTheHeader) {
+  const TemporaryDirectory directory;
+  std::string text = "user;item;clicked;at\n";
+  for (int i = 0; i < 60; ++i) text += fmt::format("{};{};{};2024-01-{:02}\n", i % 7, i % 9, i % 2, 1 + i / 2);
+  directory.write("x.csv", text);
+  const InferredSchema s = infer_schema({.source = {.path = directory.path() + "/x.csv"}});
+  EXPECT_EQ(kind(s, "at"), "timestamp");
+  EXPECT_EQ(load_inferred(s).rows, 60);
 }
 
 TEST(DistinctCount, ExactThenWithinTwoPercent) {

@@ -7,7 +7,7 @@
 namespace winnow::detail {
 
 // In units of 1/size of a pixel, pixel x covers [x size, (x + 1) size) and cell j covers [j width, (j + 1) width): all
-// overlaps are integers, and so are the sums (at most 255 * 2^26 pixels * size^2 < 2^51).
+// overlaps are integers, and so are the sums (at most 255 width height).
 class AreaMean {
  public:
   AreaMean(int64_t width, int64_t height, int64_t size)
