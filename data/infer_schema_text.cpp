@@ -81,9 +81,9 @@ std::string InferredSchema::yaml() const {
   if (drop_missing_user) missing.push_back(options.user);
   if (drop_missing_item) missing.push_back(options.item);
   if (drop_missing_label) missing.push_back(label->profile.name());
-  if (!missing.empty()) out += "  drop:\n";
+  if (!missing.empty()) out += "  clean:\n";
   for (const std::string& column : missing)
-    line(out, "    - {column: " + scalar(column) + ", rule: missing}", "rows without it teach nothing");
+    line(out, "    - {step: missing, columns: [" + scalar(column) + "]}", "rows without it teach nothing");
   line(out,
        fmt::format("  split: {{method: {}, train: 0.8, valid: 0.1, test: 0.1}}", time != nullptr ? "time" : "random"),
        time != nullptr ? "the test is the future" : "no timestamp was found: results will look better than they are");
