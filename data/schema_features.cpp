@@ -84,6 +84,7 @@ void check_feature(const FeatureSpec& f) {
         "hash_bucket_size {} keeps no vocabulary: min_categr_count means nothing, leave one of them out",
         f.hash_bucket_size);
   check(f.hash_bucket_size == 0 || f.encoding == Encoding::Label, "one_hot needs a vocabulary, not hash_bucket_size");
+  check(f.type == FeatureType::Categorical || f.encoding == Encoding::Label, "one_hot is for categorical features");
   check(f.embedding_dim >= 0 && f.embedding_dim <= 1024, "embedding_dim {} must be 1 to 1024", f.embedding_dim);
   const bool cut = f.type == FeatureType::Multi || f.type == FeatureType::Sequence;
   check(!cut || !f.separator.empty(), "an empty separator");
