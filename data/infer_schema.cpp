@@ -241,6 +241,8 @@ bool Inference::leave_out(InferredColumn& column) const {
   };
   if (p.present() == 0) return out("every cell is missing");
   if (p.distinct() == 1 && p.missing() == 0) return out("a constant");
+  if (std::ranges::find(kLabels, plain(p.name())) != kLabels.end())
+    return out("named like an outcome, which is not there yet when a prediction is asked for");
   if (!p.time_format().empty() && !p.all_numbers()) return out("a time; give the parts of it that matter as columns");
   const bool fresh = static_cast<double>(p.distinct()) > 0.9 * static_cast<double>(p.present());
   if (fresh && !p.all_numbers() && p.words_per_cell() < kWordsOfAText) return out("a new value in nearly every row");

@@ -12,7 +12,8 @@ namespace winnow {
 
 struct InferOptions {
   SourceSpec source;
-  std::string user, item, label, time;  // columns; "": found by their names and cells
+  // Columns; "": found by their names and cells.
+  std::string user = {}, item = {}, label = {}, time = {};
 };
 
 // A column as understood.
@@ -48,7 +49,9 @@ struct InferredSchema {
 //                multi: a separator in 5 % of the cells or more, whose parts repeat; text: 3 words a cell or more;
 //                categorical otherwise. Of the user or the item when neighbouring rows of the same one agree in at
 //                least half of the cells, beyond what the column's frequencies explain, else of the context.
-//   left out     constants, all missing, times, a new value in nearly every row
+//   left out     constants, all missing, times, a new value in nearly every row, numbers of orders and sessions,
+//   columns
+//                named like a label that is not the label
 // Memory: a few hundred KiB a column. DataError: a broken source, text that is not UTF-8, fewer than 10 rows.
 InferredSchema infer_schema(const InferOptions& options);
 
