@@ -118,10 +118,10 @@ std::optional<bool> holds(const CellRule& rule, std::string_view cell) {
 }
 
 void check_schema(const Schema& s) {
-  WN_CHECK(!s.interactions.path.empty(), ConfigError, "no interactions file is given");
+  WN_CHECK(s.interactions.source.given(), ConfigError, "no interactions file is given");
   WN_CHECK(!s.user_id.empty() && !s.item_id.empty(), ConfigError, "user_id and item_id: both columns must be given");
-  WN_CHECK(s.users.path.empty() || !s.users.key.empty(), ConfigError, "users: the key column is not given");
-  WN_CHECK(s.items.path.empty() || !s.items.key.empty(), ConfigError, "items: the key column is not given");
+  WN_CHECK(!s.users.source.given() || !s.users.key.empty(), ConfigError, "users: the key column is not given");
+  WN_CHECK(!s.items.source.given() || !s.items.key.empty(), ConfigError, "items: the key column is not given");
   WN_CHECK(!s.features.empty(), ConfigError, "no features are given");
   std::set<std::string> names;
   for (const FeatureSpec& f : s.features) {
