@@ -110,11 +110,7 @@ class BlockMaker {
 size_t BlockMaker::intent(size_t user, int64_t time) {
   const double kind = draws_.uniform();
   if (kind < 0.5) return world_.project(user, time);
-  if (kind < 0.75) {
-    const Few& interests = world_.users[user].interests;
-    constexpr size_t kEach = kLeaves / kDepartments;
-    return interests.values[draws_.below(interests.count)] * kEach + draws_.below(kEach);
-  }
+  if (kind < 0.75) return world_.interest(user, draws_);
   return world_.leaf_wheel.pick(draws_);
 }
 

@@ -43,6 +43,7 @@ inline double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 // depends on how many others were drawn or by which thread.
 enum class Stream : uint64_t { World = 1, User, Item, Query, Project, Block, Sample, Review, Question, Text, Dirt };
 
+// A statement draws at most once from each of its operands: C++ leaves their order open.
 class Draws {
  public:
   Draws(uint64_t seed, Stream stream, uint64_t step = 0)

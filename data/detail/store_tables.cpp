@@ -244,8 +244,9 @@ void BlockWriter::add_dirt_after(const Impression& r, int64_t row) {
 void BlockWriter::add_bots(const Impression& at) {
   const size_t bot = draws_.below(20);
   for (size_t k = 0, n = 1 + block_.rows.size() / 100; k < n; ++k) {
-    append(out_.impressions, "s{},bot{},i{},{},{},desktop,{},category,{},,1,0,0,,\n", at.session, bot,
-           draws_.below(world_.items.size()), at.time, at.hour, k % kPageItems + 1, path_of(draws_.below(kLeaves)));
+    const size_t item = draws_.below(world_.items.size()), leaf = draws_.below(kLeaves);
+    append(out_.impressions, "s{},bot{},i{},{},{},desktop,{},category,{},,1,0,0,,\n", at.session, bot, item, at.time,
+           at.hour, k % kPageItems + 1, path_of(leaf));
     out_.probabilities += ",\n";  // there is none
     ++out_.rows;
     ++out_.dirt.bot_rows;

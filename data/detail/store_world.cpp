@@ -66,7 +66,8 @@ World::World(const SyntheticStore& o) : options(o) {
   constexpr int kPairs = 4096;
   Draws draws(o.seed, Stream::Sample, 0);
   for (int i = 0; i < kPairs; ++i) {
-    const double x = dot(users[draws.below(users.size())].taste, items[draws.below(items.size())].style);
+    const size_t user = draws.below(users.size()), item = draws.below(items.size());
+    const double x = dot(users[user].taste, items[item].style);
     sum += x;
     squares += x * x;
   }
@@ -81,11 +82,11 @@ void World::make_parts() {
     for (Latent& x : parts) x = random_latent(draws, scale);
     return parts;
   };
-  departments_ = some(kDepartments, 0.8);
+  departments_ = some(kDepartments, 0.9);
   leaves_ = some(kLeaves, 0.35);
   for (size_t l = 0; l < kLeaves; ++l) add(leaves_[l], departments_[department_of(l)]);
   brands_ = some(kBrands, 0.4);
-  tags_ = some(kTags, 0.35);
+  tags_ = some(kTags, 0.45);
   cities_ = some(kCities, 0.12);
   age_ = random_latent(draws, 0.4);
   gender_ = random_latent(draws, 0.35);
@@ -105,8 +106,7 @@ User World::make_user(size_t n) const {
   u.brand = static_cast<uint8_t>(draws.below(kBrands));
   u.chinese = draws.chance(0.7);
   u.taste = random_latent(draws, 0.12);
-  for (const size_t d : u.interests)
-    add(u.taste, departments_[d], 1 / std::sqrt(static_cast<double>(u.interests.count)));
+  for (const size_t d : u.interests) add(u.taste, departments_[d], 1 / static_cast<double>(u.interests.count));
   add(u.taste, age_, (u.age - 44) / 15);
   add(u.taste, gender_, u.gender == 0 ? 1 : -1);
   add(u.taste, cities_[u.city]);
@@ -137,7 +137,7 @@ Item World::make_item(size_t n) const {
   i.style = i.own;
   add(i.style, leaves_[i.leaf]);
   add(i.style, brands_[i.brand]);
-  for (const size_t t : i.tags) add(i.style, tags_[t], 1 / std::sqrt(static_cast<double>(i.tags.count)));
+  for (const size_t t : i.tags) add(i.style, tags_[t], 1 / static_cast<double>(i.tags.count));
   return i;
 }
 
@@ -186,9 +186,14 @@ size_t World::project(size_t user, int64_t time) const {
   const auto period = static_cast<uint64_t>((time - kBegin) / (kProjectDays * kDay));
   Draws draws(options.seed, Stream::Project, user * 1024 + period);
   if (!draws.chance(0.7)) return leaf_wheel.pick(draws);
-  const Few& interests = users[user].interests;
+  return interest(user, draws);
+}
+
+size_t World::interest(size_t user, Draws& draws) const {
   constexpr size_t kEach = kLeaves / kDepartments;
-  return interests.values[draws.below(interests.count)] * kEach + draws.below(kEach);
+  const Few& interests = users[user].interests;
+  const size_t first = interests.values[draws.below(interests.count)] * kEach;
+  return first + draws.below(kEach);
 }
 
 }  // namespace winnow::store

@@ -85,6 +85,7 @@ class World {
   int relevance(const Query& query, const Item& item) const;
   // The leaf that a user plans to buy from at a time.
   size_t project(size_t user, int64_t time) const;
+  size_t interest(size_t user, Draws& draws) const;  // a leaf of one of the user's interests
 
  private:
   void make_parts();
