@@ -73,22 +73,23 @@ double probability(double logit) { return 1 / (1 + std::exp(-logit)); }
 
 }  // namespace
 
-EvaluationReport evaluate_run(const CtrConfig& config, const Dataset& dataset, CtrModel& model,
-                              const std::string& name) {
+EvaluationReport evaluate_run(const CtrConfig& config, const Dataset& dataset, CtrModel& model, const std::string& name,
+                              Split split) {
   const EvaluationOptions& e = config.evaluation;
   EvaluationReport report;
   report.model = name;
-  const SplitColumns test = split_columns(dataset, Split::Test);
+  report.split = split;
+  const SplitColumns test = split_columns(dataset, split);
   report.rows = static_cast<int64_t>(test.labels.size());
   BinaryEvaluation binary;
   binary.bootstrap.resamples = static_cast<int>(e.resamples);
   binary.bootstrap.seed = e.seed;
   CtrTask task(dataset, model, kInferenceBatch, 0, config.loop.train.compile);
-  report.metrics = evaluate_binary(test.rows(task.predict(Split::Test)), binary);
+  report.metrics = evaluate_binary(test.rows(task.predict(split)), binary);
   const ItemPopularity popularity = popularity_of(dataset);
   for (BaselineResult& b : evaluate_baselines(popularity, {test.items, test.labels, test.weights, test.users}, binary))
     report.baselines.push_back({b.name, std::move(b.metrics), std::nullopt});
-  if (!e.ranking) return report;
+  if (!e.ranking || split != Split::Test) return report;
   const CandidateScorer scorer(dataset, model, kInferenceBatch, config.loop.train.compile);
   report.ranking = rank_catalogue(dataset, scorer, ranking_options(e));
   report.baselines.push_back(
@@ -97,7 +98,7 @@ EvaluationReport evaluate_run(const CtrConfig& config, const Dataset& dataset, C
 }
 
 std::string EvaluationReport::str() const {
-  std::string text = fmt::format("test split, {} rows, 95 % bootstrap intervals\n", rows);
+  std::string text = fmt::format("{} split, {} rows, 95 % bootstrap intervals\n", name_of(split), rows);
   text += table(*this, {"auc", "gauc", "logloss"}, false);
   text += table(*this, {"accuracy", "precision", "recall", "f1"}, false);
   if (!ranking) return text;
@@ -114,7 +115,7 @@ std::string EvaluationReport::str() const {
 }
 
 std::string EvaluationReport::json() const {
-  Json j{{"model", model}, {"rows", rows}, {"metrics", json_of(metrics)}};
+  Json j{{"model", model}, {"split", name_of(split)}, {"rows", rows}, {"metrics", json_of(metrics)}};
   if (ranking)
     j["ranking"] = {
         {"users", ranking->users}, {"skipped_users", ranking->skipped_users}, {"metrics", json_of(ranking->metrics)}};

@@ -53,6 +53,7 @@ struct BaselineReport {
 };
 struct EvaluationReport {
   std::string model;
+  Split split = Split::Test;
   int64_t rows = 0;
   std::vector<MetricValue> metrics;
   std::optional<RankingResult> ranking;
@@ -60,9 +61,10 @@ struct EvaluationReport {
   std::string str() const;  // a table for people
   std::string json() const;
 };
-// The test split: metrics with intervals, the ranking, and trivial baselines (mean, item rate, popularity).
-EvaluationReport evaluate_run(const CtrConfig& config, const Dataset& dataset, CtrModel& model,
-                              const std::string& name);
+// One split: metrics with intervals, the ranking, and trivial baselines (mean, item rate, popularity). The ranking is
+// of the test split: another one has none.
+EvaluationReport evaluate_run(const CtrConfig& config, const Dataset& dataset, CtrModel& model, const std::string& name,
+                              Split split = Split::Test);
 
 struct Recommendation {
   std::string item, title;

@@ -40,7 +40,6 @@ struct Trainer::State {
   // what a checkpoint carries besides tensors
   int64_t step = 0, epoch = 0, step_in_epoch = 0, bad_epochs = 0, best_epoch = 0, skipped = 0;
   double rate_factor = 1, best_value = 0, loss_sum = 0;
-  bool finished = false;
   std::string cursor;  // empty at the start of an epoch
   LossWindow window;
 };
@@ -102,13 +101,13 @@ void Trainer::save() {
       {"best_value", s.best_value},
       {"rate_factor", s.rate_factor},
       {"loss_sum", s.loss_sum},
-      {"finished", s.finished},
       {"cursor", s.cursor},
       {"skipped", s.skipped},
       {"window", {s.window.loss, s.window.gradient_norm, s.window.steps}},
       {"learning_rate", s.learning_rate},
       {"log_lines", s.log.lines().size()},
       {"has_best", !s.best.empty()},
+      {"total_steps", total_steps()},
       {"seed", options_.seed}}.dump();
   CheckpointDirectory(run_directory_).save(checkpoint);
 }
@@ -125,6 +124,11 @@ void Trainer::restore() {
   const Json j = Json::parse(checkpoint->trainer_state);
   WN_CHECK(j.at("seed").get<uint64_t>() == options_.seed, ConfigError, "{} was trained with --seed {}, this run has {}",
            source, j.at("seed").get<uint64_t>(), options_.seed);
+  const int64_t total = j.value("total_steps", total_steps());
+  WN_CHECK(total == total_steps() || !depends_on_total(options_.schedule), ConfigError,
+           "{} belongs to a training of {} steps and train.schedule '{}' ends at the last one; {} steps would have had "
+           "other rates from the start. Train anew with another --out, or use the schedule constant or inverse_sqrt",
+           source, total, options_.schedule.name, total_steps());
   load_variables(checkpoint->tensors, "model/", variables_of(s.parameters), source);
   load_variables(checkpoint->tensors, "optimizer/", s.optimizer.state(), source);
   if (j.at("has_best").get<bool>()) {
@@ -143,7 +147,6 @@ void Trainer::restore() {
   s.best_value = j.at("best_value");
   s.rate_factor = j.at("rate_factor");
   s.loss_sum = j.at("loss_sum");
-  s.finished = j.at("finished");
   s.cursor = j.at("cursor");
   s.skipped = j.at("skipped");
   if (j.contains("window")) {
@@ -195,11 +198,23 @@ void Trainer::guard(double loss, double norm) {
   listener_.on_message(fmt::format("step {} skipped: the {} is not finite", s.step, what));
 }
 
+int64_t Trainer::total_steps() const {
+  return options_.max_steps > 0 ? options_.max_steps : task_.steps_per_epoch() * options_.epochs;
+}
+
+// By the options of this run, not by those of the one that wrote the checkpoint: a finished training goes on when it is
+// given more epochs or steps.
+bool Trainer::is_over() const {
+  const State& s = *state_;
+  const bool out_of_patience = s.bad_epochs >= options_.patience && !options_.monitor.empty();
+  return s.epoch >= options_.epochs || out_of_patience || (options_.max_steps > 0 && s.step >= options_.max_steps);
+}
+
 // One epoch from where the state stands; false when the stop flag ended it early.
 bool Trainer::train_epoch() {
   State& s = *state_;
   const int64_t per_epoch = task_.steps_per_epoch();
-  const int64_t total = options_.max_steps > 0 ? options_.max_steps : per_epoch * options_.epochs;
+  const int64_t total = total_steps();
   task_.start_epoch(s.epoch);
   if (!s.cursor.empty()) task_.seek(s.cursor);
   s.point_at = Clock::now();
@@ -226,14 +241,18 @@ bool Trainer::train_epoch() {
     save();
     if (stop_) return false;
   }
-  if (s.window.steps > 0) log_point();
-  s.cursor.clear();
   return true;
 }
 
 // Validation, early stopping, the epoch's checkpoint. False when training is over.
 bool Trainer::finish_epoch(double seconds) {
   State& s = *state_;
+  const bool cut = options_.max_steps > 0 && s.step >= options_.max_steps && s.step_in_epoch < task_.steps_per_epoch();
+  if (cut) {  // in the middle of an epoch: a training with more steps goes on from here
+    s.cursor = task_.cursor();
+    save();
+  }
+  if (s.window.steps > 0) log_point();
   const double train_loss = s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch));
   const auto metrics = task_.validate();
   bool improved = options_.monitor.empty();
@@ -262,11 +281,9 @@ bool Trainer::finish_epoch(double seconds) {
   ++s.epoch;
   s.step_in_epoch = 0;
   s.loss_sum = 0;
-  const bool out_of_patience = s.bad_epochs >= options_.patience && !options_.monitor.empty();
-  s.finished =
-      s.epoch >= options_.epochs || out_of_patience || (options_.max_steps > 0 && s.step >= options_.max_steps);
-  save();
-  return !s.finished;
+  s.cursor.clear();
+  cut ? s.log.write() : save();
+  return !is_over();
 }
 
 TrainResult Trainer::run(bool resume) {
@@ -274,7 +291,7 @@ TrainResult Trainer::run(bool resume) {
   if (resume) restore();
   State& s = *state_;
   TrainResult result;
-  while (!s.finished) {
+  while (s.step_in_epoch > 0 || !is_over()) {  // steps of an epoch that nothing has closed yet
     const auto start = Clock::now();
     if (!train_epoch()) {
       result.interrupted = true;

@@ -79,8 +79,10 @@ class Trainer {
   Trainer(TrainTask& task, TrainOptions options, std::string run_directory, TrainListener& listener,
           const std::atomic<bool>& stop);
   ~Trainer();
-  // resume: go on from the newest whole checkpoint of run_directory, if there is one. At the end the best epoch's
+  // resume: go on from the newest whole checkpoint of run_directory, if there is one. A finished training goes on when
+  // it is given more epochs or steps, with the bytes of one that had them from the start. At the end the best epoch's
   // parameters are in the model. Error: a non-finite loss (unless skip_nonfinite), with the step and what to try.
+  // ConfigError: resumed with another number of steps under a schedule whose rates depend on it.
   TrainResult run(bool resume);
 
  private:
@@ -91,6 +93,8 @@ class Trainer {
   bool train_epoch();
   bool finish_epoch(double seconds);
   void guard(double loss, double norm);
+  int64_t total_steps() const;
+  bool is_over() const;
   void log(const std::string& line);
   void log_point();
   std::vector<Tensor> snapshot() const;
