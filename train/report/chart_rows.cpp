@@ -37,6 +37,11 @@ std::string rows_chart(const ChartOptions& options, const std::vector<ChartRow>&
     low = std::min({low, r.value, r.interval ? r.interval->low : r.value});
     high = std::max({high, r.value, r.interval ? r.interval->high : r.value});
   }
+  if (!bars) {  // room beside the outermost whiskers
+    const double pad = 0.04 * (high - low);
+    low -= pad;
+    high += pad;
+  }
   if (options.x_bounds) low = options.x_bounds->low, high = options.x_bounds->high;
   const double height = kTop + kRow * static_cast<double>(rows.size()) + kAxis, bottom = height - kAxis;
   const Scale x(low, high, kSide, kChartWidth - 2 * kSide);

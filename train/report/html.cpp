@@ -60,8 +60,8 @@ HtmlTable& HtmlTable::row(std::vector<std::string> cells) {
 std::string HtmlTable::str(size_t max_rows, const std::string& rest_in) const {
   const auto kind = [&](size_t column) { return column < text_columns_ ? " class=\"text\"" : ""; };
   std::string html = fmt::format(
-      "<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
-      "aria-label=\"{0}\"><table><caption>{0}</caption><thead><tr>",
+      "<p class=\"caption\">{0}</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\">"
+      "<table aria-label=\"{0}\"><thead><tr>",
       escape_html(caption_));
   for (size_t c = 0; c < headings_.size(); ++c)
     html += fmt::format("<th scope=\"col\"{}>{}</th>", kind(c), escape_html(headings_[c]));

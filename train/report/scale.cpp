@@ -12,10 +12,10 @@ std::vector<double> nice_ticks(double low, double high, int wanted) {
   const double rough = (high - low) / std::max(3, wanted);  // a step below the range has a multiple in it
   const double power = std::pow(10.0, std::floor(std::log10(rough)));
   if (!(power > 0) || !std::isfinite(power)) return {low};
-  const double mantissa = rough / power, step = power * (mantissa <= 1   ? 1
-                                                         : mantissa <= 2 ? 2
-                                                         : mantissa <= 5 ? 5
-                                                                         : 10);
+  const double mantissa = rough / power, step = power * (mantissa <= 1.5   ? 1
+                                                         : mantissa <= 3.5 ? 2
+                                                         : mantissa <= 7.5 ? 5
+                                                                           : 10);
   const double slack = 1e-9 * (high - low), last = std::floor((high + slack) / step);
   std::vector<double> ticks;
   for (double k = std::ceil((low - slack) / step); k <= last && ticks.size() < 100; ++k)

@@ -18,11 +18,11 @@ h2{font-size:1.15rem;margin:2.2em 0 .7em;padding-top:.6em;border-top:1px solid v
 h3,figcaption strong{font-size:.95rem;font-weight:600}
 h3{margin:1.4em 0 .4em}
 p{margin:.4em 0 .8em;max-width:75ch}
-.lead,.note,figcaption span,.tile small,caption{color:var(--muted)}
+.lead,.note,figcaption span,.tile small,.caption{color:var(--muted)}
 .note{font-size:.87rem}
 nav{display:flex;flex-wrap:wrap;gap:2px 14px;margin:12px 0 4px;font-size:.9rem}
 a{color:var(--s1)}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:12px;align-items:start}
+.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,320px),1fr));gap:12px;align-items:start}
 figure,.tile,.card{margin:0;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px;min-width:0}
 .card{margin-bottom:12px}
 .card>:first-child{margin-top:0}
@@ -32,7 +32,7 @@ figcaption span{display:block;font-size:.83rem;line-height:1.4;margin:2px 0 6px}
 .tile b{display:block;font-size:1.7rem;line-height:1.25;font-variant-numeric:tabular-nums}
 .tile span{font-size:.87rem;font-weight:600}
 .tile small{display:block;font-size:.83rem;line-height:1.45}
-.better{color:var(--good)}.worse{color:var(--bad)}
+.tile .better{color:var(--good)}.tile .worse{color:var(--bad)}
 .warn{background:var(--warn-bg);color:var(--warn);border:1px solid currentColor;border-radius:8px;padding:10px 12px;margin:12px 0}
 .warn p,.warn ul{margin:.2em 0}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;list-style:none;margin:0 0 4px;padding:0;font-size:.83rem}
@@ -50,17 +50,17 @@ svg text.strong{fill:var(--text)}
 .dash2{stroke-dasharray:6 3}.dash3{stroke-dasharray:2 3}.dash4{stroke-dasharray:8 3 2 3}
 .scroll{overflow-x:auto;max-width:100%;margin:0 0 8px}
 table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums;overflow-wrap:normal}
-caption{text-align:left;font-size:.83rem;padding-bottom:4px}
+.caption{font-size:.83rem;margin:1.1em 0 2px}
 th,td{padding:4px 10px 4px 0;text-align:right;vertical-align:top;border-bottom:1px solid var(--line);font-weight:400;white-space:nowrap}
 thead th{font-weight:600;border-bottom:1px solid var(--muted)}
-.text{text-align:left;white-space:normal;min-width:7em;max-width:24em;overflow-wrap:anywhere}
+.text{text-align:left;white-space:normal;min-width:5em;max-width:24em;overflow-wrap:break-word}
 td small,th small{display:block;color:var(--muted);font-size:.78rem}
 .best{font-weight:700}
 details{margin:6px 0}
 summary{cursor:pointer;font-size:.87rem;color:var(--s1)}
 pre{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px 12px;font-size:.83rem;line-height:1.45}
 pre.wrap{white-space:pre-wrap}
-.matrix td,.matrix th{padding:8px 12px;border:1px solid var(--line)}
+.matrix td,.matrix th{padding:8px;border:1px solid var(--line);white-space:normal;text-align:center}
 .matrix td{text-align:center;font-size:1rem;background:color-mix(in srgb,var(--s1) calc(var(--share)*40%),var(--card))}
 footer{margin-top:3em;border-top:1px solid var(--line);padding-top:8px}
 @media print{body{max-width:none;background:#fff}figure,.tile,.card{break-inside:avoid}nav{display:none}}
