@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cctype>
 
 #include "train/report/html.h"
 #include "train/report/json_access.h"
@@ -85,29 +84,21 @@ std::string memory_section(const RunFiles& files) {
 }
 
 std::string without_places(const std::string& text) {
-  const auto ends = [](char c) {
-    return c == '\n' || c == '"' || c == '\'' || c == ',' || c == ']' || c == '}' || c == ' ';
-  };
-  const auto starts_after = [](char c) {
-    return std::isspace(static_cast<unsigned char>(c)) != 0 || c == '"' || c == '\'' || c == '[' || c == '{' ||
-           c == '=' || c == ':';
-  };
+  constexpr const char* kBetween = " \t\n\"',[]{}()=";
   std::string out;
   for (size_t i = 0; i < text.size();) {
-    size_t end = i;
-    while (end < text.size() && !ends(text[end])) ++end;
+    const size_t end = std::min(text.find_first_of(kBetween, i), text.size());
     const std::string token = text.substr(i, end - i);
-    const bool at_start = i == 0 || starts_after(text[i - 1]);
-    if (const size_t scheme = token.find("://"); at_start && scheme != std::string::npos && scheme > 0) {
+    if (const size_t scheme = token.find("://"); scheme != std::string::npos && scheme > 0) {
       out += token.substr(0, scheme) + "://\u2026";
-    } else if (at_start && token.size() > 1 && (token[0] == '/' || token.starts_with("~/"))) {
+    } else if (token.size() > 1 && (token[0] == '/' || token.starts_with("~/"))) {
       const size_t last = token.find_last_not_of('/'), slash = token.find_last_of('/', last);
-      out += "\u2026/" + token.substr(slash == std::string::npos ? 0 : slash + 1, last - slash);
+      out += last == std::string::npos ? "\u2026" : "\u2026" + token.substr(slash, last - slash + 1);
     } else {
       out += token;
     }
-    i = end;
-    if (i < text.size()) out += text[i++];
+    if (end < text.size()) out += text[end];
+    i = end + 1;
   }
   return out;
 }
