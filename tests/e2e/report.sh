@@ -17,6 +17,7 @@ sed 's#data_cache/synthetic#store#; s#{name: device, source: context}#{name: "<s
 cp run/report.html first.html
 "$build/winnow" report run >/dev/null
 cmp first.html run/report.html || { echo "FAILED: winnow report differs from the page of the training"; exit 1; }
+grep -qF '&lt;script&gt;x()&lt;/script&gt;' run/report.html || { echo "FAILED: the feature's name is not in the page"; exit 1; }
 
 # dump WIDTH HTML: the page after its scripts ran
 dump() {
