@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   winnow::add_report_command(app, chosen);
   winnow::add_inspect_command(app, chosen);
   winnow::add_data_command(app, chosen);
+  winnow::add_tokenizer_command(app, chosen);
   winnow::add_doctor_command(app, chosen);
   auto words = arguments(argc, argv);
   std::reverse(words.begin(), words.end());  // CLI11 takes them from the back
