@@ -89,24 +89,38 @@ void encode_fields(const RawData& raw, const std::vector<SampledRow>& rows, Data
   for (const SampledRow& row : rows)
     for (size_t f = 0; f < fields.size(); ++f) {
       const RawColumn& column = raw.features[static_cast<size_t>(fields[f])];
-      const auto code = static_cast<size_t>(column.codes[row_of(column, raw, row.interaction, row.item_from)]);
+      const size_t cell = row_of(column, raw, row.interaction, row.item_from);
+      const size_t code = column.numeric ? cell : static_cast<size_t>(column.codes[cell]);
       const detail::EncodedCodes& e = encoded[f];
       d.ids.insert(d.ids.end(), e.ids.begin() + e.begin[code], e.ids.begin() + e.begin[code + 1]);
       if (bags) d.offsets.push_back(static_cast<int64_t>(d.ids.size()));
     }
 }
 
+// The floats of each row of a column, or of each of its distinct texts.
+std::vector<float> encode_floats(const FittedFeature& feature, const RawColumn& column) {
+  std::vector<float> floats;
+  for (const double x : column.numbers) FeatureMap::encode_dense(feature, x, floats);
+  if (column.numeric) return floats;
+  for (int32_t code = 0; code < column.texts.size(); ++code)
+    FeatureMap::encode_dense(feature, column.texts.text(code), floats);
+  return floats;
+}
+
 void encode_numbers(const RawData& raw, const std::vector<SampledRow>& rows, Dataset& d) {
   const auto& numbers = d.map.numbers();
-  d.dense.resize(rows.size() * numbers.size());
+  const auto all = static_cast<size_t>(d.map.dense_width());
+  d.dense.resize(rows.size() * all);
   for (size_t k = 0; k < numbers.size(); ++k) {
     const auto i = static_cast<size_t>(numbers[k]);
-    const FittedFeature& feature = d.map.features[i];
     const RawColumn& column = raw.features[i];
+    const std::vector<float> floats = encode_floats(d.map.features[i], column);
+    const int64_t width = d.map.features[i].width();
     for (size_t r = 0; r < rows.size(); ++r) {
-      const double x = column.numbers[row_of(column, raw, rows[r].interaction, rows[r].item_from)];
-      d.dense[r * numbers.size() + k] =
-          std::isnan(x) ? static_cast<float>(feature.missing) : FeatureMap::encode_number(feature, x);
+      const size_t cell = row_of(column, raw, rows[r].interaction, rows[r].item_from);
+      const size_t at = column.numeric ? cell : static_cast<size_t>(column.codes[cell]);
+      std::copy_n(floats.data() + static_cast<int64_t>(at) * width, width,
+                  d.dense.data() + static_cast<int64_t>(r * all) + d.map.dense_begin(k));
     }
   }
 }
@@ -144,8 +158,10 @@ Dataset load_dataset(const Schema& schema) {
 
   d.map.user_id = schema.user_id;
   d.map.item_id = schema.item_id;
+  std::vector<FeatureFitter> fitters;
   for (size_t i = 0; i < schema.features.size(); ++i)
-    d.map.features.push_back(detail::fit(schema.features[i], raw.features[i], raw, train_rows));
+    fitters.push_back(detail::count_training_cells(schema.features[i], raw.features[i], raw, train_rows));
+  d.map.features = finish(std::move(fitters));
   d.map.index();
 
   const std::vector<SampledRow> rows = lay_out(raw, schema, order, splits, train_rows, d);

@@ -1,6 +1,8 @@
 #include "data/feature_map.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -18,20 +20,21 @@ double transform(Normalizer normalizer, double x) {
 void FeatureMap::index() {
   fields_.clear();
   numbers_.clear();
-  for (size_t i = 0; i < features.size(); ++i)
-    (features[i].spec.type == FeatureType::Numeric ? numbers_ : fields_).push_back(static_cast<int32_t>(i));
+  dense_begin_.assign(1, 0);
+  for (size_t i = 0; i < features.size(); ++i) {
+    const bool ids = winnow::has_ids(features[i].spec);
+    (ids ? fields_ : numbers_).push_back(static_cast<int32_t>(i));
+    if (!ids) dense_begin_.push_back(dense_begin_.back() + features[i].width());
+  }
 }
 
 bool FeatureMap::has_bags() const {
-  for (size_t f = 0; f < fields_.size(); ++f)
-    if (field(f).spec.type == FeatureType::Multi) return true;
-  return false;
+  return std::ranges::any_of(features, [](const FittedFeature& f) { return winnow::has_bags(f.spec); });
 }
 
 int64_t FeatureMap::ids_per_row() const {
   int64_t sum = 0;
-  for (size_t f = 0; f < fields_.size(); ++f)
-    sum += field(f).spec.type == FeatureType::Multi ? field(f).spec.max_len : 1;
+  for (size_t f = 0; f < fields_.size(); ++f) sum += winnow::has_bags(field(f).spec) ? field(f).spec.max_len : 1;
   return sum;
 }
 
@@ -61,21 +64,36 @@ size_t FeatureMap::feature(std::string_view name) const {
                    detail::list_of(names));
 }
 
-void FeatureMap::encode_ids(const FittedFeature& feature, std::string_view cell, std::vector<int64_t>& ids) {
-  const size_t before = ids.size();
-  detail::for_each_part(feature.spec, cell, [&](std::string_view part) { ids.push_back(feature.vocabulary.id(part)); });
-  if (feature.spec.type == FeatureType::Categorical && ids.size() == before) ids.push_back(Vocabulary::kPad);
-}
+namespace {
 
-float FeatureMap::encode_number(const FittedFeature& feature, std::string_view cell) {
-  if (cell.empty()) return static_cast<float>(feature.missing);
+// A cell of a feature that reads numbers; NaN: missing.
+double number_of(const FittedFeature& feature, std::string_view cell) {
+  if (cell.empty()) return std::numeric_limits<double>::quiet_NaN();
   const auto x = parse_number(cell);
   WN_CHECK(x, DataError, "feature {}: {} is not a number", quoted(feature.spec.name), quoted(cell));
-  return encode_number(feature, *x);
+  return *x;
 }
 
-float FeatureMap::encode_number(const FittedFeature& feature, double x) {
-  return static_cast<float>((transform(feature.spec.normalizer, x) - feature.mean) / feature.deviation);
+}  // namespace
+
+void FeatureMap::encode_ids(const FittedFeature& feature, std::string_view cell, std::vector<int64_t>& ids) {
+  if (reads_numbers(feature.spec)) return encode_ids(feature, number_of(feature, cell), ids);
+  const size_t before = ids.size();
+  detail::for_each_part(feature.spec, cell, [&](std::string_view part) { ids.push_back(feature.vocabulary.id(part)); });
+  if (!winnow::has_bags(feature.spec) && ids.size() == before) ids.push_back(Vocabulary::kPad);
+}
+
+void FeatureMap::encode_ids(const FittedFeature& feature, double, std::vector<int64_t>&) {
+  raise<DataError>("feature {}: its ids are not those of numbers", quoted(feature.spec.name));
+}
+
+void FeatureMap::encode_dense(const FittedFeature& feature, std::string_view cell, std::vector<float>& dense) {
+  encode_dense(feature, number_of(feature, cell), dense);
+}
+
+void FeatureMap::encode_dense(const FittedFeature& feature, double x, std::vector<float>& dense) {
+  const double y = (transform(feature.spec.normalizer, x) - feature.mean) / feature.deviation;
+  dense.push_back(static_cast<float>(std::isnan(x) ? feature.missing : y));
 }
 
 void FeatureMap::encode_row(std::span<const std::string_view> cells, EncodedRow& out) const {
@@ -84,8 +102,8 @@ void FeatureMap::encode_row(std::span<const std::string_view> cells, EncodedRow&
   out.lengths.clear();
   out.dense.clear();
   for (size_t i = 0; i < features.size(); ++i) {
-    if (features[i].spec.type == FeatureType::Numeric) {
-      out.dense.push_back(encode_number(features[i], cells[i]));
+    if (!winnow::has_ids(features[i].spec)) {
+      encode_dense(features[i], cells[i], out.dense);
       continue;
     }
     const size_t before = out.ids.size();

@@ -34,6 +34,9 @@ struct FittedFeature {
   Vocabulary vocabulary;           // categorical, multi
   double mean = 0, deviation = 1;  // numeric, standard: of the transformed training values
   double missing = 0;              // numeric: the encoded value of an empty cell
+
+  int64_t rows() const { return has_ids(spec) ? vocabulary.rows() : 0; }  // of its embedding table
+  int64_t width() const { return has_ids(spec) ? 0 : 1; }                 // floats that it gives a row
 };
 
 // One encoded row. ids of all categorical and multi features in schema order, lengths[f] of them for each.
@@ -48,11 +51,14 @@ class FeatureMap {
   std::vector<FittedFeature> features;  // in schema order
   std::string user_id, item_id;         // column names
 
-  // Features with ids (categorical, multi) and numeric ones: positions in `features`, in schema order.
+  // Features that give ids (has_ids) and those that give floats: positions in `features`, in schema order.
   const std::vector<int32_t>& fields() const { return fields_; }
   const std::vector<int32_t>& numbers() const { return numbers_; }
   const FittedFeature& field(size_t f) const { return features[static_cast<size_t>(fields_[f])]; }
-  int64_t rows(size_t f) const { return field(f).vocabulary.rows(); }
+  int64_t rows(size_t f) const { return field(f).rows(); }
+  int64_t dense_width() const { return dense_begin_.back(); }  // floats of a row
+  // Features numbers()[k] has floats [dense_begin(k), dense_begin(k + 1)) of a row.
+  int64_t dense_begin(size_t k) const { return dense_begin_[k]; }
   bool has_bags() const;        // some feature is multi: batches carry offsets
   int64_t ids_per_row() const;  // most ids a row can have: sum of max_len
   int user_field() const;       // the field whose column is the user id; -1 none
@@ -62,10 +68,12 @@ class FeatureMap {
   // cells: one for each feature, in order; an empty one is missing. Replaces `out`, which keeps its memory.
   // DataError: a number that is none. Bags are never longer than max_len; a bag without ids has length 0.
   void encode_row(std::span<const std::string_view> cells, EncodedRow& out) const;
-  // The parts of encode_row: appends the ids of one cell; the number of one cell.
+  // The parts of encode_row: append the ids or the feature.width() floats of one cell. The second forms take the number
+  // of a cell that was parsed already (reads_numbers(feature.spec)), NaN when it is missing.
   static void encode_ids(const FittedFeature& feature, std::string_view cell, std::vector<int64_t>& ids);
-  static float encode_number(const FittedFeature& feature, std::string_view cell);
-  static float encode_number(const FittedFeature& feature, double x);  // of a value that is there
+  static void encode_ids(const FittedFeature& feature, double x, std::vector<int64_t>& ids);
+  static void encode_dense(const FittedFeature& feature, std::string_view cell, std::vector<float>& dense);
+  static void encode_dense(const FittedFeature& feature, double x, std::vector<float>& dense);
 
   void save(const std::string& path) const;         // feature_map.json; reads back equal
   static FeatureMap load(const std::string& path);  // DataError names path and place
@@ -75,6 +83,7 @@ class FeatureMap {
 
  private:
   std::vector<int32_t> fields_, numbers_;
+  std::vector<int64_t> dense_begin_ = {0};
 };
 
 // log x = sign(x) ln(1 + |x|), or x.

@@ -67,6 +67,10 @@ BagPooling parse_bag_pooling(std::string_view text, std::string_view what) {
   return parse_name<BagPooling>(text, what, kPoolings);
 }
 
+bool has_ids(const FeatureSpec& spec) { return spec.type != FeatureType::Numeric; }
+bool has_bags(const FeatureSpec& spec) { return spec.type == FeatureType::Multi; }
+bool reads_numbers(const FeatureSpec& spec) { return spec.type == FeatureType::Numeric; }
+
 CellRule parse_rule(std::string column, std::string_view rule) {
   static constexpr std::array<std::pair<std::string_view, CellRule::Kind>, 8> kStarts = {{
       {"<=", CellRule::LessEqual},

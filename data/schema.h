@@ -39,6 +39,12 @@ struct FeatureSpec {
   bool operator==(const FeatureSpec&) const = default;
 };
 
+// How a feature's cells reach the model: as ids of an embedding table (up to max_len of them when it has bags), else as
+// floats; and whether a cell is read as a number or as text.
+bool has_ids(const FeatureSpec& spec);
+bool has_bags(const FeatureSpec& spec);
+bool reads_numbers(const FeatureSpec& spec);
+
 // A test of one cell. compare: "< <= > >=" against a number, "== !=" against the text (or its number, when both are
 // numbers), "missing", "starts_with".
 struct CellRule {

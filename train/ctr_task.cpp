@@ -32,10 +32,10 @@ CtrSpec ctr_spec(const FeatureMap& map) {
   CtrSpec spec;
   for (size_t f = 0; f < map.fields().size(); ++f) {
     const FittedFeature& feature = map.field(f);
-    const bool bag = feature.spec.type == FeatureType::Multi;
+    const bool bag = has_bags(feature.spec);
     spec.fields.push_back({feature.spec.name, map.rows(f), bag ? pooling_of(feature.spec.pooling) : Pooling::Sum});
   }
-  spec.dense = static_cast<int64_t>(map.numbers().size());
+  spec.dense = map.dense_width();
   spec.user_field = map.user_field();
   spec.item_field = map.item_field();
   return spec;

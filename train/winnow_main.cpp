@@ -25,6 +25,7 @@ int main(int argc, char** argv) {
   winnow::Action chosen;
   winnow::add_train_command(app, chosen);
   winnow::add_evaluate_command(app, chosen);
+  winnow::add_compare_command(app, chosen);
   winnow::add_recommend_command(app, chosen);
   winnow::add_report_command(app, chosen);
   winnow::add_inspect_command(app, chosen);

@@ -99,7 +99,7 @@ class FileSet {
   // Decides which file a feature's column comes from: the side table of its source where it has the column, else the
   // interactions.
   void bind(const FeatureSpec& spec, RawColumn& raw) {
-    raw.numeric = spec.type == FeatureType::Numeric;
+    raw.numeric = reads_numbers(spec);
     raw.texts.add("");
     const bool user = spec.source == FeatureSource::User, item = spec.source == FeatureSource::Item;
     const auto& side = user ? users_ : item ? items_ : kNone;
