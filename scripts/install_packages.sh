@@ -5,7 +5,8 @@ set -euo pipefail
 packages=(g++ cmake ninja-build ccache libdnnl-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libfmt-dev libsentencepiece-dev
   zstd unzip python3-pip)
 if [[ "${1:-}" == --tests ]]; then
-  packages+=(libgtest-dev libbenchmark-dev clang-14 libclang-rt-14-dev libomp-14-dev strace clang-format clang-tidy)
+  packages+=(libgtest-dev libbenchmark-dev clang-14 libclang-rt-14-dev libomp-14-dev strace clang-format clang-tidy
+    chromium)
 fi
 missing=()
 for p in "${packages[@]}"; do

@@ -8,7 +8,7 @@ browser=$(command -v chromium || command -v chromium-browser || true)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-"$build/winnow" data generate --out store --users 200 --items 80 --interactions 6000 >/dev/null
+"$build/winnow" data generate --out store --users 200 --items 80 >/dev/null
 # a feature whose name is markup, from the config to the page
 sed 's#data_cache/synthetic#store#; s#{name: device, source: context}#{name: "<script>x()</script>", column: device, source: context}#' \
   "$root/examples/ctr/synthetic.yaml" > config.yaml

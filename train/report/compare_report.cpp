@@ -91,7 +91,7 @@ std::string pairs_table(const Json& comparison, const std::vector<Compared>& run
   html +=
       fmt::format("<p class=\"note\">Significant: p below {} after Holm's correction for the number of pairs.{}</p>\n",
                   level ? short_number(*level) : "the level",
-                  resamples ? fmt::format(" {} paired resamples.", grouped(static_cast<int64_t>(*resamples))) : "");
+                  resamples ? fmt::format(" {} paired resamples.", count_text(*resamples)) : "");
   return html;
 }
 
@@ -188,8 +188,7 @@ std::string render_compare(const std::vector<std::string>& run_directories, cons
     for (const MetricEntry& m : all[0].metrics) intervals += contestant_chart(m.name, all);
   std::string lead = fmt::format("{} runs", runs.size());
   if (const auto rows = number_in(comparison, "rows"))
-    lead += fmt::format(" on the same {} rows of the {} split", grouped(static_cast<int64_t>(*rows)),
-                        text_in(comparison, "split"));
+    lead += fmt::format(" on the same {} rows of the {} split", count_text(*rows), text_in(comparison, "split"));
   std::string body =
       fmt::format("<header>\n<h1>Comparison</h1>\n<p class=\"lead\">{}.</p>\n</header>\n<main>\n", escape_html(lead));
   if (const std::string note = text_in(comparison, "note"); !note.empty())

@@ -138,8 +138,7 @@ std::string ranking_section(const RunFiles& files) {
     html += fmt::format(
         "<p class=\"note\">Every item that a user does not know yet is ranked, and compared with what the user really "
         "liked in the test split: {} users; {} without a positive were left out.</p>\n",
-        grouped(static_cast<int64_t>(*users)),
-        grouped(static_cast<int64_t>(number_in(ranking, "skipped_users").value_or(0))));
+        count_text(*users), count_text(number_in(ranking, "skipped_users").value_or(0)));
   html += contestant_table("Ranking metrics with 95 % intervals; the best of a column is bold", all);
   if (const auto sampled = contestants(*files.evaluation, Results::SampledRanking); !sampled.empty()) {
     const std::string negatives = text_in(member(ranking, "sampled"), "negatives");

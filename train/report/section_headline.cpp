@@ -51,7 +51,8 @@ std::string tile(const std::string& metric, const std::vector<Contestant>& all) 
 }
 
 std::string summary(const RunFiles& files) {
-  const Json& evaluation = files.evaluation ? *files.evaluation : member(Json(), "");
+  const Json none;
+  const Json& evaluation = files.evaluation ? *files.evaluation : none;
   const std::string model =
       text_in(evaluation, "model").empty() ? config_value(files.config, "model", "name") : text_in(evaluation, "model");
   const std::string path = without_places(config_value(files.config, "data", "path"));
@@ -60,19 +61,17 @@ std::string summary(const RunFiles& files) {
   if (!data.empty()) text += " trained on " + data;
   if (const auto rows = number_in(evaluation, "rows")) {
     const std::string split = text_in(evaluation, "split").empty() ? "test" : text_in(evaluation, "split");
-    text += fmt::format(", evaluated on the {} rows of the {} split", grouped(static_cast<int64_t>(*rows)), split);
+    text += fmt::format(", evaluated on the {} rows of the {} split", count_text(*rows), split);
   }
   text += ".";
-  int64_t steps = 0, epochs = 0;
+  double steps = 0, epochs = 0;
   for (const Json& line : files.metrics) {
-    steps = std::max(steps, static_cast<int64_t>(number_in(line, "step").value_or(0)));
-    if (line.contains("train_loss"))
-      epochs = std::max(epochs, static_cast<int64_t>(number_in(line, "epoch").value_or(0)));
+    steps = std::max(steps, number_in(line, "step").value_or(0));
+    if (line.contains("train_loss")) epochs = std::max(epochs, number_in(line, "epoch").value_or(0));
   }
-  if (steps > 0) text += fmt::format(" {} steps in {} epochs.", grouped(steps), epochs);
-  if (const auto parameters =
-          number_in(member(files.memory, "parameters").is_null() ? Json() : *files.memory, "parameters"))
-    text += fmt::format(" {} parameters.", grouped(static_cast<int64_t>(*parameters)));
+  if (steps > 0) text += fmt::format(" {} steps in {} epochs.", count_text(steps), count_text(epochs));
+  if (const auto parameters = number_in(files.memory ? *files.memory : none, "parameters"))
+    text += fmt::format(" {} parameters.", count_text(*parameters));
   return "<p class=\"lead\">" + escape_html(text) + "</p>\n";
 }
 
