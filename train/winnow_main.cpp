@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
   winnow::add_evaluate_command(app, chosen);
   winnow::add_compare_command(app, chosen);
   winnow::add_recommend_command(app, chosen);
+  winnow::add_report_command(app, chosen);
   winnow::add_inspect_command(app, chosen);
   winnow::add_data_command(app, chosen);
   winnow::add_tokenizer_command(app, chosen);
