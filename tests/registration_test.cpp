@@ -21,6 +21,7 @@ OpDef cube(const char* name) {
           .infer = [](Infer& i) { i.expect_inputs(1), i.out(i.in(0)); },
           .no_grad = "a test",
           .samples = [](Samples& s) { s.add({.name = "vector", .in = {f32({3})}}); },
+          .tolerance = {},
           .kernels = {{.name = "reference", .run = run_cube}}};
 }
 

@@ -26,6 +26,7 @@ int run_program(int argc, char** argv) {
   app.require_subcommand(1);
   Action chosen;
   add_train_command(app, chosen);
+  add_tune_command(app, chosen);
   add_evaluate_command(app, chosen);
   add_recommend_command(app, chosen);
   add_inspect_command(app, chosen);

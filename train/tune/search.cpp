@@ -152,13 +152,11 @@ Point Search::propose(int64_t trial) {
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return loss(a) < loss(b); });
   const auto count = static_cast<size_t>(std::ceil(options_.gamma * static_cast<double>(seen)));
   std::vector<const Point*> good, bad;
-  for (const int64_t t : order)
-    (good.size() < count && std::isfinite(loss(t)) ? good : bad).push_back(&point(t));
+  for (const int64_t t : order) (good.size() < count && std::isfinite(loss(t)) ? good : bad).push_back(&point(t));
   for (int64_t t = seen; t < trial; ++t) bad.push_back(&point(t));
   Point next(space_.dimensions().size(), std::numeric_limits<double>::quiet_NaN());
   for (size_t i = 0; i < next.size(); ++i)
-    if (space_.is_set(i, next))
-      next[i] = propose_one(space_.dimensions()[i], i, good, bad, options_.candidates, rng);
+    if (space_.is_set(i, next)) next[i] = propose_one(space_.dimensions()[i], i, good, bad, options_.candidates, rng);
   return next;
 }
 

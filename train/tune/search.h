@@ -18,8 +18,8 @@ struct SearchOptions {
   // Trial t is proposed from the results of the trials up to t - lag, so that `lag` of them run at a time. The points
   // in between count as bad ones, or they would be proposed again.
   int64_t lag = 4;
-  int64_t startup = 10;   // TPE: random trials before the first proposal
-  double gamma = 0.15;    // TPE: the share of trials called good
+  int64_t startup = 10;     // TPE: random trials before the first proposal
+  double gamma = 0.15;      // TPE: the share of trials called good
   int64_t candidates = 24;  // TPE: drawn from the good ones' density for each dimension
 };
 
@@ -36,8 +36,9 @@ class Search {
   Search(SearchSpace space, SearchOptions options);  // ConfigError of SearchSpace::grid
   const SearchSpace& space() const { return space_; }
   int64_t trials() const { return trials_; }
-  bool ready(int64_t trial) const;     // whether the results that the proposal needs are there
-  const Point& point(int64_t trial);   // of a trial that is ready
+  bool ready(int64_t trial) const;    // whether the results that the proposal needs are there
+  const Point& point(int64_t trial);  // of a trial that is ready
+  const std::optional<Point>& known_point(int64_t trial) const { return known_.at(static_cast<size_t>(trial)).point; }
   void tell(int64_t trial, std::optional<double> loss);  // lower is better; nothing: the trial failed
 
  private:
@@ -63,8 +64,8 @@ struct Rung {
 };
 // least <= budget of the first rung; the last rung has `most`. ConfigError: eta below 2, least above most, no trials.
 std::vector<Rung> halving_rungs(int64_t trials, int64_t least, int64_t most, int64_t eta);
-// The `count` trials with the lowest loss, in rising order of their numbers; equal losses: the lower number. Failed ones
-// do not survive, so there may be fewer.
+// The `count` trials with the lowest loss, in rising order of their numbers; equal losses: the lower number. Failed
+// ones do not survive, so there may be fewer.
 std::vector<int64_t> survivors(std::span<const std::pair<int64_t, std::optional<double>>> losses, int64_t count);
 
 }  // namespace winnow

@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "core/file.h"
 #include "core/text.h"
 
 namespace winnow {
@@ -18,9 +19,9 @@ struct NamedKind {
   const char* name;
   Dimension::Kind kind;
 };
-constexpr NamedKind kKinds[] = {{"uniform", Dimension::Uniform}, {"log_uniform", Dimension::LogUniform},
-                                {"int", Dimension::Int},         {"int_log", Dimension::IntLog},
-                                {"quantized", Dimension::Quantized}, {"choice", Dimension::Choice}};
+constexpr NamedKind kKinds[] = {
+    {"uniform", Dimension::Uniform}, {"log_uniform", Dimension::LogUniform}, {"int", Dimension::Int},
+    {"int_log", Dimension::IntLog},  {"quantized", Dimension::Quantized},    {"choice", Dimension::Choice}};
 
 bool is_number(const ConfigNode& n) {
   try {
@@ -33,6 +34,16 @@ bool is_bool(const ConfigNode& n) {
     n.as<bool>();
     return true;
   } catch (const ConfigError&) { return false; }
+}
+
+// Text that YAML takes for nothing else without quotes.
+bool is_word(const std::string& text) {
+  const bool letter = !text.empty() && ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z'));
+  std::string lower = text;
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  for (const char* special : {"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+    if (lower == special) return false;
+  return letter && is_plain_name(text);
 }
 
 // Any value as YAML on one line, for --set.
@@ -49,7 +60,7 @@ std::string one_line(const ConfigNode& n) {
   }
   if (!n.is_scalar()) n.fail("a choice must be a value, found null");
   const std::string text = n.as<std::string>();
-  const bool plain = is_number(n) || is_bool(n) || is_plain_name(text);
+  const bool plain = is_number(n) || is_bool(n) || is_word(text);
   return plain ? text : nlohmann::json(text).dump();
 }
 
@@ -58,8 +69,7 @@ double rounded(double value) { return std::stod(fmt::format("{:.6g}", value)); }
 void read_numbers(const ConfigNode& n, const char* kind, Dimension& d) {
   const auto values = n.require<std::vector<double>>(kind);
   const size_t expected = d.kind == Dimension::Quantized ? 3 : 2;
-  if (values.size() != expected)
-    n.fail(kind, expected == 3 ? "expected [low, high, step]" : "expected [low, high]");
+  if (values.size() != expected) n.fail(kind, expected == 3 ? "expected [low, high, step]" : "expected [low, high]");
   d.low = values[0];
   d.high = values[1];
   if (!(d.low < d.high)) n.fail(kind, fmt::format("low must be below high, found {} and {}", d.low, d.high));
@@ -164,9 +174,7 @@ double Dimension::at(double coordinate) const {
     default: return std::clamp(std::round(coordinate), low, high);
   }
 }
-double Dimension::center(double value) const {
-  return kind == LogUniform || kind == IntLog ? std::log(value) : value;
-}
+double Dimension::center(double value) const { return kind == LogUniform || kind == IntLog ? std::log(value) : value; }
 std::pair<double, double> Dimension::bin(double value) const {
   if (kind == IntLog) return {std::log(value - 0.5), std::log(value + 0.5)};
   const double half = kind == Quantized ? step / 2 : 0.5;
@@ -174,8 +182,7 @@ std::pair<double, double> Dimension::bin(double value) const {
 }
 
 SearchSpace::SearchSpace(Config config) {
-  for (const auto& [key, node] : config.root().entries())
-    dimensions_.push_back(read_dimension(key, node, dimensions_));
+  for (const auto& [key, node] : config.root().entries()) dimensions_.push_back(read_dimension(key, node, dimensions_));
   config.finish();
   WN_CHECK(!dimensions_.empty(), ConfigError,
            "the search space is empty; give keys such as 'train.learning_rate: {{log_uniform: [1e-4, 1e-2]}}'");

@@ -37,12 +37,13 @@ struct Dimension {
   // the ends where values are whole, so that each is as likely as its neighbours. Of a choice: the index.
   double least() const;
   double most() const;
-  double at(double coordinate) const;  // the value, rounded: to a step, or to 6 significant digits
-  double center(double value) const;   // the coordinate of a value
+  double at(double coordinate) const;                 // the value, rounded: to a step, or to 6 significant digits
+  double center(double value) const;                  // the coordinate of a value
   std::pair<double, double> bin(double value) const;  // the coordinates that at() rounds to a discrete value
 };
 
-// A value for each dimension in the order of the space: a number, the index of a choice, NaN where `when` does not hold.
+// A value for each dimension in the order of the space: a number, the index of a choice, NaN where `when` does not
+// hold.
 using Point = std::vector<double>;
 
 class SearchSpace {
