@@ -127,7 +127,7 @@ Dimension read_dimension(const std::string& key, const ConfigNode& n, const std:
     d.high = static_cast<double>(d.choices.size() - 1);
   } else {
     read_numbers(n, found, d);
-    d.points = n.get("points", d.points, between(2, 1000));
+    d.points = n.find<int64_t>("points", between(2, 1000)).value_or(0);
   }
   if (n.has("when")) d.when = read_when(n.child("when"), before);
   return d;
