@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "train/ctr_task.h"
+#include "train/report/recorder.h"
 
 namespace winnow {
 namespace {
@@ -34,7 +35,8 @@ TrainResult CtrTraining::train_one(const CtrConfig& config, CtrModel& model, con
                                    TrainListener& listener, const std::atomic<bool>& stop) const {
   make_directories(directory);
   CtrTask task(dataset_, model, config.loop.batch_size, config.loop.train.seed, config.loop.train.compile);
-  Trainer trainer(task, config.loop.train, directory, listener, stop);
+  RunRecorder recorder(directory, config.resolved, listener);
+  Trainer trainer(task, config.loop.train, directory, recorder, stop);
   return trainer.run(options_.resume);
 }
 
@@ -61,6 +63,7 @@ EvaluationReport CtrTraining::evaluate(TrainListener& listener, const std::atomi
     report.baselines.insert(report.baselines.begin(), {name, std::move(result.metrics), std::move(result.ranking)});
   }
   write_atomically(options_.out + "/evaluation.json", report.json() + "\n");
+  finish_run(options_.out);
   return report;
 }
 

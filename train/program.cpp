@@ -29,6 +29,7 @@ int run_program(int argc, char** argv) {
   add_tune_command(app, chosen);
   add_evaluate_command(app, chosen);
   add_recommend_command(app, chosen);
+  add_report_command(app, chosen);
   add_inspect_command(app, chosen);
   add_data_command(app, chosen);
   add_doctor_command(app, chosen);
