@@ -26,7 +26,7 @@ struct LoadReport {
   std::string str() const;  // a few lines for people
 };
 
-// N rows, F fields (features with ids), D numbers. Row n's bag of field f is
+// N rows, F fields (features with ids), D floats. Row n's bag of field f is
 //   ids[offsets[n F + f] .. offsets[n F + f + 1]), or ids[n F + f] when there are no bags (offsets empty).
 struct Dataset {
   FeatureMap map;
@@ -42,7 +42,7 @@ struct Dataset {
   LoadReport report;
 
   int64_t fields() const { return static_cast<int64_t>(map.fields().size()); }
-  int64_t numbers() const { return static_cast<int64_t>(map.numbers().size()); }
+  int64_t numbers() const { return map.dense_width(); }  // floats of a row
   const std::vector<int32_t>& split(Split s) const {
     return s == Split::Train ? train : s == Split::Valid ? valid : test;
   }

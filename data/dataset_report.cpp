@@ -35,10 +35,7 @@ std::string Dataset::summary() const {
   text += fmt::format("{} users, {} items\n", user_keys.size(), item_keys.size());
   for (const FittedFeature& f : map.features) {
     text += fmt::format("  {:<16} {:<12} {:<8}", f.spec.name, name_of(f.spec.type), name_of(f.spec.source));
-    if (f.spec.type == FeatureType::Numeric)
-      text += fmt::format("{}, mean {:.4g}, deviation {:.4g}\n", name_of(f.spec.normalizer), f.mean, f.deviation);
-    else
-      text += fmt::format("{} values\n", f.vocabulary.size());
+    text += f.str() + "\n";
   }
   return text;
 }

@@ -106,7 +106,9 @@ class DatasetRows final : public RowSource {
 }  // namespace
 
 std::unique_ptr<RowSource> make_row_source(const Dataset& dataset, Split split, bool shuffle, uint64_t seed) {
-  WN_CHECK(!dataset.map.fields().empty(), DataError, "a data set without a categorical or multi feature has no ids");
+  WN_CHECK(!dataset.map.fields().empty(), DataError,
+           "no feature gives ids, there is nothing to embed: add a categorical feature such as the user id, or give a "
+           "numeric one `boundaries` or `quantiles`");
   return std::make_unique<DatasetRows>(dataset, split, shuffle, seed);
 }
 

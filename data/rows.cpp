@@ -11,10 +11,14 @@ namespace {
 
 constexpr int64_t kBlockRows = 8192;
 
+CsvOptions options_of(const SourceSpec& spec) {
+  return spec.csv ? *spec.csv : format_options(spec.format.empty() ? format_of(spec.path) : spec.format);
+}
+
 // A file in memory, read by one thread.
 class MappedRows final : public RowReader {
  public:
-  explicit MappedRows(const SourceSpec& spec) : file_(spec.path), reader_(spec.path, file_.text(), spec.csv) {
+  explicit MappedRows(const SourceSpec& spec) : file_(spec.path), reader_(spec.path, file_.text(), options_of(spec)) {
     name_ = spec.path;
     columns_ = reader_.header();
   }
@@ -66,13 +70,6 @@ size_t RowReader::column(std::string_view name) const {
 }
 
 bool RowReader::has_column(std::string_view name) const { return std::ranges::find(columns_, name) != columns_.end(); }
-
-CsvOptions format_options(std::string_view format) {
-  if (format == "csv") return {};
-  if (format == "tsv") return {.separator = '\t'};
-  if (format == "recbole") return {.separator = '\t', .quoting = false, .strip_types = true};
-  raise<ConfigError>("there is no format {} (known: csv, tsv, recbole)", quoted(format));
-}
 
 std::unique_ptr<RowReader> open_rows(const SourceSpec& spec) { return std::make_unique<MappedRows>(spec); }
 

@@ -19,9 +19,11 @@ struct CtrSpec {
     std::string name;
     int64_t rows = 0;  // vocabulary, PAD and OOV included
     Pooling pooling = Pooling::Mean;
+    int64_t dim = 0;  // width of its embedding; 0: that of the model
+    int shares = -1;  // the field whose table it uses; -1: its own
   };
   std::vector<Field> fields;
-  int64_t dense = 0;    // number of numeric features
+  int64_t dense = 0;    // floats of a row
   int user_field = -1;  // index into fields; -1: none
   int item_field = -1;
 };

@@ -55,7 +55,11 @@ const CtrModelDef* find_registered_model(const std::string& name) {
 }
 
 std::unique_ptr<CtrModel> make_ctr_model(const CtrSpec& spec, const CtrOptions& options) {
-  WN_CHECK(!spec.fields.empty(), ConfigError, "model {}: the schema has no categorical feature", options.name);
+  WN_CHECK(
+      !spec.fields.empty(), ConfigError,
+      "model {}: no feature gives ids, there is nothing to embed: add a categorical feature such as the user id, or "
+      "give a numeric one `boundaries` or `quantiles`",
+      options.name);
   if (const CtrModelDef* own = find_registered_model(options.name)) return own->make(spec, options);
   for (const Entry& e : kModels)
     if (options.name == e.name) return e.make(spec, options);

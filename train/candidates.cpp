@@ -28,8 +28,11 @@ class CandidateRows final : public RowSource {
         template_(make_row_source(dataset, Split::Train, false)) {
     for (const int32_t f : dataset.map.fields())
       item_field_.push_back(dataset.map.features[static_cast<size_t>(f)].spec.source == FeatureSource::Item);
-    for (const int32_t f : dataset.map.numbers())
-      item_number_.push_back(dataset.map.features[static_cast<size_t>(f)].spec.source == FeatureSource::Item);
+    for (const int32_t f : dataset.map.numbers()) {
+      const FittedFeature& feature = dataset.map.features[static_cast<size_t>(f)];
+      item_number_.insert(item_number_.end(), static_cast<size_t>(feature.width()),
+                          feature.spec.source == FeatureSource::Item);
+    }
   }
   BatchSpec spec(int64_t batch_size) const override { return template_->spec(batch_size); }
   int64_t rows() const override { return static_cast<int64_t>(users_.size() * dataset_.item_keys.size()); }

@@ -31,11 +31,11 @@ struct BatchValues {
 CtrSpec ctr_spec(const FeatureMap& map) {
   CtrSpec spec;
   for (size_t f = 0; f < map.fields().size(); ++f) {
-    const FittedFeature& feature = map.field(f);
-    const bool bag = feature.spec.type == FeatureType::Multi;
-    spec.fields.push_back({feature.spec.name, map.rows(f), bag ? pooling_of(feature.spec.pooling) : Pooling::Sum});
+    const FeatureSpec& feature = map.field(f).spec;
+    const Pooling pooling = has_bags(feature) ? pooling_of(feature.pooling) : Pooling::Sum;
+    spec.fields.push_back({feature.name, map.rows(f), pooling, feature.embedding_dim, map.shared_field(f)});
   }
-  spec.dense = static_cast<int64_t>(map.numbers().size());
+  spec.dense = map.dense_width();
   spec.user_field = map.user_field();
   spec.item_field = map.item_field();
   return spec;

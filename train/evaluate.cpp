@@ -144,7 +144,7 @@ RecommendReport recommend(const OpenedRun& run, const std::string& wanted, int64
   const std::string user = wanted.empty() ? example_user(d) : wanted;
   const auto at = std::ranges::find(d.user_keys, user);
   WN_CHECK(at != d.user_keys.end(), DataError, "there is no user '{}' in {}{}; known users look like '{}'", user,
-           run.config.schema.interactions.path, did_you_mean(user, d.user_keys), d.user_keys.at(0));
+           run.config.schema.interactions.source.name(), did_you_mean(user, d.user_keys), d.user_keys.at(0));
   const auto u = static_cast<int32_t>(at - d.user_keys.begin());
   const bool sampled = d.report.negatives > 0;
   const UserItemLists seen(d, {Split::Train, Split::Valid}, sampled), next(d, {Split::Test}, true);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/detail/raw_data.h"
+#include "data/feature_fitter.h"
 
 namespace winnow::detail {
 
@@ -18,10 +19,10 @@ inline size_t row_of(const RawColumn& column, const RawData& raw, int32_t intera
   return static_cast<size_t>(raw.item[static_cast<size_t>(item_from)]);
 }
 
-FittedFeature fit(const FeatureSpec& spec, const RawColumn& column, const RawData& raw,
-                  const std::vector<int32_t>& train_rows);
+FeatureFitter count_training_cells(const FeatureSpec& spec, const RawColumn& column, const RawData& raw,
+                                   const std::vector<int32_t>& train_rows);
 
-// The ids of each code of a column: ids[begin[code] .. begin[code + 1]).
+// The ids of each code of a column, or of each of its numbers: ids[begin[code] .. begin[code + 1]).
 struct EncodedCodes {
   std::vector<int64_t> ids, begin;
 };

@@ -43,7 +43,7 @@ bool NegativeSampler::allowed(int32_t user, int32_t item) const {
 int32_t NegativeSampler::draw(Rng& rng, int32_t user) const {
   constexpr int kTries = 64;
   for (int i = 0; i < kTries; ++i) {
-    const int32_t item = spec_.by_popularity
+    const int32_t item = spec_.distribution == NegativeSpec::Popularity
                              ? raw_.item[static_cast<size_t>(train_rows_[rng.below(train_rows_.size())])]
                              : catalogue_[rng.below(catalogue_.size())];
     if (allowed(user, item)) return item;
