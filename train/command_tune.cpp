@@ -72,15 +72,16 @@ int run_tune(const TuneArguments& a) {
     message(fmt::format("stopped; everything was saved. Go on with: winnow tune --out {} --resume", a.out));
     return 1;
   }
+  write_atomically(a.out + "/tune.html", study_page(study));
   write_atomically(a.out + "/best.yaml", study.best_config());
   if (a.json) {
     std::puts(study_json(study).c_str());
     return 0;
   }
-  std::fputs(
-      fmt::format("{}next: winnow train ctr --config {}/best.yaml --out {}/best\n", study_table(study), a.out, a.out)
-          .c_str(),
-      stdout);
+  std::fputs(fmt::format("{}report: {}/tune.html\nnext: winnow train ctr --config {}/best.yaml --out {}/best\n",
+                         study_table(study), a.out, a.out, a.out)
+                 .c_str(),
+             stdout);
   return 0;
 }
 

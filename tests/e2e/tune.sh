@@ -39,7 +39,7 @@ RANDOM=11
 for ((k = 0; k < kills; ++k)); do
   out=killed-$k deaths=0 arguments=("${study[@]}")
   for ((death = 0; death < 3; ++death)); do
-    tune "${arguments[@]}" --out $out >/dev/null 2>&1 & pid=$!
+    "$build/winnow" tune "${arguments[@]}" --out $out >/dev/null 2>&1 & pid=$!
     sleep "0.$((RANDOM % 60 + 10))"
     if kill -9 $pid 2>/dev/null; then deaths=$((deaths + 1)); fi
     wait $pid 2>/dev/null || true
@@ -51,7 +51,7 @@ for ((k = 0; k < kills; ++k)); do
   echo "killed $deaths times and resumed: the same"
 done
 
-tune "${study[@]}" --out stopped >/dev/null 2>log & pid=$!
+"$build/winnow" tune "${study[@]}" --out stopped >/dev/null 2>log & pid=$!
 while [[ ! -d stopped/trials/004 ]]; do sleep 0.05; done
 kill -INT $pid
 code=0; wait $pid || code=$?

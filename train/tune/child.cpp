@@ -15,15 +15,12 @@
 extern char** environ;
 
 namespace winnow {
+namespace {
 
-std::string own_program() {
-  std::string path(4096, '\0');
-  const ssize_t n = readlink("/proc/self/exe", path.data(), path.size());
-  WN_CHECK(n > 0 && static_cast<size_t>(n) < path.size(), IoError, "/proc/self/exe: cannot be read: {}",
-           strerror(errno));
-  path.resize(static_cast<size_t>(n));
-  return path;
-}
+// Also when the file was replaced since this process was started.
+const char* const kOwnProgram = "/proc/self/exe";
+
+}  // namespace
 
 LockFile::LockFile(const std::string& path) : descriptor_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
   WN_CHECK(descriptor_ >= 0, IoError, "{}: cannot be opened: {}", path, strerror(errno));
@@ -34,10 +31,11 @@ LockFile::~LockFile() {
 LockFile::LockFile(LockFile&& other) noexcept : descriptor_(other.descriptor_) { other.descriptor_ = -1; }
 bool LockFile::try_lock() { return flock(descriptor_, LOCK_EX | LOCK_NB) == 0; }
 
-Child::Child(const std::vector<std::string>& command, const std::string& output, const std::string& errors,
+Child::Child(const std::vector<std::string>& words, const std::string& output, const std::string& errors,
              const LockFile& lock) {
-  std::vector<char*> arguments;
-  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
+  const std::string name = "winnow";
+  std::vector<char*> arguments = {const_cast<char*>(name.c_str())};
+  for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
@@ -54,10 +52,10 @@ Child::Child(const std::vector<std::string>& command, const std::string& output,
   posix_spawnattr_setsigdefault(&attributes, &defaults);
   posix_spawnattr_setpgroup(&attributes, 0);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  const int error = posix_spawn(&id_, command.at(0).c_str(), &files, &attributes, arguments.data(), environ);
+  const int error = posix_spawn(&id_, kOwnProgram, &files, &attributes, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
-  WN_CHECK(error == 0, IoError, "{}: cannot be started: {}", command[0], strerror(error));
+  WN_CHECK(error == 0, IoError, "{}: cannot be started: {}", kOwnProgram, strerror(error));
 }
 
 std::optional<ChildEnd> Child::poll() {

@@ -8,8 +8,6 @@
 
 namespace winnow {
 
-std::string own_program();  // its path; IoError
-
 // Holds a file's lock for as long as this process or a child that was started with it lives.
 class LockFile {
  public:
@@ -33,8 +31,9 @@ struct ChildEnd {
 // it only through stop(). Must be started from the main thread: with --with-parent it ends with that one.
 class Child {
  public:
-  // stdout and stderr to the files, stdin empty; `lock` is handed on. IoError when it cannot be started.
-  Child(const std::vector<std::string>& command, const std::string& output, const std::string& errors,
+  // arguments: without the program's name. stdout and stderr go to the files, stdin is empty; `lock` is handed on.
+  // IoError when it cannot be started.
+  Child(const std::vector<std::string>& arguments, const std::string& output, const std::string& errors,
         const LockFile& lock);
   pid_t id() const { return id_; }
   std::optional<ChildEnd> poll();  // the end, once it has come

@@ -11,20 +11,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string value_of(const TrialResult& r, const std::string& key) {
-  for (const std::string& set : r.sets)
-    if (set.starts_with(key + "=")) return set.substr(key.size() + 1);
-  return "-";
-}
-
-// The last part of a key, where that is enough to tell it from the others.
-std::string short_name(const SearchSpace& space, const std::string& key) {
-  const auto last = [](const std::string& k) { return k.substr(k.rfind('.') + 1); };
-  const auto same =
-      std::ranges::count_if(space.dimensions(), [&](const Dimension& d) { return last(d.key) == last(key); });
-  return same == 1 ? last(key) : key;
-}
-
 std::string aligned(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths(rows[0].size());
   for (const auto& row : rows)
@@ -39,6 +25,19 @@ std::string aligned(const std::vector<std::vector<std::string>>& rows) {
 }
 
 }  // namespace
+
+std::string value_of(const TrialResult& r, const std::string& key) {
+  for (const std::string& set : r.sets)
+    if (set.starts_with(key + "=")) return set.substr(key.size() + 1);
+  return "-";
+}
+
+std::string short_name(const SearchSpace& space, const std::string& key) {
+  const auto last = [](const std::string& k) { return k.substr(k.rfind('.') + 1); };
+  const auto same =
+      std::ranges::count_if(space.dimensions(), [&](const Dimension& d) { return last(d.key) == last(key); });
+  return same == 1 ? last(key) : key;
+}
 
 std::string study_table(const Study& study, size_t rows) {
   const bool folds = study.options().folds > 1, halving = study.options().method == "halving";

@@ -67,7 +67,7 @@ std::vector<std::string> Study::command(const Pending& p, int threads) const {
                                options_.folds, p.fold, split.test,
                                split.method == SplitSpec::Time ? "time" : "random"));
   }
-  std::vector<std::string> words = {own_program(), "train", "ctr", "--config", directory_ + "/base.yaml"};
+  std::vector<std::string> words = {"train", "ctr", "--config", directory_ + "/base.yaml"};
   for (const std::string& set : sets) {
     words.emplace_back("--set");
     words.push_back(set);
