@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -194,6 +195,11 @@ void RowFile::read_tail() {
     }
   }
   if (!in.ok || !in.rest.empty()) damaged("its list of blocks is damaged");
+}
+
+size_t RowFile::block_of(Split split, int64_t row) const {
+  const auto& first = first_row_[static_cast<size_t>(split)];
+  return static_cast<size_t>(std::ranges::upper_bound(first, row) - first.begin()) - 1;
 }
 
 void RowFile::read(Split split, size_t block, RowWords& out) const {

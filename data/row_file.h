@@ -101,6 +101,7 @@ class RowFile {
   int64_t rows(Split split) const { return first_row_[static_cast<size_t>(split)].back(); }
   size_t blocks(Split split) const { return places_[static_cast<size_t>(split)].size(); }
   int64_t first_row(Split split, size_t block) const { return first_row_[static_cast<size_t>(split)][block]; }
+  size_t block_of(Split split, int64_t row) const;  // the block that holds a row of the split
   size_t words(Split split, size_t block) const { return places_[static_cast<size_t>(split)][block].words; }
   // Appends the rows of a block. On any thread; no allocation where `out` has room.
   void read(Split split, size_t block, RowWords& out) const;

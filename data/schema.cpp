@@ -113,8 +113,6 @@ void check_schema(const Schema& s) {
     check_feature(f);
   }
   check_sharing(s.features);
-  for (const CellRule& rule : s.drop)
-    WN_CHECK(rule.kind != CellRule::AsIs, ConfigError, "drop: column {} has no rule", quoted(rule.column));
   check_split(s);
   [[maybe_unused]] const TimeFormat checked{s.time_format};
   check_negatives(s);

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/clean.h"
 #include "data/rows.h"
 
 namespace winnow {
@@ -113,7 +114,7 @@ struct Schema {
   std::string time_format = "unix";
   std::optional<CellRule> label;  // none: every interaction is a positive
   std::string weight;             // column with row weights > 0; "" none: 1
-  std::vector<CellRule> drop;     // rows to leave out, the first rule that holds is counted
+  CleanSpec clean;                // rows of the interactions to leave out, texts to rewrite
   SplitSpec split;
   NegativeSpec negatives;
   std::vector<FeatureSpec> features;

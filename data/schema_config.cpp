@@ -71,7 +71,7 @@ Schema parse_schema(const ConfigNode& n) {
   }
   if (n.has("label")) s.label = read_rule(n.child("label"), n.child("label").get("rule", ""));
   s.weight = n.get("weight", "");
-  for (const ConfigNode& rule : n.list("drop")) s.drop.push_back(read_rule(rule, rule.require<std::string>("rule")));
+  s.clean = parse_clean(n.list("clean"));
   s.split = read_split(n.child("split"));
   if (n.has("negatives")) s.negatives = read_negatives(n.child("negatives"));
   s.storage = n.choice("storage", "memory", {"memory", "disk"}) == "disk" ? Storage::Disk : Storage::Memory;

@@ -147,7 +147,7 @@ void read_image(const ConfigNode& n, const Schema& s, FeatureSpec& f) {
   f.size = n.get<int64_t>("size", 8, between(1, kMaxImageSide));
   const bool user = f.source == FeatureSource::User, item = f.source == FeatureSource::Item;
   const TableSpec& side = user ? s.users : s.items;
-  const std::string& table = (user || item) && !side.path.empty() ? side.path : s.interactions.path;
+  const std::string& table = (user || item) && side.source.given() ? side.source.path : s.interactions.source.path;
   const size_t slash = table.rfind('/');
   f.folder = n.get("folder", slash == std::string::npos ? "." : table.substr(0, std::max<size_t>(slash, 1)));
 }

@@ -143,14 +143,16 @@ TEST(Dataset, RequestsAreEncodedAsTrainingRowsWere) {
 
 TEST(Dataset, DroppedRowsAreCounted) {
   const Dataset d = load(small_shop(), kSmallShop +
-                                           "drop:\n  - {column: user, rule: starts_with a}\n"
-                                           "  - {column: price, rule: '>= 3'}\n");
+                                           "clean:\n  - {step: rule, column: user, rule: starts_with a}\n"
+                                           "  - {step: rule, column: price, rule: '>= 3'}\n");
   EXPECT_EQ(d.report.rows_read, 20);
-  ASSERT_EQ(d.report.dropped.size(), 2u);
-  EXPECT_EQ(d.report.dropped[0].rows, 9);
-  EXPECT_EQ(d.report.dropped[0].rule, "user starts_with a");
-  EXPECT_EQ(d.report.dropped[1].rows + d.rows, 11);
-  EXPECT_NE(d.report.str().find("9 dropped: user starts_with a"), std::string::npos);
+  ASSERT_EQ(d.report.clean.steps.size(), 2u);
+  EXPECT_EQ(d.report.clean.steps[0].dropped, 9);
+  EXPECT_EQ(d.report.clean.steps[1].dropped + d.rows, 11);
+  EXPECT_EQ(d.report.clean.kept, d.rows);
+  EXPECT_NE(d.report.str().find("9 dropped: rule user"), std::string::npos) << d.report.str();
+  EXPECT_EQ(LoadReport::from_json(d.report.json(), "report").json(), d.report.json());
+  EXPECT_EQ(d.split_rows(Split::Train), static_cast<int64_t>(d.train.size()));
 }
 
 const std::string kImplicit = R"(interactions: {file: views.csv}
@@ -270,7 +272,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"empty_split", "", "0.6, valid: 0.2, test: 0.2", "0.96, valid: 0.02, test: 0.02",
                  "the valid split is empty: 20 interactions are left"},
         BadInput{"no_rows", "views.csv", "", "user,item,time,price,clicked\n", "no interactions are left"},
-        BadInput{"bad_drop", "", "split:", "drop: [{column: city, rule: missing}]\nsplit:", "no column 'city'"}),
+        BadInput{"bad_clean", "", "split:", "clean: [{step: missing, columns: [city]}]\nsplit:", "no column 'city'"}),
     [](const auto& row) { return std::string(row.param.name); });
 
 class BadSchema : public testing::TestWithParam<BadInput> {};
@@ -377,8 +379,8 @@ TEST(RealFiles, OnlineRetail) {
   if (std::system(unpack.c_str()) != 0) GTEST_SKIP() << "zstd could not unpack " << packed;
   const Dataset d = load_example("online_retail.yaml", folder.path());
   EXPECT_EQ(d.report.rows_read, 541909);
-  EXPECT_EQ(d.report.dropped[0].rows, 9288) << "cancelled";
-  EXPECT_EQ(d.report.dropped[1].rows, 134697) << "no customer";
+  EXPECT_EQ(d.report.clean.steps[0].dropped, 9288) << "cancelled";
+  EXPECT_EQ(d.report.clean.steps[1].dropped, 134697) << "no customer";
   EXPECT_EQ(d.report.negatives, 4 * 397884);
 }
 

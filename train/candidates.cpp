@@ -128,7 +128,8 @@ UserItemLists::UserItemLists(const Dataset& dataset, const std::vector<Split>& s
 
 namespace {
 
-RankingResult rank(const Dataset& dataset, const ScoreUsers& score, const RankingOptions& options) {
+RankingResult rank(const Dataset& dataset, const ScoreUsers& score, const RankingOptions& options,
+                   const ItemFacts& facts) {
   // Sampled negatives of implicit data were never seen by the user: only what was really shown or taken is removed.
   const bool sampled = dataset.report.negatives > 0;
   const UserItemLists positives(dataset, {Split::Test}, true), seen(dataset, {Split::Train, Split::Valid}, sampled);
@@ -136,23 +137,26 @@ RankingResult rank(const Dataset& dataset, const ScoreUsers& score, const Rankin
                          static_cast<int64_t>(dataset.item_keys.size()),
                          positives.view(),
                          seen.view(),
-                         {}};
+                         {},
+                         facts.counts,
+                         facts.categories};
   return evaluate_ranking(problem, score, options);
 }
 
 }  // namespace
 
-RankingResult rank_catalogue(const Dataset& dataset, const CandidateScorer& scorer, const RankingOptions& options) {
+RankingResult rank_catalogue(const Dataset& dataset, const CandidateScorer& scorer, const RankingOptions& options,
+                             const ItemFacts& facts) {
   const auto score = [&](int64_t begin, int64_t end, std::span<float> scores) {
     std::vector<int32_t> users(static_cast<size_t>(end - begin));
     std::iota(users.begin(), users.end(), static_cast<int32_t>(begin));
     std::ranges::copy(scorer.score(users), scores.begin());
   };
-  return rank(dataset, score, options);
+  return rank(dataset, score, options, facts);
 }
 RankingResult rank_by_popularity(const Dataset& dataset, std::span<const float> item_scores,
-                                 const RankingOptions& options) {
-  return rank(dataset, score_items(item_scores), options);
+                                 const RankingOptions& options, const ItemFacts& facts) {
+  return rank(dataset, score_items(item_scores), options, facts);
 }
 
 }  // namespace winnow

@@ -37,10 +37,17 @@ struct UserItemLists {
   UserItems view() const { return {offsets, items}; }
 };
 
-// hr, ndcg, recall, precision, mrr, coverage at k over the full catalogue, items of training and validation removed;
-// test positives are what is to be found. Also for the popularity ranking when `popularity` scores are given.
-RankingResult rank_catalogue(const Dataset& dataset, const CandidateScorer& scorer, const RankingOptions& options);
+// What novelty and diversity need to know of items (RankingProblem::item_counts, item_categories).
+struct ItemFacts {
+  std::span<const double> counts = {};
+  UserItems categories = {};
+};
+
+// The metrics of ranking.h over the full catalogue, items of training and validation removed; test positives are what
+// is to be found. Also for the ranking by one score an item.
+RankingResult rank_catalogue(const Dataset& dataset, const CandidateScorer& scorer, const RankingOptions& options,
+                             const ItemFacts& facts = {});
 RankingResult rank_by_popularity(const Dataset& dataset, std::span<const float> item_scores,
-                                 const RankingOptions& options);
+                                 const RankingOptions& options, const ItemFacts& facts = {});
 
 }  // namespace winnow

@@ -57,12 +57,14 @@ EvaluationReport CtrTraining::evaluate(TrainListener& listener, const std::atomi
     messages.on_message(fmt::format("baseline {}", name));
     CtrConfig other = config_;
     other.model.name = name;
+    other.evaluation.slices.clear();
+    other.evaluation.importance_rows = 0;
     const auto model = make_ctr_model(ctr_spec(dataset_.map), other.model);
     if (train_one(other, *model, fmt::format("{}/baseline-{}", options_.out, name), messages, stop).interrupted) break;
     EvaluationReport result = evaluate_run(other, dataset_, *model, name, split);
     report.baselines.insert(report.baselines.begin(), {name, std::move(result.metrics), std::move(result.ranking)});
   }
-  write_atomically(options_.out + "/evaluation.json", report.json() + "\n");
+  save_evaluation(options_.out, report);
   finish_run(options_.out);
   return report;
 }

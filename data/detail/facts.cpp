@@ -4,14 +4,11 @@
 #include "core/text.h"
 
 namespace winnow::detail {
-namespace {
 
-void check_utf8(const RowBlock& block, int64_t row, std::string_view column, std::string_view cell) {
+void check_text(const RowBlock& block, int64_t row, std::string_view column, std::string_view cell) {
   if (!is_utf8(cell))
     block.fail(row, column, fmt::format("{} is not UTF-8; convert the file, for example with iconv", quoted(cell)));
 }
-
-}  // namespace
 
 void FactBlock::clear() {
   user.clear();
@@ -29,14 +26,14 @@ double number_of(const RowBlock& block, int64_t row, std::string_view column, st
 }
 
 std::string title_of(const RowBlock& block, int64_t row, std::string_view column, std::string_view cell) {
-  check_utf8(block, row, column, cell);
+  check_text(block, row, column, cell);
   return std::string(cell);
 }
 
 int32_t add_text(StringIndex& index, const RowBlock& block, int64_t row, std::string_view column,
                  std::string_view cell) {
   const int32_t before = index.size(), code = index.add(cell);
-  if (code == before) check_utf8(block, row, column, cell);
+  if (code == before) check_text(block, row, column, cell);
   return code;
 }
 
@@ -72,7 +69,7 @@ int32_t FactReader::key_of(const RowBlock& block, int64_t row, const StringIndex
   const std::string_view cell = block.cell(row, at);
   if (cell.empty())
     block.fail(row, column,
-               fmt::format("is missing; leave such rows out with `drop: [{{column: {}, rule: missing}}]`", column));
+               fmt::format("is missing; leave such rows out with `clean: [{{step: missing, columns: [{}]}}]`", column));
   return index.find(cell);
 }
 

@@ -55,6 +55,7 @@ class FactReader {
 
 // DataError: not a number; a new text that is not UTF-8 (it may be shown to people or go into feature_map.json).
 double number_of(const RowBlock& block, int64_t row, std::string_view column, std::string_view cell, const char* what);
+void check_text(const RowBlock& block, int64_t row, std::string_view column, std::string_view cell);
 int32_t add_text(StringIndex& index, const RowBlock& block, int64_t row, std::string_view column,
                  std::string_view cell);
 std::string title_of(const RowBlock& block, int64_t row, std::string_view column, std::string_view cell);

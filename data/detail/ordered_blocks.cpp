@@ -25,7 +25,7 @@ class Crew {
  private:
   // False when there is nothing more to do.
   bool handle(int worker, RowBlock& block) {
-    int64_t sequence = 0;
+    int64_t sequence = 0, first_row = 0;
     bool more = false;
     std::exception_ptr error;
     const auto attempt = [&error](auto&& step) {
@@ -39,12 +39,14 @@ class Crew {
       sequence = read_++;
       attempt([&] { more = reader_.next(block); });
       ended_ = !more;
+      first_row = rows_;
+      if (more) rows_ += block.rows;
     }
-    if (more) attempt([&] { work_(worker, block); });
+    if (more) attempt([&] { work_(worker, block, first_row); });
     std::unique_lock lock(taking_);
     turned_.wait(lock, [&] { return turn_ == sequence || stopped_; });
     if (stopped_) return false;
-    if (more && !error) attempt([&] { take_(worker, block); });
+    if (more && !error) attempt([&] { take_(worker, block, first_row); });
     error_ = error;
     stopped_ = error_ != nullptr;
     ++turn_;
@@ -56,7 +58,7 @@ class Crew {
   const BlockStep &work_, &take_;
   std::mutex reading_, taking_;
   std::condition_variable turned_;
-  int64_t read_ = 0, turn_ = 0;
+  int64_t read_ = 0, rows_ = 0, turn_ = 0;
   bool ended_ = false, stopped_ = false;
   std::exception_ptr error_;
 };

@@ -42,8 +42,8 @@ class InteractionLoader {
       p.numbers.resize(bindings_.size());
     }
     ordered_blocks(
-        *reader_, workers, [this](int w, RowBlock& block) { parse(block, parsed_[static_cast<size_t>(w)]); },
-        [this](int w, RowBlock& block) { take(block, parsed_[static_cast<size_t>(w)]); });
+        *reader_, workers, [this](int w, RowBlock& block, int64_t) { parse(block, parsed_[static_cast<size_t>(w)]); },
+        [this](int w, RowBlock& block, int64_t) { take(block, parsed_[static_cast<size_t>(w)]); });
     data_.users = facts_.take_users();
     data_.items = facts_.take_items();
     data_.item_titles = facts_.take_titles();
@@ -118,9 +118,8 @@ RawData read_files(const Schema& schema) {
   RawData data;
   data.features = tables.columns();
   InteractionLoader(schema, tables, data).run();
-  data.report.dropped = tables.dropped();
-  data.report.rows_read = data.size();
-  for (const LoadReport::Dropped& d : data.report.dropped) data.report.rows_read += d.rows;
+  data.report.clean = tables.clean_report();
+  data.report.rows_read = data.report.clean.rows_read;
   data.report.users_without_row = without_row(tables.join_users(data.users, data.features), data.user);
   data.report.items_without_row =
       without_row(tables.join_items(data.items, data.features, data.item_titles), data.item);

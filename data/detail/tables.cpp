@@ -1,6 +1,5 @@
 #include "data/detail/tables.h"
 
-#include <array>
 #include <limits>
 
 #include "core/error.h"
@@ -9,64 +8,6 @@
 
 namespace winnow::detail {
 namespace {
-
-std::string text_of(const CellRule& rule) {
-  static constexpr std::array<const char*, 9> kKinds = {"", "<", "<=", ">", ">=", "==", "!=", "missing", "starts_with"};
-  return fmt::format("{} {}{}{}", rule.column, kKinds[rule.kind], rule.text.empty() ? "" : " ", rule.text);
-}
-
-// Leaves out the rows that a rule names.
-class DroppingRows final : public RowReader {
- public:
-  DroppingRows(std::unique_ptr<RowReader> rows, const std::vector<CellRule>& rules,
-               std::shared_ptr<std::vector<LoadReport::Dropped>> report)
-      : rows_(std::move(rows)), rules_(rules), report_(std::move(report)) {
-    name_ = rows_->name();
-    columns_ = rows_->columns();
-    report_->clear();
-    for (const CellRule& rule : rules) {
-      at_.push_back(rows_->column(rule.column));
-      report_->push_back({text_of(rule), 0});
-    }
-  }
-  bool next(RowBlock& block) override {
-    if (!rows_->next(block)) return false;
-    int64_t kept = 0;
-    for (int64_t row = 0; row < block.rows; ++row) {
-      if (dropped(block, row)) continue;
-      if (kept != row) {
-        std::copy_n(block.cells.begin() + row * block.width, block.width, block.cells.begin() + kept * block.width);
-        block.lines[static_cast<size_t>(kept)] = block.lines[static_cast<size_t>(row)];
-      }
-      ++kept;
-    }
-    block.rows = kept;
-    block.cells.resize(static_cast<size_t>(kept * block.width));
-    block.lines.resize(static_cast<size_t>(kept));
-    return true;
-  }
-  double progress() const override { return rows_->progress(); }
-
- private:
-  bool dropped(const RowBlock& block, int64_t row) {
-    for (size_t i = 0; i < rules_.size(); ++i) {
-      const std::string_view cell = block.cell(row, at_[i]);
-      const auto drop = holds(rules_[i], cell);
-      if (!drop)
-        block.fail(row, rules_[i].column,
-                   fmt::format("{} is not a number (drop: {})", quoted(cell), text_of(rules_[i])));
-      if (!*drop) continue;
-      ++(*report_)[i].rows;
-      return true;
-    }
-    return false;
-  }
-
-  std::unique_ptr<RowReader> rows_;
-  const std::vector<CellRule>& rules_;
-  std::vector<size_t> at_;
-  std::shared_ptr<std::vector<LoadReport::Dropped>> report_;
-};
 
 std::unique_ptr<RowReader> open_table(const TableSpec& table) { return open_rows(table.source); }
 
@@ -88,10 +29,7 @@ void RawColumn::set(size_t row, const RowBlock& block, int64_t block_row, std::s
     codes[row] = add_text(texts, block, block_row, name, cell);
 }
 
-Tables::Tables(const Schema& schema)
-    : schema_(schema),
-      rows_(schema.features.size(), RawColumn::Interaction),
-      dropped_(std::make_shared<std::vector<LoadReport::Dropped>>()) {
+Tables::Tables(const Schema& schema) : schema_(schema), rows_(schema.features.size(), RawColumn::Interaction) {
   const auto interactions = open_table(schema.interactions);
   std::unique_ptr<RowReader> users, items;
   if (schema.users.source.given()) users = open_table(schema.users);
@@ -121,7 +59,8 @@ void Tables::bind(size_t feature, const RowReader& interactions, const RowReader
 }
 
 std::unique_ptr<RowReader> Tables::open_interactions() {
-  return std::make_unique<DroppingRows>(open_table(schema_.interactions), schema_.drop, dropped_);
+  report_ = std::make_shared<CleanReport>();
+  return clean_rows([this] { return open_table(schema_.interactions); }, schema_.clean, report_);
 }
 
 std::vector<RawColumn> Tables::columns() const {

@@ -34,9 +34,9 @@ class Tables {
   // Opens what there is to find the columns; features come from the side table of their source where it has the column,
   // else from the interactions. DataError: an absent column.
   explicit Tables(const Schema& schema);
-  // The interactions from the beginning, cleaned. Each pass counts anew in dropped().
+  // The interactions from the beginning, cleaned. clean_report() is that of the latest pass, when it has ended.
   std::unique_ptr<RowReader> open_interactions();
-  const std::vector<LoadReport::Dropped>& dropped() const { return *dropped_; }
+  const CleanReport& clean_report() const { return *report_; }
 
   const std::vector<Binding>& interaction_bindings() const { return interactions_; }
   // An empty column for each feature of the schema, with `rows` and `numeric` set.
@@ -56,7 +56,7 @@ class Tables {
   const Schema& schema_;
   std::vector<Binding> interactions_, users_, items_;
   std::vector<RawColumn::Rows> rows_;  // of each feature
-  std::shared_ptr<std::vector<LoadReport::Dropped>> dropped_;
+  std::shared_ptr<CleanReport> report_;
 };
 
 }  // namespace winnow::detail

@@ -160,9 +160,10 @@ void Study::plan_rungs() {
   higher_ = winnow::higher_is_better(metric_);
   budget_in_steps_ = train.max_steps > 0;
   WN_CHECK(options_.folds >= 1, ConfigError, "--folds must be 1 or more");
-  const bool split = base.schema.split.method == SplitSpec::Time || base.schema.split.method == SplitSpec::Random;
+  const auto method = base.schema.split.method;
+  const bool split = method == SplitSpec::Time || method == SplitSpec::Random || method == SplitSpec::KFold;
   WN_CHECK(options_.folds == 1 || split, ConfigError,
-           "--folds needs data.split with method time or random, whose test split the folds leave out");
+           "--folds needs data.split with method time, random or kfold, whose test split the folds leave out");
   for (const Dimension& d : space().dimensions()) {
     WN_CHECK(options_.folds == 1 || !d.key.starts_with("data.split"), ConfigError,
              "{} is set by --folds and cannot vary", d.key);

@@ -57,15 +57,16 @@ std::string Study::directory_of(const Pending& p) const {
 
 std::vector<std::string> Study::command(const Pending& p, int threads) const {
   std::vector<std::string> sets = p.sets;
-  for (const char* off : {"evaluation.ranking=false", "evaluation.baselines=[]", "evaluation.resamples=0"})
+  for (const char* off : {"evaluation.ranking=false", "evaluation.baselines=[]", "evaluation.resamples=0",
+                          "evaluation.slices=[]", "evaluation.importance_rows=0"})
     sets.emplace_back(off);
   if (rungs_[p.rung].budget > 0)
     sets.push_back(fmt::format("train.{}={}", budget_in_steps_ ? "max_steps" : "epochs", rungs_[p.rung].budget));
   if (options_.folds > 1) {
     const SplitSpec split = config_of(p.sets).schema.split;
+    const bool by_time = split.method == SplitSpec::Time || (split.method == SplitSpec::KFold && split.test_by_time);
     sets.push_back(fmt::format("data.split={{method: kfold, folds: {}, fold: {}, test: {}, test_method: {}}}",
-                               options_.folds, p.fold, split.test,
-                               split.method == SplitSpec::Time ? "time" : "random"));
+                               options_.folds, p.fold, split.test, by_time ? "time" : "random"));
   }
   std::vector<std::string> words = {"train", "ctr", "--config", directory_ + "/base.yaml"};
   for (const std::string& set : sets) {

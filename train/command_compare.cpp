@@ -1,0 +1,49 @@
+// winnow compare
+#include <cstdio>
+
+#include "core/parallel.h"
+#include "train/commands.h"
+#include "train/compare.h"
+
+namespace winnow {
+namespace {
+
+struct CompareArguments {
+  std::vector<std::string> runs;
+  CompareOptions options;
+  int threads = 0;
+  bool json = false;
+};
+
+}  // namespace
+
+void add_compare_command(CLI::App& app, Action& chosen) {
+  auto a = std::make_shared<CompareArguments>();
+  CLI::App* command = app.add_subcommand(
+      "compare", "Runs side by side on the rows they all predicted: intervals, paired differences, significance");
+  command->add_option("runs", a->runs, "two or more run directories")->required();
+  command->add_option("--metric", a->options.metrics, "some of auc, logloss, pr_auc, ne, brier")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--resamples", a->options.bootstrap.resamples, "of the paired bootstrap")
+      ->check(CLI::Range(200, 1000000))
+      ->capture_default_str();
+  command->add_option("--seed", a->options.bootstrap.seed, "of the resamples")->capture_default_str();
+  command->add_option("--threads", a->threads, "compute threads; default: all cores")->check(CLI::Range(1, 1024));
+  command->add_flag("--json", a->json, "print JSON");
+  command->footer(
+      "Example:\n"
+      "  winnow compare runs/ml runs/dcn --metric auc,logloss --json\n"
+      "The runs must have been evaluated on the same rows; `winnow train` and `winnow evaluate --save` write what is "
+      "read.");
+  command->callback([a, &chosen] {
+    chosen = [a] {
+      if (a->threads > 0) set_num_threads(a->threads);
+      const Comparison comparison = compare_runs(a->runs, a->options);
+      std::fputs((a->json ? comparison.json() + "\n" : comparison.str()).c_str(), stdout);
+      return 0;
+    };
+  });
+}
+
+}  // namespace winnow
