@@ -21,6 +21,7 @@ tune "${study[@]}" --out whole >whole.txt 2>/dev/null || fail "the study ended w
 grep -q '^trial ' whole.txt || fail "no table"
 rate=$(sed -n 's/^  learning_rate: //p' whole/best.yaml)
 awk -v r="$rate" 'BEGIN { exit !(r > 3e-3 && r < 1e-1) }' || fail "the best learning rate is $rate, planted between 0.003 and 0.1"
+grep -q '<svg' whole/tune.html && ! grep -q 'src=\|href="http' whole/tune.html || fail "no page, or one that needs more than itself"
 [[ $(wc -l < whole/trials.jsonl) -eq 18 ]] || fail "not 18 trials"
 grep -L '"split": "valid"' whole/trials/*/evaluation.json | grep -q . && fail "a trial was not scored on the validation split"
 echo "18 trials: best learning rate $rate, $(sed -n 2p whole.txt)"
@@ -78,6 +79,25 @@ cmp direct/model.safetensors "halving/trials/00$best/model.safetensors" || fail 
 grep -q 'resumed at epoch 4' "halving/trials/00$best/stderr" || fail "halving: the survivor was trained anew"
 echo "successive halving: 9, 3, 1 trials; the last one has the bytes of a training of 9 epochs"
 
+# cross-validation: the mean over the folds, whose test rows are those of the config's own split
+for method in time random; do
+  out=folds-$method
+  tune --config config.yaml --space rate.yaml --method random --trials 2 --folds 3 "${small[@]}" \
+    --set "data.split.method=$method" --out $out >$out.txt 2>log || { cat log; fail "folds ended with an error"; }
+  "$build/winnow" train ctr --config $out/best.yaml --no-test --set train.epochs=1 --set evaluation.ranking=false \
+    --set evaluation.resamples=0 --out $out/best >/dev/null 2>own
+  for fold in 0 1 2; do
+    [[ $(grep '^test ' $out/trials/000/fold-$fold/stderr) == "$(grep '^test ' own)" ]] || fail "fold $fold ($method) has another test split"
+  done
+  awk -v line="$(head -1 $out/trials.jsonl)" 'BEGIN {
+    match(line, /"value":[0-9.]*/); mean = substr(line, RSTART + 8, RLENGTH - 8)
+    match(line, /"folds":\[[^]]*/); n = split(substr(line, RSTART + 9, RLENGTH - 9), v, ",")
+    if (n != 3 || (v[1] + v[2] + v[3]) / 3 - mean > 1e-9 || mean - (v[1] + v[2] + v[3]) / 3 > 1e-9 || v[1] == v[2]) exit 1 }' ||
+    fail "the value is not the mean of three folds"
+  grep -q ' std ' $out.txt || fail "no deviation in the table"
+done
+echo "three folds: the mean of three trainings, the test split apart"
+
 # what is refused, before anything was trained
 expect() {
   local code=$1 text=$2 got=0
@@ -91,6 +111,8 @@ echo 'model.net_dropout: {uniform: [0, 2]}' > outside.yaml
 expect 1 'model.net_dropout' --config config.yaml --space outside.yaml --out r1
 expect 1 'must be one of' --config config.yaml --space space.yaml --metric rmse --out r1
 [[ ! -e r1/trials ]] || fail "a trial of a refused study was run"
+echo 'data.split.test: {uniform: [0.1, 0.3]}' > split.yaml
+expect 1 'is set by --folds' --config config.yaml --space split.yaml --folds 2 --out r1
 expect 1 '--resume' --config config.yaml --space space.yaml --out whole
 expect 1 'not the search space' --config config.yaml "${small[@]}" --space rate.yaml --out whole --resume
 expect 1 'holds no study' --resume --out r2
