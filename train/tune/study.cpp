@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <thread>

@@ -6,7 +6,6 @@
 // of jobs up to `lag`.
 #pragma once
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>

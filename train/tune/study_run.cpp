@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -95,8 +95,9 @@ void Study::collect(const Running& r, const ChildEnd& end, TrialResult& trial, i
   } else {
     const Json j = Json::parse(read_text(r.run + "/evaluation.json", kMostText), nullptr, false);
     const Json metric = j.is_object() && j.contains("metrics") ? j["metrics"].value(metric_, Json()) : Json();
-    if (metric.is_object() && metric["value"].is_number())
-      trial.values[static_cast<size_t>(r.task.fold)] = metric["value"];
+    const Json value = metric.is_object() ? metric.value("value", Json()) : Json();
+    if (value.is_number())
+      trial.values[static_cast<size_t>(r.task.fold)] = value;
     else
       error = fmt::format("{} is undefined: {}", metric_, metric.is_object() ? metric.value("reason", "") : "");
   }
