@@ -13,11 +13,17 @@ if(TARGET winnow_optest)
   install(FILES tests/optest/optest.h DESTINATION ${WINNOW_INSTALL_INCLUDE})
 endif()
 
-# Left out: the command line, factories and definitions that only the library itself includes.
+# Left out: the command line, factories and definitions that only the library itself includes, and headers that need its
+# inner ones.
 foreach(part core ops nn models data train train/tune)
   file(GLOB headers CONFIGURE_DEPENDS ${part}/*.h)
   list(FILTER headers EXCLUDE REGEX "\\.def\\.h$|/models/models\\.h$|/train/(data_)?commands\\.h$|/train/tune/child\\.h$")
-  install(FILES ${headers} DESTINATION ${WINNOW_INSTALL_INCLUDE}/${part})
+  foreach(header ${headers})
+    file(STRINGS ${header} inner REGEX "#include \"[a-z/]*detail/")
+    if(NOT inner)
+      install(FILES ${header} DESTINATION ${WINNOW_INSTALL_INCLUDE}/${part})
+    endif()
+  endforeach()
 endforeach()
 
 # What winnow_lib links, as a package finds it again: targets of packages by their package, libraries by their name.

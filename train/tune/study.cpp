@@ -9,6 +9,7 @@
 
 #include "core/file.h"
 #include "train/metrics_binary.h"
+#include "train/tune/child.h"
 
 namespace winnow {
 namespace {
@@ -100,11 +101,14 @@ std::string TrialResult::json() const {
 
 Study::Study(std::string directory, StudyOptions options, std::string base, std::string space)
     : directory_(std::move(directory)),
-      lock_(directory_ + "/lock"),
+      lock_(std::make_unique<LockFile>(directory_ + "/lock")),
       options_(std::move(options)),
       base_(std::move(base)),
       space_text_(std::move(space)),
       search_(SearchSpace(Config::parse(space_text_, directory_ + "/space.yaml")), search_options(options_)) {}
+
+Study::Study(Study&& other) noexcept = default;
+Study::~Study() = default;
 
 Study Study::create(const std::string& directory, const StudyOptions& options, const std::string& base,
                     const std::string& space) {
@@ -114,7 +118,7 @@ Study Study::create(const std::string& directory, const StudyOptions& options, c
   write_atomically(directory + "/base.yaml", base);
   write_atomically(directory + "/space.yaml", space);
   Study study(directory, options, base, space);
-  WN_CHECK(study.lock_.try_lock(), IoError, "{}: another process runs this study", directory);
+  WN_CHECK(study.lock_->try_lock(), IoError, "{}: another process runs this study", directory);
   study.plan_rungs();
   study.check_space();
   write_atomically(directory + "/study.json", json_of(study.options_).dump(2) + "\n");
@@ -135,7 +139,7 @@ Study Study::open(const std::string& directory, int64_t trials) {
               read_text(directory + "/space.yaml", kMostText));
   // The trainings of a tuner that was killed hold the lock until they have saved.
   const auto start = Clock::now();
-  while (!study.lock_.try_lock()) {
+  while (!study.lock_->try_lock()) {
     WN_CHECK(Clock::now() - start < std::chrono::seconds(60), IoError,
              "{}: another process runs this study, or trainings that it started", directory);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));

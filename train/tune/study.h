@@ -12,11 +12,13 @@
 #include <vector>
 
 #include "train/run.h"
-#include "train/tune/child.h"
 #include "train/tune/importance.h"
 #include "train/tune/search.h"
 
 namespace winnow {
+
+class LockFile;  // train/tune/child.h
+struct ChildEnd;
 
 struct StudyOptions {
   std::string method = "tpe";  // grid, random, tpe, halving
@@ -60,6 +62,8 @@ class Study {
                       const std::string& space);
   // trials: 0, or a larger number than before.
   static Study open(const std::string& directory, int64_t trials);
+  Study(Study&& other) noexcept;
+  ~Study();
 
   const StudyOptions& options() const { return options_; }
   const SearchSpace& space() const { return search_.space(); }
@@ -96,7 +100,7 @@ class Study {
   void collect(const Running& r, const ChildEnd& end, TrialResult& trial, int64_t& first_failed) const;
 
   std::string directory_;
-  LockFile lock_;
+  std::unique_ptr<LockFile> lock_;  // held by this process and the trainings that it started
   StudyOptions options_;
   std::string base_, space_text_, metric_;
   bool higher_ = true, budget_in_steps_ = false;

@@ -11,6 +11,7 @@
 
 #include "core/file.h"
 #include "train/schedule.h"
+#include "train/tune/child.h"
 #include "train/tune/study.h"
 
 namespace winnow {
@@ -82,7 +83,7 @@ std::vector<std::string> Study::command(const Pending& p, int threads) const {
 Study::Running Study::start(const Pending& p, int threads) const {
   const std::string run = directory_of(p);
   make_directories(run);
-  return {p, run, Child(command(p, threads), run + "/stdout", run + "/stderr", lock_)};
+  return {p, run, Child(command(p, threads), run + "/stdout", run + "/stderr", *lock_)};
 }
 
 // The value of one fold, or the reason why there is none.
