@@ -51,14 +51,13 @@ void draw_resample(uint64_t seed, uint64_t r, std::span<uint32_t> counts) {
   }
 }
 
-std::vector<Interval> bootstrap(int64_t units, int statistics, const ResampledStatistics& compute,
-                                const BootstrapOptions& options) {
+std::vector<double> bootstrap_samples(int64_t units, int statistics, const ResampledStatistics& compute,
+                                      const BootstrapOptions& options) {
   check_bootstrap(options);
   WN_CHECK(units < int64_t{1} << 32, ConfigError, "bootstrap: {} units, the limit is 2^32 - 1", units);
-  const auto width = static_cast<size_t>(statistics);
-  if (options.resamples == 0 || units <= 0) return std::vector<Interval>(width, {kNaN, kNaN});
-  const auto resamples = static_cast<size_t>(options.resamples);
-  std::vector<double> values(resamples * width);
+  const auto width = static_cast<size_t>(statistics), resamples = static_cast<size_t>(options.resamples);
+  std::vector<double> values(resamples * width, kNaN);
+  if (units <= 0) return values;
   // one count vector a worker, made here: nothing may throw inside the loop
   const size_t workers = std::min(static_cast<size_t>(num_threads()), resamples);
   std::vector<std::vector<uint32_t>> counts(workers, std::vector<uint32_t>(static_cast<size_t>(units)));
@@ -69,6 +68,13 @@ std::vector<Interval> bootstrap(int64_t units, int statistics, const ResampledSt
       compute(mine, std::span(values).subspan(r * width, width));
     }
   });
+  return values;
+}
+
+std::vector<Interval> bootstrap(int64_t units, int statistics, const ResampledStatistics& compute,
+                                const BootstrapOptions& options) {
+  const std::vector<double> values = bootstrap_samples(units, statistics, compute, options);
+  const auto width = static_cast<size_t>(statistics), resamples = static_cast<size_t>(options.resamples);
   std::vector<Interval> intervals;
   for (size_t s = 0; s < width; ++s) {
     std::vector<double> samples(resamples);
@@ -99,6 +105,18 @@ Interval percentile_interval(std::vector<double> samples, double confidence) {
   if (samples.empty() || (all - samples.size()) * 10 > all) return {kNaN, kNaN};
   std::sort(samples.begin(), samples.end());
   return {quantile(samples, (1 - confidence) / 2), quantile(samples, (1 + confidence) / 2)};
+}
+
+double bootstrap_p_value(std::span<const double> samples) {
+  int64_t low = 0, high = 0, defined = 0;
+  for (const double v : samples) {
+    low += v <= 0;
+    high += v >= 0;
+    defined += !std::isnan(v);
+  }
+  const auto all = static_cast<int64_t>(samples.size());
+  if (defined == 0 || (all - defined) * 10 > all) return kNaN;
+  return std::min(1.0, 2 * static_cast<double>(1 + std::min(low, high)) / static_cast<double>(1 + defined));
 }
 
 }  // namespace winnow

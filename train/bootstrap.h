@@ -27,6 +27,10 @@ void draw_resample(uint64_t seed, uint64_t r, std::span<uint32_t> counts);
 // several threads at once and must not throw.
 using ResampledStatistics = std::function<void(std::span<const uint32_t> counts, std::span<double> values)>;
 
+// [resamples * statistics]: the statistics of resample 0, of resample 1, ...; all NaN with no units.
+std::vector<double> bootstrap_samples(int64_t units, int statistics, const ResampledStatistics& compute,
+                                      const BootstrapOptions& options);
+
 // The central `confidence` of each statistic over the resamples, quantiles interpolated linearly. Resamples in which a
 // statistic is undefined are left out; the interval is NaN when that is more than a tenth of them, with no units or
 // with resamples = 0.
@@ -38,5 +42,10 @@ Interval bootstrap_ratio(std::span<const double> numerators, std::span<const dou
                          const BootstrapOptions& options);
 
 Interval percentile_interval(std::vector<double> samples, double confidence);
+
+// Two-sided p-value of "the statistic is 0" from its bootstrap samples: 2 (1 + the fewer of those <= 0 and >= 0) /
+// (1 + samples), at most 1 (Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 4.4). It is
+// never below 2 / (1 + samples). NaN in more than a tenth of the samples: NaN.
+double bootstrap_p_value(std::span<const double> samples);
 
 }  // namespace winnow

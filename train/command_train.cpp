@@ -1,14 +1,16 @@
 // winnow train ctr
-#include <sys/stat.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "core/file.h"
 #include "core/parallel.h"
+#include "data/leaks.h"
 #include "train/commands.h"
 #include "train/console.h"
-#include "train/run.h"
+#include "train/ctr_training.h"
 
 namespace winnow {
 namespace {
@@ -20,7 +22,8 @@ struct TrainArguments {
   std::optional<double> learning_rate;
   std::optional<uint64_t> seed;
   int threads = 0;
-  bool resume = false, json = false;
+  pid_t with_parent = 0;
+  bool resume = false, json = false, no_test = false, quiet = false;
 };
 
 // Flags are short names of config keys; --set, which may name the same keys, wins.
@@ -38,63 +41,44 @@ std::vector<std::string> overrides(const TrainArguments& a) {
 
 void message(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
 
-// Trains one model on the data; the parameters of the best epoch are in it afterwards.
-TrainResult train_model(const CtrConfig& config, const Dataset& dataset, CtrModel& model, const std::string& directory,
-                        bool resume, bool quiet) {
-  make_directories(directory);
-  CtrTask task(dataset, model, config.loop.batch_size, config.loop.train.seed, config.loop.train.compile);
-  ConsoleListener listener(config.loop.batch_size, quiet);
-  Trainer trainer(task, config.loop.train, directory, listener, interrupted());
-  return trainer.run(resume);
-}
-
-// Models trained beside, with the same settings, for comparison.
-void add_baseline_models(const CtrConfig& config, const Dataset& dataset, const std::string& out, bool resume,
-                         EvaluationReport& report) {
-  for (const std::string& name : config.evaluation.baselines) {
-    if (name == config.model.name) continue;
-    message(fmt::format("baseline {}", name));
-    CtrConfig other = config;
-    other.model.name = name;
-    const auto model = make_ctr_model(ctr_spec(dataset.map), other.model);
-    if (train_model(other, dataset, *model, fmt::format("{}/baseline-{}", out, name), resume, true).interrupted) return;
-    EvaluationReport result = evaluate_run(other, dataset, *model, name);
-    report.baselines.insert(report.baselines.begin(), {name, std::move(result.metrics), std::move(result.ranking)});
-  }
+// A trial of `winnow tune` ends with the tuner, however that ends: SIGTERM saves a checkpoint.
+void end_with_parent(pid_t parent) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  WN_CHECK(getppid() == parent, Error, "the process {} that started this training has ended", parent);
 }
 
 int run_train(const TrainArguments& a) {
+  if (a.with_parent > 0) end_with_parent(a.with_parent);
   if (a.threads > 0) set_num_threads(a.threads);
   device_info(parse_device(a.device));
   CommonOptions common{a.common.config, overrides(a)};
   if (common.config.empty()) common.config = a.out + "/config.yaml";
   const CtrConfig config(common);
-  const std::string checkpoints = a.out + "/checkpoints";
-  WN_CHECK(a.resume || !directory_exists(checkpoints), ConfigError,
-           "{} holds checkpoints of an earlier run; go on with --resume, or give another --out", a.out);
-  const Dataset dataset = load_dataset(config.schema);
-  message(dataset.report.str() + "\n" + dataset.summary());
-  const auto model = make_ctr_model(ctr_spec(dataset.map), config.model);
+  CtrTraining training(config, {.out = a.out, .resume = a.resume, .test = !a.no_test});
+  const Dataset& dataset = training.dataset();
+  if (!a.quiet) message(dataset.report.str() + "\n" + dataset.summary());
+  if (!dataset.report.leaks.empty())
+    message(str(dataset.report.leaks) +
+            "`winnow data check` shows these; data.leak_check: error ends training, off skips the search");
   handle_interrupts();
-  make_directories(a.out);
-  write_atomically(a.out + "/config.yaml", config.resolved);
-  const TrainResult result = train_model(config, dataset, *model, a.out, a.resume, false);
+  ConsoleListener listener(config.loop.batch_size, a.quiet);
+  const TrainResult result = training.train(listener, interrupted());
   if (result.interrupted) {
     message(fmt::format("stopped at step {}; everything was saved. Go on with: winnow train ctr --out {} --resume",
                         result.steps, a.out));
     return 1;
   }
-  save_run(a.out, config, dataset, *model);
-  EvaluationReport report = evaluate_run(config, dataset, *model, config.model.name);
-  add_baseline_models(config, dataset, a.out, a.resume, report);
-  write_atomically(a.out + "/evaluation.json", report.json() + "\n");
-  if (a.json)
+  const EvaluationReport report = training.evaluate(listener, interrupted());
+  if (a.json) {
     std::puts(report.json().c_str());
-  else
-    std::fputs(fmt::format("{}best epoch {} of {}, {} steps\nnext: winnow recommend --run {} --user {} --k 10\n",
-                           report.str(), result.best_epoch, result.epochs, result.steps, a.out, example_user(dataset))
-                   .c_str(),
-               stdout);
+    return 0;
+  }
+  std::string text =
+      fmt::format("{}best epoch {} of {}, {} steps\n", report.str(), result.best_epoch, result.epochs, result.steps);
+  if (!a.no_test)
+    text += fmt::format("next: winnow recommend --run {} --user {} --k 10\n", a.out, example_user(dataset));
+  text += fmt::format("report: {}/report.html\n", a.out);
+  std::fputs(text.c_str(), stdout);
   return 0;
 }
 
@@ -124,6 +108,9 @@ void add_train_command(CLI::App& app, Action& chosen) {
   ctr->add_option("--device", a->device, "cpu or cuda")->capture_default_str();
   ctr->add_option("--out", a->out, "run directory")->required();
   ctr->add_flag("--resume", a->resume, "go on from the newest checkpoint of --out");
+  ctr->add_flag("--no-test", a->no_test, "evaluate on the validation split; the test split is never scored");
+  ctr->add_option("--with-parent", a->with_parent, "the process that started this one: end when it ends")->group("");
+  ctr->add_flag("--quiet", a->quiet, "no progress and no summary of the data on stderr");
   ctr->add_flag("--json", a->json, "print the evaluation as JSON");
   ctr->callback([a, &chosen] {
     if (a->common.config.empty() && !a->resume) throw CLI::RequiredError("--config");

@@ -13,7 +13,7 @@ struct RunArguments {
   std::vector<std::string> sets;
   int64_t k = 10;
   int threads = 0;
-  bool json = false;
+  bool json = false, save = false, valid = false;
 };
 
 CLI::App* add_run_command(CLI::App& app, const char* name, const char* text, RunArguments& a) {
@@ -43,12 +43,17 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
   auto a = std::make_shared<RunArguments>();
   CLI::App* command =
       add_run_command(app, "evaluate", "Metrics of a run on its test split, with intervals and baselines", *a);
+  command->add_flag("--valid", a->valid, "the validation split instead of the test split (no ranking)");
+  command->add_flag("--save", a->save, "write evaluation.json and predictions.safetensors of the run anew");
   command->footer("Example:\n  winnow evaluate --run runs/ml --set evaluation.ks=[5,10,20] --json");
   command->callback([a, &chosen] {
     chosen = [a] {
       prepare(*a);
       const OpenedRun run(a->run, a->sets);
-      return print(evaluate_run(run.config, run.dataset, *run.model, run.config.model.name), a->json);
+      const EvaluationReport report = evaluate_run(run.config, run.dataset, *run.model, run.config.model.name,
+                                                   a->valid ? Split::Valid : Split::Test);
+      if (a->save) save_evaluation(a->run, report);
+      return print(report, a->json);
     };
   });
 }

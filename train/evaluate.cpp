@@ -1,199 +1,133 @@
-// Evaluation of a click run on its test split, and recommendation for one user.
-#include <algorithm>
-#include <cmath>
-#include <nlohmann/json.hpp>
+#include "train/evaluate.h"
 
-#include "core/text.h"
+#include <algorithm>
+
+#include "core/file.h"
+#include "data/row_facts.h"
 #include "train/baselines.h"
+#include "train/delong.h"
+#include "train/row_cells.h"
 #include "train/run.h"
 
 namespace winnow {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr int64_t kInferenceBatch = 4096;
 
-RankingOptions ranking_options(const EvaluationOptions& e) {
-  RankingOptions options;
-  options.ks.assign(e.ks.begin(), e.ks.end());
-  options.bootstrap.resamples = static_cast<int>(e.resamples);
-  options.bootstrap.seed = e.seed;
-  return options;
-}
-
+// The training positives of each item.
 ItemPopularity popularity_of(const Dataset& dataset) {
   ItemPopularity popularity(static_cast<int64_t>(dataset.item_keys.size()));
-  const SplitColumns train = split_columns(dataset, Split::Train);
-  popularity.add({train.items, train.labels, train.weights, train.users});
+  for_each_facts(dataset, Split::Train, [&](const RowFacts& f) {
+    const std::vector<int64_t> items(f.item.begin(), f.item.end()), users(f.user.begin(), f.user.end());
+    popularity.add({items, f.label, f.weight, users});
+  });
   return popularity;
 }
 
-Json json_of(const std::vector<MetricValue>& metrics) {
-  Json j = Json::object();
-  for (const MetricValue& m : metrics) {
-    Json entry = Json::object();
-    entry["value"] = m.value ? Json(*m.value) : Json(nullptr);
-    if (!std::isnan(m.low)) entry["interval95"] = {m.low, m.high};
-    if (!m.reason.empty()) entry["reason"] = m.reason;
-    j[m.name] = entry;
+// The values of an item feature, from the first row that an item has in any split; none for missing and unseen values.
+struct ItemCategories {
+  std::vector<int64_t> offsets, items;
+};
+
+ItemCategories categories_of(const Dataset& dataset, const std::string& name) {
+  const size_t feature = dataset.map.feature(name);
+  const Vocabulary& vocabulary = dataset.map.features[feature].vocabulary;
+  const int64_t field = cell_range(dataset.map, feature).field;
+  std::vector<std::vector<int64_t>> sets(dataset.item_keys.size());
+  std::vector<uint8_t> known(sets.size());
+  for (const Split split : {Split::Train, Split::Valid, Split::Test}) {
+    const auto source = make_row_source(dataset, split, false);
+    std::vector<int32_t> item_of;
+    for_each_facts(dataset, split,
+                   [&](const RowFacts& f) { item_of.insert(item_of.end(), f.item.begin(), f.item.end()); });
+    size_t row = 0;
+    visit_cells(dataset.map, *source, source->rows(), [&](const RowCells& cells) {
+      for (int64_t r = 0; r < cells.rows; ++r) {
+        const auto item = static_cast<size_t>(item_of[row++]);
+        if (known[item] != 0) continue;
+        known[item] = 1;
+        for (const int64_t id : cells.bag(r, field))
+          if (id != Vocabulary::kPad && (vocabulary.size() == 0 || id != vocabulary.oov())) sets[item].push_back(id);
+      }
+    });
   }
-  return j;
-}
-
-std::string table_row(const std::string& name, const std::vector<MetricValue>& metrics,
-                      const std::vector<std::string>& columns) {
-  std::string row = fmt::format("{:<12}", name);
-  for (const std::string& column : columns) {
-    const auto m = std::ranges::find(metrics, column, &MetricValue::name);
-    std::string cell = "-";
-    if (m != metrics.end() && m->value) {
-      cell = fmt::format("{:.4f}", *m->value);
-      if (!std::isnan(m->low)) cell += fmt::format(" [{:.4f}, {:.4f}]", m->low, m->high);
-    }
-    row += fmt::format("  {:<24}", cell);
+  ItemCategories out;
+  out.offsets.push_back(0);
+  for (const auto& set : sets) {
+    out.items.insert(out.items.end(), set.begin(), set.end());
+    out.offsets.push_back(static_cast<int64_t>(out.items.size()));
   }
-  return row.substr(0, row.find_last_not_of(' ') + 1) + "\n";
+  return out;
 }
 
-std::string table(const EvaluationReport& report, const std::vector<std::string>& columns, bool ranking) {
-  std::string text = fmt::format("{:<12}", "");
-  for (const std::string& column : columns) text += fmt::format("  {:<24}", column);
-  text = text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
-  const auto of = [&](const auto& r) {
-    return ranking ? (r.ranking ? r.ranking->metrics : std::vector<MetricValue>{}) : r.metrics;
-  };
-  text += table_row(report.model, of(report), columns);
-  for (const BaselineReport& b : report.baselines)
-    if (!of(b).empty()) text += table_row(b.name, of(b), columns);
-  return text;
+void rank(const CtrConfig& config, const Dataset& dataset, const CtrModel& model, const ItemPopularity& popularity,
+          EvaluationReport& report) {
+  const EvaluationOptions& e = config.evaluation;
+  RankingOptions options;
+  options.ks.assign(e.ks.begin(), e.ks.end());
+  options.bootstrap.resamples = static_cast<int>(e.resamples);
+  options.bootstrap.seed = options.sampling_seed = e.seed;
+  options.sampled_negatives = static_cast<int>(e.sampled_negatives);
+  report.sampled_negatives = e.sampled_negatives;
+  const std::vector<float> counts = popularity.click_counts();
+  const std::vector<double> item_counts(counts.begin(), counts.end());
+  const ItemCategories categories = e.diversity.empty() ? ItemCategories{} : categories_of(dataset, e.diversity);
+  const ItemFacts facts{item_counts, {categories.offsets, categories.items}};
+  const CandidateScorer scorer(dataset, model, kInferenceBatch, config.loop.train.compile);
+  report.ranking = rank_catalogue(dataset, scorer, options, facts);
+  report.baselines.push_back({"popularity", {}, rank_by_popularity(dataset, counts, options, facts)});
 }
 
-double probability(double logit) { return 1 / (1 + std::exp(-logit)); }
+void add_delong(EvaluationReport& report) {
+  const MetricRows rows = report.predictions.rows();
+  const std::span<const float> scores[] = {rows.predictions};
+  const DeLong d = delong(scores, rows.labels, rows.weights);
+  report.no_delong = d.reason;
+  if (d.defined()) report.auc_delong = delong_interval(d.auc[0], d.variance(0));
+}
 
 }  // namespace
 
-EvaluationReport evaluate_run(const CtrConfig& config, const Dataset& dataset, CtrModel& model,
-                              const std::string& name) {
+EvaluationReport evaluate_run(const CtrConfig& config, const Dataset& dataset, CtrModel& model, const std::string& name,
+                              Split split) {
   const EvaluationOptions& e = config.evaluation;
   EvaluationReport report;
   report.model = name;
-  const SplitColumns test = split_columns(dataset, Split::Test);
-  report.rows = static_cast<int64_t>(test.labels.size());
+  report.split = split;
+  SplitColumns columns = split_columns(dataset, split);
+  report.rows = static_cast<int64_t>(columns.labels.size());
   BinaryEvaluation binary;
   binary.bootstrap.resamples = static_cast<int>(e.resamples);
   binary.bootstrap.seed = e.seed;
   CtrTask task(dataset, model, kInferenceBatch, 0, config.loop.train.compile);
-  report.metrics = evaluate_binary(test.rows(task.predict(Split::Test)), binary);
+  report.predictions = {task.predict(split),
+                        std::move(columns.labels),
+                        std::move(columns.weights),
+                        std::move(columns.users),
+                        std::move(columns.items),
+                        name_of(split),
+                        name,
+                        fingerprint_of(dataset, split)};
+  const Predictions& p = report.predictions;
+  report.metrics = evaluate_binary(p.rows(), binary);
+  add_delong(report);
+  report.curves = curves_of(p.rows());
+  report.slices = evaluate_slices(dataset, split, p.logits, e.slices, {e.slice_min_rows, binary});
+  if (e.importance_rows > 0)
+    report.importance = permutation_importance(dataset, split, model, config.loop.train.compile,
+                                               {.rows = e.importance_rows,
+                                                .seed = e.seed,
+                                                .bootstrap = {.resamples = e.resamples > 0 ? 200 : 0, .seed = e.seed}});
   const ItemPopularity popularity = popularity_of(dataset);
-  for (BaselineResult& b : evaluate_baselines(popularity, {test.items, test.labels, test.weights, test.users}, binary))
+  for (BaselineResult& b : evaluate_baselines(popularity, {p.items, p.labels, p.weights, p.users}, binary))
     report.baselines.push_back({b.name, std::move(b.metrics), std::nullopt});
-  if (!e.ranking) return report;
-  const CandidateScorer scorer(dataset, model, kInferenceBatch, config.loop.train.compile);
-  report.ranking = rank_catalogue(dataset, scorer, ranking_options(e));
-  report.baselines.push_back(
-      {"popularity", {}, rank_by_popularity(dataset, popularity.click_counts(), ranking_options(e))});
+  if (e.ranking && split == Split::Test) rank(config, dataset, model, popularity, report);
   return report;
 }
 
-std::string EvaluationReport::str() const {
-  std::string text = fmt::format("test split, {} rows, 95 % bootstrap intervals\n", rows);
-  text += table(*this, {"auc", "gauc", "logloss"}, false);
-  text += table(*this, {"accuracy", "precision", "recall", "f1"}, false);
-  if (!ranking) return text;
-  std::vector<std::string> columns;
-  for (const MetricValue& m : ranking->metrics) columns.push_back(m.name);
-  text += fmt::format("full-catalogue ranking of {} users ({} without a positive)\n", ranking->users,
-                      ranking->skipped_users);
-  for (size_t i = 0; i < columns.size(); i += 3)
-    text += table(*this,
-                  {columns.begin() + static_cast<int64_t>(i),
-                   columns.begin() + static_cast<int64_t>(std::min(i + 3, columns.size()))},
-                  true);
-  return text;
-}
-
-std::string EvaluationReport::json() const {
-  Json j{{"model", model}, {"rows", rows}, {"metrics", json_of(metrics)}};
-  if (ranking)
-    j["ranking"] = {
-        {"users", ranking->users}, {"skipped_users", ranking->skipped_users}, {"metrics", json_of(ranking->metrics)}};
-  for (const BaselineReport& b : baselines) {
-    if (!b.metrics.empty()) j["baselines"][b.name]["metrics"] = json_of(b.metrics);
-    if (b.ranking) j["baselines"][b.name]["ranking"] = json_of(b.ranking->metrics);
-  }
-  return j.dump(2);
-}
-
-std::string example_user(const Dataset& dataset) {
-  const UserItemLists before(dataset, {Split::Train, Split::Valid}, true), after(dataset, {Split::Test}, true);
-  size_t best = 0;
-  int64_t most = -1;
-  for (size_t u = 0; u < dataset.user_keys.size(); ++u) {
-    const int64_t both = std::min(before.offsets[u + 1] - before.offsets[u], after.offsets[u + 1] - after.offsets[u]);
-    if (both <= most) continue;
-    most = both;
-    best = u;
-  }
-  return dataset.user_keys.at(best);
-}
-
-RecommendReport recommend(const OpenedRun& run, const std::string& wanted, int64_t k) {
-  const Dataset& d = run.dataset;
-  const std::string user = wanted.empty() ? example_user(d) : wanted;
-  const auto at = std::ranges::find(d.user_keys, user);
-  WN_CHECK(at != d.user_keys.end(), DataError, "there is no user '{}' in {}{}; known users look like '{}'", user,
-           run.config.schema.interactions.source.name(), did_you_mean(user, d.user_keys), d.user_keys.at(0));
-  const auto u = static_cast<int32_t>(at - d.user_keys.begin());
-  const bool sampled = d.report.negatives > 0;
-  const UserItemLists seen(d, {Split::Train, Split::Valid}, sampled), next(d, {Split::Test}, true);
-  const CandidateScorer scorer(d, *run.model, kInferenceBatch, run.config.loop.train.compile);
-  const std::vector<float> logits = scorer.score({u});
-  std::vector<float> scores = logits;
-  const auto range = [&](const UserItemLists& lists) {
-    const auto begin = lists.items.begin() + lists.offsets[static_cast<size_t>(u)],
-               end = lists.items.begin() + lists.offsets[static_cast<size_t>(u) + 1];
-    return std::vector<int64_t>(begin, end);
-  };
-  RecommendReport report;
-  report.user = user;
-  for (const int64_t item : range(seen)) scores[static_cast<size_t>(item)] = -INFINITY;
-  report.history = static_cast<int64_t>(range(seen).size());
-  const auto entry = [&](int64_t item) {
-    const auto i = static_cast<size_t>(item);
-    return Recommendation{d.item_keys[i], d.item_titles.empty() ? "" : d.item_titles[i], probability(logits[i])};
-  };
-  std::vector<int64_t> top;
-  top_items(scores, static_cast<int>(k), top);
-  for (const int64_t item : top) report.items.push_back(entry(item));
-  for (const int64_t item : range(next)) report.liked_next.push_back(entry(item));
-  return report;
-}
-
-std::string RecommendReport::str() const {
-  const auto line = [&](const Recommendation& r) {
-    return fmt::format("{:>8.3f}  {:<10} {}\n", r.score, r.item, r.title);
-  };
-  std::string text = fmt::format("recommended to user {} ({} known items left out)\n", user, history);
-  for (const Recommendation& r : items) text += line(r);
-  text += liked_next.empty() ? "the user has no positive in the test split\n"
-                             : "what the user really liked next, with the model's score\n";
-  for (size_t i = 0; i < std::min<size_t>(liked_next.size(), 10); ++i) text += line(liked_next[i]);
-  if (liked_next.size() > 10) text += fmt::format("          and {} more\n", liked_next.size() - 10);
-  return text;
-}
-
-std::string RecommendReport::json() const {
-  Json j{{"user", user}, {"left_out", history}};
-  const auto list = [](const std::vector<Recommendation>& recommendations) {
-    Json a = Json::array();
-    for (const Recommendation& r : recommendations)
-      a.push_back({{"item", r.item}, {"title", r.title}, {"score", r.score}});
-    return a;
-  };
-  j["recommended"] = list(items);
-  j["liked_next"] = list(liked_next);
-  return j.dump(2);
+void save_evaluation(const std::string& directory, const EvaluationReport& report) {
+  write_atomically(directory + "/evaluation.json", report.json() + "\n");
+  save_predictions(directory + "/predictions.safetensors", report.predictions);
 }
 
 }  // namespace winnow

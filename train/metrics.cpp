@@ -1,10 +1,13 @@
 #include "train/metrics.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
+#include "core/parallel.h"
 #include "train/exact_sum.h"
 #include "train/metrics_auc.h"
+#include "train/metrics_calibration.h"
 
 namespace winnow {
 namespace {
@@ -16,11 +19,11 @@ float weight_of(const MetricRows& rows, size_t i) { return rows.weights.empty() 
 // sum w term / sum w, then a function of it.
 class MeanMetric final : public Metric {
  public:
-  enum Kind { LogLoss, Rmse, Mae };
+  enum Kind { LogLoss, Brier, Rmse, Mae };
   MeanMetric(std::string name, Kind kind) : Metric(std::move(name)), kind_(kind) {}
 
   void update(const MetricRows& rows) override {
-    check_rows(name(), rows, rows_, kind_ == LogLoss ? LabelRange::Probability : LabelRange::Finite);
+    check_rows(name(), rows, rows_, kind_ == LogLoss || kind_ == Brier ? LabelRange::Probability : LabelRange::Finite);
     for (size_t i = 0; i < rows.predictions.size(); ++i) {
       const double w = weight_of(rows, i);
       if (w == 0) continue;
@@ -45,11 +48,53 @@ class MeanMetric final : public Metric {
  private:
   double term(double prediction, double label) const {
     if (kind_ == LogLoss) return log_loss(prediction, label);
-    const double error = prediction - label;
-    return kind_ == Rmse ? error * error : std::abs(error);
+    const double error = (kind_ == Brier ? sigmoid(prediction) : prediction) - label;
+    return kind_ == Mae ? std::abs(error) : error * error;
   }
   Kind kind_;
   ExactSum terms_, weights_;
+  int64_t rows_ = 0;
+};
+
+// Sums of log loss, label and prediction; a ratio of two of them.
+class RatioMetric final : public Metric {
+ public:
+  enum Kind { Ne, Copc };
+  RatioMetric(std::string name, Kind kind) : Metric(std::move(name)), kind_(kind) {}
+
+  void update(const MetricRows& rows) override {
+    check_rows(name(), rows, rows_, LabelRange::Probability);
+    for (size_t i = 0; i < rows.predictions.size(); ++i) {
+      const double w = weight_of(rows, i), z = rows.predictions[i], y = rows.labels[i];
+      if (w == 0) continue;
+      terms_.add(w * (kind_ == Ne ? log_loss(z, y) : sigmoid(z)));
+      labels_.add(w * y);
+      weights_.add(w);
+    }
+    rows_ += static_cast<int64_t>(rows.predictions.size());
+  }
+  void merge(const Metric& other) override {
+    const auto& m = same_kind<RatioMetric>(other);
+    terms_.merge(m.terms_);
+    labels_.merge(m.labels_);
+    weights_.merge(m.weights_);
+    rows_ += m.rows_;
+  }
+  MetricValue value() const override {
+    const double weight = weights_.value(), labels = labels_.value(), terms = terms_.value();
+    if (weight == 0) return {.name = name(), .value = {}, .reason = "no row with a weight above 0"};
+    if (kind_ == Copc) {
+      if (terms == 0) return {.name = name(), .value = {}, .reason = "every predicted probability is 0"};
+      return {.name = name(), .value = labels / terms};
+    }
+    if (labels == 0 || labels == weight)
+      return {.name = name(), .value = {}, .reason = "needs both classes: the entropy of the mean label is 0"};
+    return {.name = name(), .value = terms / weight / binary_entropy(labels / weight)};
+  }
+
+ private:
+  Kind kind_;
+  ExactSum terms_, labels_, weights_;
   int64_t rows_ = 0;
 };
 
@@ -111,6 +156,8 @@ double log_loss(double logit, double label) {
   return std::max(z, 0.0) - z * label + std::log1p(std::exp(-std::abs(z)));
 }
 
+double binary_entropy(double p) { return p <= 0 || p >= 1 ? 0 : -p * std::log(p) - (1 - p) * std::log1p(-p); }
+
 double logit_of(double probability) {
   const double p = std::clamp(probability, kLeastProbability, 1 - kLeastProbability);
   // log(1e15) on both sides: 1 - (1 - 1e-15) is not 1e-15 in double
@@ -119,12 +166,35 @@ double logit_of(double probability) {
   return std::log(p) - std::log1p(-p);
 }
 
+namespace {
+
+// The checks of check_rows in one parallel pass; what is wrong and where is then looked for in order.
+bool rows_are_good(const MetricRows& rows, LabelRange range) {
+  std::atomic<bool> good = true;
+  parallel_for(static_cast<int64_t>(rows.predictions.size()), 1 << 15, [&](int64_t begin, int64_t end) {
+    bool mine = true;
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      const float w = weight_of(rows, i), y = rows.labels[i];
+      const bool label = range == LabelRange::Binary        ? (y == 0) | (y == 1)
+                         : range == LabelRange::Probability ? (y >= 0) & (y <= 1)
+                                                            : std::isfinite(y);
+      const bool seen = label & !std::isnan(rows.predictions[i]) & (rows.users.empty() || rows.users[i] >= 0);
+      mine &= (w == 0) | ((w > 0) & std::isfinite(w) & seen);
+    }
+    if (!mine) good = false;
+  });
+  return good;
+}
+
+}  // namespace
+
 void check_rows(std::string_view metric, const MetricRows& rows, int64_t first_row, LabelRange range) {
   const size_t n = rows.predictions.size();
   WN_CHECK(rows.labels.size() == n && (rows.weights.empty() || rows.weights.size() == n) &&
                (rows.users.empty() || rows.users.size() == n),
            ShapeError, "metric {}: {} predictions with {} labels, {} weights, {} users; the lengths must agree", metric,
            n, rows.labels.size(), rows.weights.size(), rows.users.size());
+  if (rows_are_good(rows, range)) return;
   for (size_t i = 0; i < n; ++i) {
     const float w = weight_of(rows, i), y = rows.labels[i];
     const int64_t row = first_row + static_cast<int64_t>(i);
@@ -147,8 +217,9 @@ void check_rows(std::string_view metric, const MetricRows& rows, int64_t first_r
 }
 
 const std::vector<std::string>& metric_names() {
-  static const std::vector<std::string> names = {"auc",    "gauc", "logloss", "accuracy", "precision",
-                                                 "recall", "f1",   "rmse",    "mae"};
+  static const std::vector<std::string> names = {"auc",       "gauc",   "pr_auc",   "logloss", "ne",
+                                                 "brier",     "ece",    "ece_mass", "copc",    "accuracy",
+                                                 "precision", "recall", "f1",       "rmse",    "mae"};
   return names;
 }
 
@@ -163,10 +234,17 @@ std::string known_metrics() {
 std::unique_ptr<Metric> make_metric(std::string_view name, const MetricOptions& options) {
   WN_CHECK(options.threshold > 0 && options.threshold < 1, ConfigError, "metric {}: threshold {} must lie in (0, 1)",
            name, options.threshold);
+  WN_CHECK(options.bins >= 1, ConfigError, "metric {}: {} bins; there must be at least one", name, options.bins);
   const std::string n(name);
   if (name == "auc") return std::make_unique<Auc>();
   if (name == "gauc") return std::make_unique<GroupedAuc>();
   if (name == "logloss") return std::make_unique<MeanMetric>(n, MeanMetric::LogLoss);
+  if (name == "pr_auc") return std::make_unique<PrAuc>();
+  if (name == "brier") return std::make_unique<MeanMetric>(n, MeanMetric::Brier);
+  if (name == "ne") return std::make_unique<RatioMetric>(n, RatioMetric::Ne);
+  if (name == "copc") return std::make_unique<RatioMetric>(n, RatioMetric::Copc);
+  if (name == "ece") return make_calibration_error(n, Binning::EqualWidth, options.bins);
+  if (name == "ece_mass") return make_calibration_error(n, Binning::EqualMass, options.bins);
   if (name == "rmse") return std::make_unique<MeanMetric>(n, MeanMetric::Rmse);
   if (name == "mae") return std::make_unique<MeanMetric>(n, MeanMetric::Mae);
   if (name == "accuracy") return std::make_unique<ThresholdMetric>(n, ThresholdMetric::Accuracy, options.threshold);
@@ -179,7 +257,9 @@ std::unique_ptr<Metric> make_metric(std::string_view name, const MetricOptions& 
 bool higher_is_better(std::string_view metric) {
   WN_CHECK(std::find(metric_names().begin(), metric_names().end(), metric) != metric_names().end(), ConfigError,
            "no metric is called '{}'; there are {}", metric, known_metrics());
-  return metric != "logloss" && metric != "rmse" && metric != "mae";
+  WN_CHECK(metric != "copc", ConfigError, "metric copc is best at 1: neither higher nor lower is better");
+  static const std::vector<std::string> lower = {"logloss", "ne", "brier", "ece", "ece_mass", "rmse", "mae"};
+  return std::find(lower.begin(), lower.end(), metric) == lower.end();
 }
 
 }  // namespace winnow

@@ -4,7 +4,18 @@
 // auc        any score   P(score of a positive > score of a negative), ties count half, pairs weighted by w+ w-
 // gauc       any score   sum_u n_u AUC_u / sum_u n_u, n_u = sum of the user's weights; users of one class are skipped
 //                        (Zhou et al. 2018, "Deep Interest Network", section 5.2)
+// pr_auc     any score   average precision: sum over distinct scores t, from the highest, of (R_t - R_before) P_t, P_t
+// and
+//                        R_t the precision and recall of the rows with a score of t or more (no interpolation)
 // logloss    logit       sum w (-y log p - (1 - y) log(1 - p)) / sum w, p clipped to [1e-15, 1 - 1e-15]
+// ne         logit       normalised entropy: logloss / (-m log m - (1 - m) log(1 - m)), m = sum w y / sum w; 1 is the
+// best
+//                        constant prediction (He et al. 2014, "Practical Lessons from Predicting Clicks on Ads")
+// brier      logit       sum w (p - y)^2 / sum w (Brier 1950)
+// ece        logit       expected calibration error over equally wide bins of p; ece_mass: over bins of equally many
+// rows
+//                        (train/metrics_calibration.h)
+// copc       logit       clicks over predicted clicks, sum w y / sum w p; 1 is unbiased
 // accuracy, precision, recall, f1   logit   a row is called positive when p >= threshold
 // rmse, mae  value       sqrt(sum w (prediction - y)^2 / sum w), sum w |prediction - y| / sum w
 #pragma once
@@ -65,12 +76,14 @@ class Metric {
 
 struct MetricOptions {
   double threshold = 0.5;  // of the probability, in (0, 1): accuracy, precision, recall, f1
+  int bins = 10;           // at least 1: ece, ece_mass
 };
 
-// By the names above; ConfigError on another name or a threshold outside (0, 1).
+// By the names above; ConfigError on another name, a threshold outside (0, 1) or fewer than 1 bin.
 std::unique_ptr<Metric> make_metric(std::string_view name, const MetricOptions& options = {});
 const std::vector<std::string>& metric_names();
-bool higher_is_better(std::string_view metric);  // ConfigError on an unknown name
+// ConfigError on an unknown name, and on copc, which is best at 1.
+bool higher_is_better(std::string_view metric);
 
 enum class LabelRange { Binary, Probability, Finite };  // {0, 1}, [0, 1], any finite number
 
@@ -79,6 +92,7 @@ void check_rows(std::string_view metric, const MetricRows& rows, int64_t first_r
 
 // -y log p - (1 - y) log(1 - p) with p = sigmoid(logit) clipped to [1e-15, 1 - 1e-15], from the logit without overflow.
 double log_loss(double logit, double label);
+double binary_entropy(double p);      // -p log p - (1 - p) log(1 - p), 0 at 0 and 1
 double logit_of(double probability);  // log(p / (1 - p)) with p clipped the same way
 
 }  // namespace winnow

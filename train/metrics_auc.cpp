@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/parallel.h"
 #include "train/detail/radix_sort.h"
 
 namespace winnow {
@@ -41,49 +42,72 @@ void sort_scored_rows(std::vector<uint64_t>& rows) {
   constexpr uint64_t kWeight = 0x7fffffffu;
   const bool one_weight =
       std::all_of(rows.begin(), rows.end(), [&](uint64_t r) { return (r & kWeight) == (rows.front() & kWeight); });
-  // rows of one score and one weight may stand in any order: the sums over them depend on their number alone
-  detail::radix_sort(rows, one_weight ? 32 : 0, [](uint64_t r) { return r; });
+  // three digits of 11 bits hold score and label; the weight needs three more
+  detail::radix_sort(rows, one_weight ? 31 : 0, [](uint64_t r) { return r; });
 }
 
-std::optional<double> auc_of_sorted(std::span<const uint64_t> rows) {
-  double negatives = 0, positives = 0, pairs = 0;
-  for (size_t i = 0; i < rows.size();) {
-    const uint64_t key = rows[i] >> 32;
+void append_scored_rows(const MetricRows& rows, std::vector<uint64_t>& words) {
+  const size_t n = rows.predictions.size(), before = words.size();
+  const auto weight = [&](size_t i) { return rows.weights.empty() ? 1.0f : rows.weights[i]; };
+  words.resize(before + n);
+  parallel_for(static_cast<int64_t>(n), 1 << 15, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+      words[before + i] = pack_scored_row(rows.predictions[i], rows.labels[i] > 0.5f, weight(i));
+  });
+  if (rows.weights.empty()) return;
+  const auto padding = [](uint64_t word) { return unpack_scored_row(word).weight == 0; };
+  words.erase(std::remove_if(words.begin() + static_cast<int64_t>(before), words.end(), padding), words.end());
+}
+
+SortedAreas areas_of_sorted(std::span<const uint64_t> rows) {
+  double above[2] = {0, 0}, pairs = 0, precision = 0;  // from the highest score down, as the curves are drawn
+  for (size_t i = rows.size(); i > 0;) {
+    const uint64_t key = rows[i - 1] >> 32;
     double tied[2] = {0, 0};
-    for (; i < rows.size() && rows[i] >> 32 == key; ++i) {
-      const ScoredRow row = unpack_scored_row(rows[i]);
+    for (; i > 0 && rows[i - 1] >> 32 == key; --i) {
+      const ScoredRow row = unpack_scored_row(rows[i - 1]);
       tied[row.positive ? 1 : 0] += row.weight;
     }
-    pairs += tied[1] * (negatives + 0.5 * tied[0]);
-    negatives += tied[0];
-    positives += tied[1];
+    pairs += tied[0] * (above[1] + 0.5 * tied[1]);
+    above[0] += tied[0];
+    above[1] += tied[1];
+    if (tied[1] > 0) precision += tied[1] * (above[1] / (above[0] + above[1]));
   }
-  if (negatives == 0 || positives == 0) return std::nullopt;
-  return pairs / (negatives * positives);
+  SortedAreas areas{.positives = above[1], .negatives = above[0], .auc = {}, .pr_auc = {}};
+  if (above[1] > 0) areas.pr_auc = precision / above[1];
+  if (above[0] > 0 && above[1] > 0) areas.auc = pairs / (above[0] * above[1]);
+  return areas;
 }
 
-void Auc::update(const MetricRows& rows) {
+std::optional<double> auc_of_sorted(std::span<const uint64_t> rows) { return areas_of_sorted(rows).auc; }
+
+void ScoredRowsMetric::update(const MetricRows& rows) {
   check_rows(name(), rows, seen_, LabelRange::Binary);
-  for (size_t i = 0; i < rows.predictions.size(); ++i) {
-    const float w = rows.weights.empty() ? 1.0f : rows.weights[i];
-    if (w != 0) rows_.push_back(pack_scored_row(rows.predictions[i], rows.labels[i] > 0.5f, w));
-  }
+  append_scored_rows(rows, rows_);
   seen_ += static_cast<int64_t>(rows.predictions.size());
 }
 
-void Auc::merge(const Metric& other) {
-  const auto& m = same_kind<Auc>(other);
+void ScoredRowsMetric::merge(const Metric& other) {
+  const auto& m = same_kind<ScoredRowsMetric>(other);
   const std::vector<uint64_t> more = m.rows_;  // a copy: `other` may be this
   rows_.insert(rows_.end(), more.begin(), more.end());
   seen_ += m.seen_;
 }
 
-MetricValue Auc::value() const {
+MetricValue ScoredRowsMetric::value() const {
   std::vector<uint64_t> rows = rows_;
   sort_scored_rows(rows);
-  const std::optional<double> auc = auc_of_sorted(rows);
-  if (auc) return {.name = name(), .value = auc};
-  return {.name = name(), .value = {}, .reason = fmt::format("needs both classes, {} rows have one", rows.size())};
+  return value_of(rows);
+}
+
+MetricValue auc_value(const SortedAreas& areas, size_t rows) {
+  if (areas.auc) return {.name = "auc", .value = areas.auc};
+  return {.name = "auc", .value = {}, .reason = fmt::format("needs both classes, {} rows have one", rows)};
+}
+
+MetricValue pr_auc_value(const SortedAreas& areas, size_t rows) {
+  if (areas.pr_auc) return {.name = "pr_auc", .value = areas.pr_auc};
+  return {.name = "pr_auc", .value = {}, .reason = fmt::format("none of {} rows has label 1", rows)};
 }
 
 void GroupedAuc::update(const MetricRows& rows) {

@@ -10,11 +10,12 @@ namespace winnow {
 struct BinaryEvaluation {
   MetricOptions metrics = {};
   BootstrapOptions bootstrap = {};  // resamples = 0: values only, as for validation between epochs
-  bool scores_only = false;         // the predictions order rows but are no logits: auc and gauc alone
+  bool scores_only = false;         // the predictions order rows but are no logits: auc, gauc and pr_auc alone
 };
 
-// auc, gauc (when rows.users is given), logloss, accuracy, precision, recall, f1. rows.predictions are logits, labels
-// 0 or 1. Intervals: rows are resampled, for gauc users. The same bits for any order of the rows and any number of
+// auc, gauc (when rows.users is given), pr_auc, logloss, ne, brier, copc, accuracy, precision, recall, f1, ece,
+// ece_mass. rows.predictions are logits, labels 0 or 1. Intervals: rows are resampled, for gauc users; ece and ece_mass
+// have none (calibration_of_sorted has bands). The same bits for any order of the rows and any number of
 // threads. Errors as Metric::update and check_bootstrap.
 std::vector<MetricValue> evaluate_binary(const MetricRows& rows, const BinaryEvaluation& options = {});
 

@@ -5,15 +5,17 @@
 #include <limits>
 
 #include "core/parallel.h"
-#include "train/exact_sum.h"
+#include "core/rng.h"
+#include "train/detail/ranked_users.h"
 
 namespace winnow {
 namespace {
 
-constexpr float kExcluded = -std::numeric_limits<float>::infinity();
-enum Measure : int { kHitRate, kNdcg, kRecall, kPrecision, kReciprocalRank, kMeasures };
-constexpr const char* kNames[kMeasures] = {"hr", "ndcg", "recall", "precision", "mrr"};
+using detail::Evaluated;
+using detail::items_of;
 
+constexpr float kExcluded = -std::numeric_limits<float>::infinity();
+constexpr uint64_t kSampling = uint64_t{0x736d706c} << 32;  // "smpl": apart from the streams of other draws
 void check_items(const char* what, const UserItems& lists, int64_t users, int64_t items) {
   if (lists.offsets.empty()) {
     WN_CHECK(lists.items.empty(), DataError, "ranking: {} has {} items but no offsets", what, lists.items.size());
@@ -29,13 +31,6 @@ void check_items(const char* what, const UserItems& lists, int64_t users, int64_
     WN_CHECK(item >= 0 && item < items, DataError, "ranking: {} position {}: item {} is not in [0, {})", what, i, item,
              items);
   }
-}
-
-std::span<const int64_t> items_of(const UserItems& lists, int64_t user) {
-  if (lists.offsets.empty()) return {};
-  const auto u = static_cast<size_t>(user);
-  return lists.items.subspan(static_cast<size_t>(lists.offsets[u]),
-                             static_cast<size_t>(lists.offsets[u + 1] - lists.offsets[u]));
 }
 
 // Sorted positives of a user that may be ranked, without repeats.
@@ -55,34 +50,44 @@ std::vector<int64_t> targets_of(const RankingProblem& problem, int64_t user, std
   return targets;
 }
 
-struct Evaluated {
-  int64_t user;
-  std::vector<int64_t> targets;
-  std::vector<int64_t> top;
-  int64_t nan_item = -1;
-};
-
-// values[kMeasures] of one user at one k.
-void measure(const Evaluated& user, size_t k, std::span<double> values) {
-  const auto discount = [](size_t rank) { return 1 / std::log2(static_cast<double>(rank) + 1); };
-  double hits = 0, gain = 0, ideal = 0, first = 0;
-  for (size_t r = 1; r <= std::min(k, user.top.size()); ++r) {
-    if (!std::binary_search(user.targets.begin(), user.targets.end(), user.top[r - 1])) continue;
-    if (hits == 0) first = 1 / static_cast<double>(r);
-    hits += 1;
-    gain += discount(r);
+// The rank of each target of the user among n items drawn from those that may be ranked and are no targets. `row` has
+// kExcluded at seen and barred items.
+void rank_among_sampled(std::span<const float> row, const RankingOptions& options, Evaluated& user) {
+  const auto may_be_drawn = [&](int64_t item) {
+    return row[static_cast<size_t>(item)] != kExcluded &&
+           !std::binary_search(user.targets.begin(), user.targets.end(), item);
+  };
+  const auto items = static_cast<int64_t>(row.size()), wanted = int64_t{options.sampled_negatives};
+  int64_t able = 0;
+  for (int64_t item = 0; item < items; ++item) able += may_be_drawn(item);
+  std::vector<int64_t>& drawn = user.drawn;
+  Rng rng(options.sampling_seed, kSampling | static_cast<uint64_t>(user.user));
+  if (able <= 2 * wanted) {  // few to choose from: the first of a shuffle
+    for (int64_t item = 0; item < items; ++item)
+      if (may_be_drawn(item)) drawn.push_back(item);
+    const auto n = static_cast<size_t>(std::min(able, wanted));
+    for (size_t i = 0; i < n; ++i) std::swap(drawn[i], drawn[i + rng.below(drawn.size() - i)]);
+    drawn.resize(n);
+  } else {
+    while (static_cast<int64_t>(drawn.size()) < wanted) {
+      const auto item = static_cast<int64_t>(rng.below(row.size()));
+      if (may_be_drawn(item) && std::ranges::find(drawn, item) == drawn.end()) drawn.push_back(item);
+    }
   }
-  for (size_t r = 1; r <= std::min(k, user.targets.size()); ++r) ideal += discount(r);
-  values[kHitRate] = hits > 0 ? 1 : 0;
-  values[kNdcg] = gain / ideal;
-  values[kRecall] = hits / static_cast<double>(user.targets.size());
-  values[kPrecision] = hits / static_cast<double>(k);
-  values[kReciprocalRank] = first;
+  for (const int64_t target : user.targets) {
+    const float score = row[static_cast<size_t>(target)];
+    user.sampled_ranks.push_back(1 + static_cast<size_t>(std::ranges::count_if(drawn, [&](int64_t item) {
+                                   const float other = row[static_cast<size_t>(item)];
+                                   return other > score || (other == score && item < target);
+                                 })));
+  }
 }
 
 // Fills top of every user with targets, some users at a time.
-void rank_users(const RankingProblem& problem, const ScoreUsers& score, int64_t users_per_call, int k,
+void rank_users(const RankingProblem& problem, const ScoreUsers& score, const RankingOptions& options,
                 std::span<const uint8_t> barred, std::vector<Evaluated>& users) {
+  const int64_t users_per_call = options.users_per_call;
+  const int k = *std::max_element(options.ks.begin(), options.ks.end());
   const auto items = static_cast<size_t>(problem.items);
   std::vector<float> scores;
   for (int64_t begin = 0; begin < problem.users; begin += users_per_call) {
@@ -93,7 +98,11 @@ void rank_users(const RankingProblem& problem, const ScoreUsers& score, int64_t 
     if (first == last) continue;
     scores.assign(static_cast<size_t>(end - begin) * items, kExcluded);
     score(begin, end, scores);
-    for (auto u = first; u != last; ++u) u->top.reserve(static_cast<size_t>(k));  // nothing may throw in the loop
+    for (auto u = first; u != last; ++u) {  // nothing may throw in the loop
+      u->top.reserve(static_cast<size_t>(k));
+      u->drawn.reserve(2 * static_cast<size_t>(options.sampled_negatives));
+      if (options.sampled_negatives > 0) u->sampled_ranks.reserve(u->targets.size());
+    }
     parallel_tasks(last - first, [&](int64_t i) {
       Evaluated& u = *(first + i);
       const auto row = std::span(scores).subspan(static_cast<size_t>(u.user - begin) * items, items);
@@ -102,49 +111,14 @@ void rank_users(const RankingProblem& problem, const ScoreUsers& score, int64_t 
         if (barred[item] != 0) row[item] = kExcluded;
         if (std::isnan(row[item]) && u.nan_item < 0) u.nan_item = static_cast<int64_t>(item);
       }
-      if (u.nan_item < 0) top_items(row, k, u.top);
+      if (u.nan_item >= 0) return;
+      top_items(row, k, u.top);
+      if (options.sampled_negatives > 0) rank_among_sampled(row, options, u);
     });
     for (auto u = first; u != last; ++u) {
+      u->drawn = {};
       WN_CHECK(u->nan_item < 0, DataError, "ranking: user {}: the score of item {} is NaN", u->user, u->nan_item);
     }
-  }
-}
-
-MetricValue coverage_at(const std::vector<Evaluated>& users, int k, std::span<const uint8_t> barred) {
-  std::vector<uint8_t> shown(barred.size());
-  for (const Evaluated& u : users) {
-    for (size_t r = 0; r < std::min(static_cast<size_t>(k), u.top.size()); ++r)
-      shown[static_cast<size_t>(u.top[r])] = 1;
-  }
-  const auto distinct = std::count(shown.begin(), shown.end(), 1), able = std::count(barred.begin(), barred.end(), 0);
-  return {.name = fmt::format("coverage@{}", k), .value = static_cast<double>(distinct) / static_cast<double>(able)};
-}
-
-// The mean of each measure over the users. The bootstrap sees them sorted by value, so that the interval does not
-// depend on how users are numbered.
-void append_measures(const std::vector<Evaluated>& users, int k, const BootstrapOptions& options,
-                     std::vector<MetricValue>& metrics) {
-  std::vector<double> columns[kMeasures];
-  for (const Evaluated& u : users) {
-    double values[kMeasures];
-    measure(u, static_cast<size_t>(k), values);
-    for (int m = 0; m < kMeasures; ++m) columns[m].push_back(values[m]);
-  }
-  const std::vector<double> ones(users.size(), 1.0);
-  for (int m = 0; m < kMeasures; ++m) {
-    MetricValue value{.name = fmt::format("{}@{}", kNames[m], k), .value = {}};
-    if (users.empty()) {
-      value.reason = "no user has a positive that may be ranked";
-    } else {
-      ExactSum sum;
-      for (double v : columns[m]) sum.add(v);
-      value.value = sum.value() / static_cast<double>(users.size());
-      std::sort(columns[m].begin(), columns[m].end());
-      const Interval interval = bootstrap_ratio(columns[m], ones, options);
-      value.low = interval.low;
-      value.high = interval.high;
-    }
-    metrics.push_back(std::move(value));
   }
 }
 
@@ -184,6 +158,11 @@ RankingResult evaluate_ranking(const RankingProblem& problem, const ScoreUsers& 
   }
   check_items("positives", problem.positives, problem.users, problem.items);
   check_items("seen", problem.seen, problem.users, problem.items);
+  check_items("item_categories", problem.item_categories, problem.items, std::numeric_limits<int64_t>::max());
+  WN_CHECK(problem.item_counts.empty() || static_cast<int64_t>(problem.item_counts.size()) == problem.items, DataError,
+           "ranking: {} item_counts for {} items", problem.item_counts.size(), problem.items);
+  WN_CHECK(options.sampled_negatives >= 0, ConfigError, "ranking: {} sampled negatives must not be negative",
+           options.sampled_negatives);
   std::vector<uint8_t> barred(static_cast<size_t>(problem.items));
   for (int64_t item : problem.not_for_ranking) {
     WN_CHECK(item >= 0 && item < problem.items, DataError, "ranking: not_for_ranking: item {} is not in [0, {})", item,
@@ -201,12 +180,8 @@ RankingResult evaluate_ranking(const RankingProblem& problem, const ScoreUsers& 
   }
   result.users = static_cast<int64_t>(users.size());
   result.skipped_users = problem.users - result.users;
-  const int most = *std::max_element(options.ks.begin(), options.ks.end());
-  rank_users(problem, score, options.users_per_call, most, barred, users);
-  for (int k : options.ks) {
-    append_measures(users, k, options.bootstrap, result.metrics);
-    result.metrics.push_back(coverage_at(users, k, barred));
-  }
+  rank_users(problem, score, options, barred, users);
+  detail::append_ranking_metrics(problem, options, users, barred, result);
   return result;
 }
 

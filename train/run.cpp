@@ -16,20 +16,6 @@ Config load_config(const CommonOptions& options) {
   return config;
 }
 
-EvaluationOptions read_evaluation(const ConfigNode& n) {
-  EvaluationOptions o;
-  o.ks = n.get("ks", o.ks, between(1, 10000));
-  o.ranking = n.get("ranking", o.ranking);
-  o.baselines = n.get("baselines", o.baselines);
-  for (const std::string& name : o.baselines)
-    if (std::ranges::find(ctr_model_names(), name) == ctr_model_names().end())
-      n.fail("baselines", fmt::format("there is no model '{}'{} (known: {})", name,
-                                      did_you_mean(name, ctr_model_names()), fmt::join(ctr_model_names(), ", ")));
-  o.resamples = n.get("resamples", o.resamples, between(0, 100000));
-  o.seed = n.get("seed", o.seed);
-  return o;
-}
-
 }  // namespace
 
 CtrConfig::CtrConfig(const CommonOptions& options) {
@@ -38,7 +24,7 @@ CtrConfig::CtrConfig(const CommonOptions& options) {
   schema = parse_schema(root.child("data"));
   model = read_ctr_options(root.child("model"));
   loop = read_train_options(root.child("train"));
-  evaluation = read_evaluation(root.child("evaluation"));
+  evaluation = read_evaluation_options(root.child("evaluation"), schema);
   config.finish();
   resolved = config.emit();
 }
@@ -57,7 +43,7 @@ OpenedRun::OpenedRun(const std::string& directory, const std::vector<std::string
   const std::string path = directory + "/model.safetensors";
   const SafeTensors file = SafeTensors::open(path);
   file.verify();
-  dataset = load_dataset(config.schema);
+  dataset = load_dataset(config.schema, directory);
   WN_CHECK(dataset.map.json() == FeatureMap::load(directory + "/feature_map.json").json(), DataError,
            "{}: the data files give other vocabularies than those the model was trained with; restore the files, or "
            "train again",

@@ -9,17 +9,10 @@
 #include "data/dataset.h"
 #include "models/ctr.h"
 #include "train/candidates.h"
+#include "train/evaluate.h"
 #include "train/options.h"
 
 namespace winnow {
-
-struct EvaluationOptions {
-  std::vector<int64_t> ks = {10};
-  bool ranking = true;                      // full-catalogue ranking of every test user
-  std::vector<std::string> baselines = {};  // models trained beside with the same settings, such as LR
-  int64_t resamples = 1000;
-  uint64_t seed = 1;
-};
 
 // A config with the options that every command shares applied on top.
 struct CommonOptions {
@@ -45,24 +38,6 @@ struct OpenedRun {
   Dataset dataset;
   std::unique_ptr<CtrModel> model;
 };
-
-struct BaselineReport {
-  std::string name;
-  std::vector<MetricValue> metrics;
-  std::optional<RankingResult> ranking;
-};
-struct EvaluationReport {
-  std::string model;
-  int64_t rows = 0;
-  std::vector<MetricValue> metrics;
-  std::optional<RankingResult> ranking;
-  std::vector<BaselineReport> baselines;
-  std::string str() const;  // a table for people
-  std::string json() const;
-};
-// The test split: metrics with intervals, the ranking, and trivial baselines (mean, item rate, popularity).
-EvaluationReport evaluate_run(const CtrConfig& config, const Dataset& dataset, CtrModel& model,
-                              const std::string& name);
 
 struct Recommendation {
   std::string item, title;

@@ -14,4 +14,7 @@ struct ScheduleOptions {
 // ConfigError: an unknown name. total_steps: of the whole training.
 double scheduled_rate(const ScheduleOptions& options, int64_t step, int64_t total_steps);  // step counts from 1
 
+// Whether the rate of a step depends on how many there will be: linear and cosine.
+bool depends_on_total(const ScheduleOptions& options);
+
 }  // namespace winnow

@@ -42,6 +42,7 @@ class TrainTask {
   virtual ~TrainTask() = default;
   virtual Module& model() = 0;
   virtual int64_t steps_per_epoch() const = 0;
+  virtual int64_t rows_per_step() const = 0;  // of a full batch
   // Declares the batch's inputs in `graph` and records the loss, rank 0.
   virtual Value record_loss(Graph& graph, Value step) = 0;
   // The tensors of the next batch in the order of those inputs; empty at the end of the epoch.
@@ -62,6 +63,8 @@ class TrainListener {
   virtual void on_epoch(int64_t epoch, double train_loss, const std::vector<NamedMetric>& validation, bool improved,
                         double seconds) = 0;
   virtual void on_message(const std::string& text) = 0;
+  // A line of metrics.jsonl (train/metrics_log.h) as it is added; at a resume first those of the earlier start.
+  virtual void on_record(const std::string& /*json_line*/) {}
 };
 
 struct TrainResult {
@@ -76,8 +79,10 @@ class Trainer {
   Trainer(TrainTask& task, TrainOptions options, std::string run_directory, TrainListener& listener,
           const std::atomic<bool>& stop);
   ~Trainer();
-  // resume: go on from the newest whole checkpoint of run_directory, if there is one. At the end the best epoch's
+  // resume: go on from the newest whole checkpoint of run_directory, if there is one. A finished training goes on when
+  // it is given more epochs or steps, with the bytes of one that had them from the start. At the end the best epoch's
   // parameters are in the model. Error: a non-finite loss (unless skip_nonfinite), with the step and what to try.
+  // ConfigError: resumed with another number of steps under a schedule whose rates depend on it.
   TrainResult run(bool resume);
 
  private:
@@ -88,7 +93,10 @@ class Trainer {
   bool train_epoch();
   bool finish_epoch(double seconds);
   void guard(double loss, double norm);
+  int64_t total_steps() const;
+  bool is_over() const;
   void log(const std::string& line);
+  void log_point();
   std::vector<Tensor> snapshot() const;
 
   TrainTask& task_;

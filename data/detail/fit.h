@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/detail/raw_data.h"
+#include "data/feature_fitter.h"
 
 namespace winnow::detail {
 
@@ -18,13 +19,20 @@ inline size_t row_of(const RawColumn& column, const RawData& raw, int32_t intera
   return static_cast<size_t>(raw.item[static_cast<size_t>(item_from)]);
 }
 
-FittedFeature fit(const FeatureSpec& spec, const RawColumn& column, const RawData& raw,
-                  const std::vector<int32_t>& train_rows);
+FeatureFitter count_training_cells(const FeatureSpec& spec, const RawColumn& column, const RawData& raw,
+                                   const std::vector<int32_t>& train_rows);
 
-// The ids of each code of a column: ids[begin[code] .. begin[code + 1]).
+// The ids of each code of a column, or of each of its numbers: ids[begin[code] .. begin[code + 1]).
 struct EncodedCodes {
   std::vector<int64_t> ids, begin;
 };
+// Adds the cells of a side table, each as often as its key has rows.
+void add_counted_cells(const RawColumn& column, const std::vector<int64_t>& rows_of_key, FeatureFitter& fitter);
+
+// Of each code of a column, or of each number.
 EncodedCodes encode_codes(const FittedFeature& feature, const RawColumn& column);
+
+// Likewise width() floats each.
+std::vector<float> encode_floats(const FittedFeature& feature, const RawColumn& column);
 
 }  // namespace winnow::detail
