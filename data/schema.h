@@ -58,6 +58,8 @@ struct FeatureSpec {
   bool operator==(const FeatureSpec&) const = default;
 };
 
+constexpr int64_t kMaxImageSide = 256, kMaxQuantiles = 1000;
+
 // How a feature's cells reach the model: as ids of an embedding table (up to max_len of them when it has bags), else as
 // floats; and whether a cell is read as a number or as text.
 bool has_ids(const FeatureSpec& spec);
