@@ -18,7 +18,8 @@ void add_data_split_command(CLI::App& data, Action& chosen) {
   command->add_option("--config", a->common.config, "YAML file with a data section")->required();
   command->add_option("--set", a->common.sets, "override a config key: a.b=c (repeatable)")->allow_extra_args(false);
   command->add_option("--out", a->out, "directory of the files")->required();
-  command->add_option("--format", a->format, "ending of their names: csv, csv.gz, tsv, jsonl, ..")->capture_default_str();
+  command->add_option("--format", a->format, "ending of their names: csv, csv.gz, tsv, jsonl, ..")
+      ->capture_default_str();
   command->add_flag("--json", a->json, "print the counts as JSON");
   command->footer(
       "Example:\n  winnow data split --config examples/ctr/synthetic.yaml --set 'data.split={method: leave_last_out}' "
