@@ -54,7 +54,7 @@ number() { tr -d ' \n' <"run/$1" | grep -oE "$2" | head -1 | grep -oE '[-+0-9.e]
 seconds=$(number data_report.json '"seconds":[-+0-9.e]+')
 kept=$(number data_report.json '"kept":[0-9]+')
 rows_read=$(number data_report.json '"rows_read":[0-9]+')
-auc=$(tr -d ' \n' <run/evaluation.json | grep -oE '"metrics":\{"accuracy.*' | grep -oE '"auc":\{[^}]*"value":[0-9.]+' | head -1 | grep -oE '[0-9.]+$')
+auc=$(awk '/^  "metrics"/ { m = 1 } m && /^    "auc"/ { a = 1 } a && /"value"/ { print $2; exit }' run/evaluation.json)
 speed=$(awk -v b="$bytes" -v s="$seconds" 'BEGIN { printf "%d", b / s / 1e6 }')
 echo "$rows rows, $bytes bytes: loaded in $seconds s ($speed MB/s), peak $((peak / 1024)) MiB, AUC $auc"
 [[ $kept -eq $rows && $rows_read -eq $rows ]] || { echo "FAILED: $kept of $rows rows kept"; exit 1; }
