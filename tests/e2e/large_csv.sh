@@ -7,7 +7,7 @@ work=$(mktemp -d "${3:-${TMPDIR:-/tmp}}/winnow-large-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 # About 70 bytes a row: ids with a heavy head, a click that depends on user, item, device and price.
-rows=$((gigabytes * 1000000000 / 70))
+rows=$(awk -v g="$gigabytes" 'BEGIN { printf "%d", g * 1e9 / 70 }')
 awk -v n="$rows" 'BEGIN {
   srand(1); print "user,item,time,country,device,hour,category,brand,campaign,price,clicked"
   for (r = 0; r < n; ++r) {
@@ -39,7 +39,7 @@ data:
     - {name: campaign, source: context}
     - {name: price, type: numeric, source: item, normalizer: log_standard}
 model: {name: LR, embedding_dim: 4}
-train: {batch_size: 65536, epochs: 1, embedding_optimizer: adagrad}
+train: {batch_size: 16384, epochs: 1, learning_rate: 0.02, embedding_optimizer: adagrad}
 evaluation: {ranking: false, resamples: 0, importance_rows: 0}
 YAML
 "$build/winnow" train ctr --config config.yaml --out run >log 2>&1 & pid=$!
