@@ -212,7 +212,7 @@ std::vector<Leak> check_leaks(const Dataset& d, const Schema& schema) {
   if (schema.leak_check == LeakCheck::Off) return {};
   std::vector<Leak> leaks = find_leaks(d, schema);
   WN_CHECK(leaks.empty() || schema.leak_check == LeakCheck::Warn, DataError,
-           "{} leaks were found (data.leak_check: error)\n{}", leaks.size(), str(leaks));
+           "leaks were found (data.leak_check: error)\n{}", str(leaks));
   return leaks;
 }
 

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "data/leaks.h"
 #include "train/ctr_task.h"
+#include "train/report/recorder.h"
 
 namespace winnow {
 namespace {
@@ -37,7 +38,8 @@ TrainResult CtrTraining::train_one(const CtrConfig& config, CtrModel& model, con
                                    TrainListener& listener, const std::atomic<bool>& stop) const {
   make_directories(directory);
   CtrTask task(dataset_, model, config.loop.batch_size, config.loop.train.seed, config.loop.train.compile);
-  Trainer trainer(task, config.loop.train, directory, listener, stop);
+  RunRecorder recorder(directory, config.resolved, listener);
+  Trainer trainer(task, config.loop.train, directory, recorder, stop);
   return trainer.run(options_.resume);
 }
 
@@ -67,6 +69,7 @@ EvaluationReport CtrTraining::evaluate(TrainListener& listener, const std::atomi
     report.baselines.insert(report.baselines.begin(), {name, std::move(result.metrics), std::move(result.ranking)});
   }
   save_evaluation(options_.out, report);
+  finish_run(options_.out);
   return report;
 }
 
