@@ -277,6 +277,7 @@ Program& Program::operator=(Program&&) noexcept = default;
 Program::~Program() = default;
 
 Program compile(Graph& graph, const CompileOptions& options) {
+  close_registry();
   return Program(std::make_unique<Program::Impl>(graph, options));
 }
 

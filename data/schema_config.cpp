@@ -1,58 +1,14 @@
 // The `data:` section of a config. A key is read only where it means something, so that one given elsewhere is reported
 // as unknown.
+#include <algorithm>
+
 #include "core/config.h"
 #include "core/text.h"
 #include "data/schema.h"
+#include "data/source_config.h"
 
 namespace winnow {
 namespace {
-
-CsvOptions read_csv_options(const ConfigNode& n) {
-  CsvOptions csv;
-  const std::string format = n.choice("format", "csv", {"csv", "tsv", "recbole"});
-  if (format != "csv") csv.separator = '\t';
-  if (format == "recbole") csv.quoting = false, csv.strip_types = true;
-  const std::string separator = n.get("separator", csv.separator == '\t' ? "tab" : ",");
-  if (separator != "tab" && separator.size() != 1) n.fail("separator", "one character, or the word tab");
-  csv.separator = separator == "tab" ? '\t' : separator[0];
-  csv.quoting = n.get("quoting", csv.quoting);
-  csv.strip_types = n.get("strip_types", csv.strip_types);
-  return csv;
-}
-
-TableSpec read_table(const ConfigNode& n, const std::string& folder) {
-  const std::string file = n.require<std::string>("file");
-  if (file.empty()) n.fail("file", "must not be empty");
-  const bool absolute = file.front() == '/' || folder.empty();
-  return {.path = absolute ? file : folder + "/" + file, .csv = read_csv_options(n), .key = {}, .title = {}};
-}
-
-FeatureSource read_source(const ConfigNode& n, const FeatureSpec& f, const Schema& s) {
-  const std::vector<std::string> words = {"user", "item", "context"};
-  const char* natural = f.column == s.user_id ? "user" : f.column == s.item_id ? "item" : nullptr;
-  const std::string text = natural != nullptr ? n.choice("source", natural, words) : n.require_choice("source", words);
-  return parse_feature_source(text, n.where());
-}
-
-FeatureSpec read_feature(const ConfigNode& n, const Schema& s, int64_t min_categr_count) {
-  FeatureSpec f;
-  f.name = n.require<std::string>("name");
-  f.type = parse_feature_type(n.choice("type", "categorical", {"categorical", "multi", "numeric"}), n.where());
-  f.column = n.get("column", f.name);
-  f.source = read_source(n, f, s);
-  f.fill_na = n.find<std::string>("fill_na");
-  if (f.type == FeatureType::Numeric) {
-    f.normalizer =
-        parse_normalizer(n.choice("normalizer", "standard", {"none", "standard", "log", "log_standard"}), n.where());
-    return f;
-  }
-  f.min_categr_count = n.get("min_categr_count", min_categr_count, at_least(1));
-  if (f.type != FeatureType::Multi) return f;
-  f.max_len = n.require<int64_t>("max_len", between(1, 65536));
-  f.separator = n.get("separator", f.separator);
-  f.pooling = parse_bag_pooling(n.choice("pooling", "mean", {"mean", "sum", "max"}), n.where());
-  return f;
-}
 
 CellRule read_rule(const ConfigNode& n, const std::string& rule) {
   std::string column = n.require<std::string>("column");
@@ -61,12 +17,37 @@ CellRule read_rule(const ConfigNode& n, const std::string& rule) {
   } catch (const ConfigError& e) { n.fail(e.what()); }
 }
 
+LeakCheck read_leak_check(const ConfigNode& n) {
+  const std::string word = n.choice("leak_check", "warn", {"warn", "error", "off"});
+  return word == "warn" ? LeakCheck::Warn : word == "error" ? LeakCheck::Error : LeakCheck::Off;
+}
+
 SplitSpec read_split(const ConfigNode& n) {
+  const std::vector<std::string> methods = {"time", "random", "stratified", "leave_last_out", "user", "kfold"};
+  const std::string method = n.choice("method", "time", methods);
   SplitSpec s;
-  s.method = n.choice("method", "time", {"time", "random"}) == "time" ? SplitSpec::Time : SplitSpec::Random;
+  s.method = static_cast<SplitSpec::Method>(std::ranges::find(methods, method) - methods.begin());
+  if (s.method == SplitSpec::LeaveLastOut) return s;
+  s.test = n.get("test", s.test);
+  if (s.method == SplitSpec::KFold) {
+    s.folds = n.get("folds", s.folds, between(2, 1000));
+    s.fold = n.get("fold", s.fold, at_least(0));
+    s.test_by_time = n.choice("test_method", "time", {"time", "random"}) == "time";
+    return s;
+  }
   s.train = n.get("train", s.train);
   s.valid = n.get("valid", s.valid);
-  s.test = n.get("test", s.test);
+  if (s.method == SplitSpec::Stratified) s.by = n.get("by", s.by);
+  return s;
+}
+
+NegativeSpec read_negatives(const ConfigNode& n) {
+  NegativeSpec s;
+  s.per_positive = n.require<int64_t>("per_positive", between(1, 1000));
+  const std::vector<std::string> distributions = {"uniform", "popularity", "in_batch"};
+  const std::string distribution = n.choice("distribution", "uniform", distributions);
+  s.distribution =
+      static_cast<NegativeSpec::Distribution>(std::ranges::find(distributions, distribution) - distributions.begin());
   return s;
 }
 
@@ -75,15 +56,15 @@ SplitSpec read_split(const ConfigNode& n) {
 Schema parse_schema(const ConfigNode& n) {
   Schema s;
   const std::string folder = n.get("path", "");
-  s.interactions = read_table(n.child("interactions"), folder);
+  s.interactions.source = read_source(n.child("interactions"), folder);
   s.user_id = n.require<std::string>("user_id");
   s.item_id = n.require<std::string>("item_id");
   if (n.has("users")) {
-    s.users = read_table(n.child("users"), folder);
+    s.users.source = read_source(n.child("users"), folder);
     s.users.key = n.child("users").get("key", s.user_id);
   }
   if (n.has("items")) {
-    s.items = read_table(n.child("items"), folder);
+    s.items.source = read_source(n.child("items"), folder);
     s.items.key = n.child("items").get("key", s.item_id);
     s.items.title = n.child("items").get("title", "");
   } else {
@@ -95,19 +76,19 @@ Schema parse_schema(const ConfigNode& n) {
   }
   if (n.has("label")) s.label = read_rule(n.child("label"), n.child("label").get("rule", ""));
   s.weight = n.get("weight", "");
-  for (const ConfigNode& rule : n.list("drop")) s.drop.push_back(read_rule(rule, rule.require<std::string>("rule")));
+  s.clean = parse_clean(n.list("clean"));
+  s.leak_check = read_leak_check(n);
   s.split = read_split(n.child("split"));
-  if (n.has("negatives")) {
-    s.negatives.per_positive = n.child("negatives").require<int64_t>("per_positive", between(1, 1000));
-    s.negatives.by_popularity =
-        n.child("negatives").choice("distribution", "uniform", {"uniform", "popularity"}) == "popularity";
-  }
+  if (n.has("negatives")) s.negatives = read_negatives(n.child("negatives"));
+  s.storage = n.choice("storage", "memory", {"memory", "disk"}) == "disk" ? Storage::Disk : Storage::Memory;
+  if (s.storage == Storage::Disk) s.cache = n.get("cache", "");
   s.seed = n.get("seed", s.seed);
   const auto min_categr_count = n.get<int64_t>("min_categr_count", 1, at_least(1));
-  for (const ConfigNode& feature : n.list("features")) s.features.push_back(read_feature(feature, s, min_categr_count));
+  for (const ConfigNode& feature : n.list("features")) read_feature(feature, min_categr_count, s);
   try {
     check_schema(s);
   } catch (const ConfigError& e) { n.fail(e.what()); }
+  s.text = n.text();
   return s;
 }
 

@@ -6,7 +6,7 @@ build=$1 kills=${2:-6}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-"$build/winnow" data generate --out store --users 300 --items 120 --interactions 12000 >/dev/null
+"$build/winnow" data generate --out store --users 300 --items 120 --impressions 12000 >/dev/null
 sed 's#data_cache/synthetic#store#' "$OLDPWD/examples/ctr/synthetic.yaml" > config.yaml
 settings=(--config config.yaml --batch-size 256 --epochs 3 --set train.patience=5 --set train.checkpoint_steps=7
   --set model.net_dropout=0.1 --set evaluation.ranking=false --set evaluation.resamples=0)

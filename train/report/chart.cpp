@@ -76,7 +76,8 @@ std::string series_drawing(const ChartOptions& options, const ChartSeries& s, co
   for (size_t i = 0; i < s.points.size(); ++i)
     path += fmt::format("{}{} {}", i == 0 ? "M" : "L", coordinate(axes.x.at(s.points[i].x)),
                         coordinate(axes.y.at(s.points[i].y)));
-  if (s.points.size() > 1) out += fmt::format("<path class=\"stroke c{} dash{}\" d=\"{}\"/>\n", s.colour, s.dash, path);
+  if (s.line && s.points.size() > 1)
+    out += fmt::format("<path class=\"stroke c{} dash{}\" d=\"{}\"/>\n", s.colour, s.dash, path);
   const bool marks = s.dots || s.points.size() == 1;
   for (const size_t i : thinned(s.points.size(), marks ? s.points.size() : kTooltips)) {
     const ChartPoint& p = s.points[i];

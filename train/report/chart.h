@@ -20,6 +20,7 @@ struct ChartSeries {
   bool band = false;               // low..high of each point shaded
   bool dots = false;               // a mark at each point
   int dash = 1;                    // 1 solid, 2..4 dashed: told apart without colour
+  bool line = true;                // false: the dots alone
 };
 
 struct ChartBounds {
