@@ -1,6 +1,6 @@
-// Metrics of cases given as JSON lines on stdin, as JSON lines on stdout: what bench/peers/metrics_sklearn.py compares with
-// scikit-learn. A case: {"scores": [], "labels": [], "weights": [] or absent, "bins": 10} or {"scores": [], "grades": [],
-// "groups": [], "k": 5}. An undefined metric is null.
+// Metrics of cases given as JSON lines on stdin, as JSON lines on stdout: what bench/peers/metrics_sklearn.py compares
+// with scikit-learn. A case: {"scores": [], "labels": [], "weights": [] or absent, "bins": 10} or {"scores": [],
+// "grades": [], "groups": [], "k": 5}. An undefined metric is null.
 #include <iostream>
 #include <nlohmann/json.hpp>
 

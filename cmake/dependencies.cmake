@@ -20,4 +20,7 @@ find_library(PQ_LIBRARY pq REQUIRED)
 add_library(winnow_sources INTERFACE)  # what the readers and writers of data/ link
 target_include_directories(winnow_sources SYSTEM INTERFACE ${ZSTD_INCLUDE_DIR} ${PQ_INCLUDE_DIR})
 target_link_libraries(winnow_sources INTERFACE ZLIB::ZLIB SQLite::SQLite3 ${ZSTD_LIBRARY} ${PQ_LIBRARY})
+find_package(PNG REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(ICU REQUIRED COMPONENTS uc)
 target_link_libraries(winnow_flags INTERFACE OpenMP::OpenMP_CXX fmt::fmt nlohmann_json::nlohmann_json Threads::Threads)

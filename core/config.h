@@ -83,6 +83,7 @@ class ConfigNode {
 
   const std::string& path() const { return path_; }  // "train.layers[0]"
   std::string where() const;                         // "x.yaml:12: train.layers[0]"
+  std::string text() const;                          // this value as Config::emit() shows it
   // ConfigError "x.yaml:12: train.lr: <text>" for rules beyond types and ranges.
   [[noreturn]] void fail(const std::string& text) const;
   [[noreturn]] void fail(std::string_view key, const std::string& text) const;

@@ -32,6 +32,7 @@ ConfigNode Config::root() {
 }
 
 std::string Config::emit() const { return detail::emit_yaml(tree_->root); }
+std::string ConfigNode::text() const { return value_ == nullptr ? std::string() : detail::emit_yaml(*value_); }
 
 namespace {
 

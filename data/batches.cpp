@@ -30,6 +30,7 @@ BatchSource::BatchSource(std::unique_ptr<RowSource> rows, const BatchOptions& op
   WN_CHECK(options.prefetch >= 0 && options.prefetch <= 1024, ConfigError, "prefetch {} must be 0 to 1024",
            options.prefetch);
   spec_ = rows_->spec(options.batch_size);
+  stride_ = rows_->rows_per_batch(options.batch_size);
   ring_.resize(static_cast<size_t>(options.prefetch) + 1);  // one is with the consumer
   for (Buffer& buffer : ring_) {
     for (size_t i = 0; i < spec_.inputs.size(); ++i) buffer.tensors[i] = Tensor(spec_.inputs[i].spec);
@@ -42,6 +43,7 @@ BatchSource::~BatchSource() = default;  // thread_ is the last member: it is sto
 
 void BatchSource::fill(Buffer& buffer, const Cursor& at) {
   buffer.rows = rows_->fill(at, options_.batch_size, {buffer.tensors.data(), spec_.inputs.size()}, buffer.index);
+  buffer.taken = std::min(stride_, rows() - at.row);
 }
 
 void BatchSource::fill_ahead(const std::stop_token& stop) {
@@ -61,7 +63,7 @@ void BatchSource::fill_ahead(const std::stop_token& stop) {
     if (!error) {
       ended_ = buffer.rows == 0;
       filled_ += !ended_;
-      ahead_.row += buffer.rows;
+      ahead_.row += buffer.taken;
     }
     changed_.notify_all();
   }
@@ -72,7 +74,7 @@ void BatchSource::hand_out(const Buffer& buffer, BatchSlot& slot) {
   slot.inputs = spec_.inputs.size();
   slot.rows = buffer.rows;
   slot.index = std::span(buffer.index).first(static_cast<size_t>(buffer.rows));
-  cursor_.row += buffer.rows;
+  cursor_.row += buffer.taken;
 }
 
 bool BatchSource::next_prefetched(BatchSlot& slot) {

@@ -35,8 +35,10 @@ struct BatchSlot {
   static constexpr size_t kInputs = 5;
   std::array<Tensor, kInputs> tensors;  // as BatchSpec::inputs
   size_t inputs = 0;
-  int64_t rows = 0;                // live
-  std::span<const int32_t> index;  // [rows] rows of the Dataset
+  int64_t rows = 0;  // live
+  // [rows] rows of the Dataset; with storage: disk positions in the split; of a row sampled from the batch that of its
+  // item.
+  std::span<const int32_t> index;
 
   std::span<const Tensor> feeds() const { return {tensors.data(), inputs}; }
 };
@@ -49,12 +51,14 @@ struct Cursor {
   bool operator==(const Cursor&) const = default;
 };
 
-// Where rows come from: a data set in memory, later a stream of files. Used by one thread at a time.
+// Where rows come from: a data set in memory or in a file. Used by one thread at a time.
 class RowSource {
  public:
   virtual ~RowSource() = default;
   virtual BatchSpec spec(int64_t batch_size) const = 0;
   virtual int64_t rows() const = 0;  // of one epoch
+  // How many of them a batch takes; the others are drawn beside them.
+  virtual int64_t rows_per_batch(int64_t batch_size) const { return batch_size; }
   // Writes the rows from `at` on, as many as fit, and the padding; returns how many are live, 0 at the epoch's end.
   // index has room for batch_size rows.
   virtual int64_t fill(const Cursor& at, int64_t batch_size, std::span<const Tensor> tensors,
@@ -62,8 +66,15 @@ class RowSource {
 };
 
 // Rows of one split of a data set, which must outlive the source. shuffle: a permutation by (seed, epoch), the same on
-// every machine (Fisher-Yates over core/rng.h); else in order.
+// every machine (Fisher-Yates over core/rng.h); else in order. With storage: disk a permutation of blocks, and of the
+// rows of some blocks at a time (data/detail/row_sources.h).
 std::unique_ptr<RowSource> make_row_source(const Dataset& dataset, Split split, bool shuffle, uint64_t seed = 0);
+
+// What training reads: the rows of the training split, shuffled.
+//   Negatives in_batch: an epoch's rows are the training positives; a batch takes floor(batch_size / (1 + n)) of them,
+//   and beside each stand up to n rows of label 0 with its user, context and weight and the item of another positive of
+//   the batch: distinct items, drawn by (seed, epoch, row), never one that the user is known to have taken.
+std::unique_ptr<RowSource> make_training_source(const Dataset& dataset, uint64_t seed);
 
 struct BatchOptions {
   int64_t batch_size = 1024;
@@ -83,7 +94,7 @@ class BatchSource {
 
   const BatchSpec& spec() const { return spec_; }
   int64_t rows() const { return rows_->rows(); }
-  int64_t batches() const { return (rows() + options_.batch_size - 1) / options_.batch_size; }  // of an epoch
+  int64_t batches() const { return (rows() + stride_ - 1) / stride_; }  // of an epoch
 
   bool next(BatchSlot& slot);
   Cursor cursor() const { return cursor_; }
@@ -94,7 +105,7 @@ class BatchSource {
   struct Buffer {
     std::array<Tensor, BatchSlot::kInputs> tensors;
     std::vector<int32_t> index;
-    int64_t rows = 0;
+    int64_t rows = 0, taken = 0;  // live; of the epoch
   };
   void fill_ahead(const std::stop_token& stop);
   void fill(Buffer& buffer, const Cursor& at);
@@ -104,6 +115,7 @@ class BatchSource {
   std::unique_ptr<RowSource> rows_;
   BatchOptions options_;
   BatchSpec spec_;
+  int64_t stride_ = 0;  // rows of the epoch a batch
   std::vector<Buffer> ring_;
   Cursor cursor_;  // of the consumer
 

@@ -6,10 +6,11 @@
 #include <numeric>
 
 #include "core/error.h"
-#include "core/rng.h"
+#include "data/detail/disk_load.h"
 #include "data/detail/fit.h"
 #include "data/detail/negatives.h"
 #include "data/detail/raw_data.h"
+#include "data/detail/split_plan.h"
 
 namespace winnow {
 namespace {
@@ -17,8 +18,6 @@ namespace {
 using detail::RawColumn;
 using detail::RawData;
 using detail::SampledRow;
-
-constexpr uint64_t kSplitStream = uint64_t{1} << 63;  // apart from the streams of the negatives, one an interaction
 
 std::vector<int32_t> time_order(const RawData& raw) {
   std::vector<int32_t> order(raw.user.size());
@@ -29,29 +28,12 @@ std::vector<int32_t> time_order(const RawData& raw) {
 }
 
 // The split of each position of the order.
-std::vector<Split> assign_splits(size_t n, const Schema& schema) {
-  std::vector<int32_t> place(n);
-  std::iota(place.begin(), place.end(), 0);
-  if (schema.split.method == SplitSpec::Random) {
-    Rng rng(schema.seed, kSplitStream);
-    for (size_t i = n; i > 1; --i) std::swap(place[i - 1], place[rng.below(i)]);
-  }
-  // 0.7 + 0.1 is a little below 0.8: a boundary is meant to be exact where the fractions are
-  const auto boundary = [n](double x) { return static_cast<size_t>(std::floor(static_cast<double>(n) * x + 1e-6)); };
-  const size_t train = boundary(schema.split.train), valid = boundary(schema.split.train + schema.split.valid);
-  const auto check = [&](Split s, size_t rows) {
-    WN_CHECK(rows > 0, DataError, "{}: the {} split is empty: {} interactions are left for fractions {} / {} / {}",
-             schema.interactions.source.name(), name_of(s), n, schema.split.train, schema.split.valid,
-             schema.split.test);
-  };
-  check(Split::Train, train);
-  check(Split::Valid, valid - train);
-  check(Split::Test, n - valid);
-  std::vector<Split> splits(n);
-  for (size_t i = 0; i < n; ++i)
-    splits[i] = static_cast<size_t>(place[i]) < train   ? Split::Train
-                : static_cast<size_t>(place[i]) < valid ? Split::Valid
-                                                        : Split::Test;
+std::vector<Split> splits_of(const RawData& raw, const Schema& schema, const std::vector<int32_t>& order) {
+  const std::vector<Split> of_row = detail::plan_splits(
+      schema, [&](const auto& visit) { visit({.user = raw.user, .stratum = raw.stratum, .time = raw.time}); });
+  std::vector<Split> splits;
+  splits.reserve(order.size());
+  for (const int32_t r : order) splits.push_back(of_row[static_cast<size_t>(r)]);
   return splits;
 }
 
@@ -61,9 +43,12 @@ std::vector<SampledRow> lay_out(const RawData& raw, const Schema& schema, const 
   std::vector<SampledRow> rows;
   rows.reserve(order.size() * static_cast<size_t>(1 + schema.negatives.per_positive));
   detail::NegativeSampler sampler(raw, order, train_rows, schema.negatives, schema.seed);
+  const bool in_batch = schema.negatives.per_positive > 0 && schema.negatives.distribution == NegativeSpec::InBatch;
   for (size_t i = 0; i < order.size(); ++i) {
     const size_t begin = rows.size();
-    if (schema.negatives.per_positive > 0)
+    if (in_batch && splits[i] == Split::Train)
+      sampler.append_positive(order[i], rows);
+    else if (schema.negatives.per_positive > 0)
       d.report.negatives_short += sampler.append(order[i], rows);
     else
       rows.push_back({order[i], order[i]});
@@ -73,6 +58,7 @@ std::vector<SampledRow> lay_out(const RawData& raw, const Schema& schema, const 
     for (size_t r = begin; r < rows.size(); ++r) split.push_back(static_cast<int32_t>(r));
   }
   d.report.negatives = static_cast<int64_t>(rows.size() - order.size());
+  if (in_batch) d.in_batch = std::move(sampler).take_known();
   return rows;
 }
 
@@ -96,16 +82,6 @@ void encode_fields(const RawData& raw, const std::vector<SampledRow>& rows, Data
       d.ids.insert(d.ids.end(), e.ids.begin() + e.begin[code], e.ids.begin() + e.begin[code + 1]);
       if (bags) d.offsets.push_back(static_cast<int64_t>(d.ids.size()));
     }
-}
-
-// The floats of each row of a column, or of each of its distinct texts.
-std::vector<float> encode_floats(const FittedFeature& feature, const RawColumn& column) {
-  std::vector<float> floats;
-  for (const double x : column.numbers) FeatureMap::encode_dense(feature, x, floats);
-  if (column.numeric) return floats;
-  for (int32_t code = 0; code < column.texts.size(); ++code)
-    FeatureMap::encode_dense(feature, column.texts.text(code), floats);
-  return floats;
 }
 
 void encode_numbers(const RawData& raw, const std::vector<SampledRow>& rows, Dataset& d) {
@@ -140,11 +116,32 @@ void copy_columns(const RawData& raw, const std::vector<SampledRow>& rows, Datas
   for (int32_t i = 0; i < raw.items.size(); ++i) d.item_keys.emplace_back(raw.items.text(i));
 }
 
-}  // namespace
+// Counts of the splits and of unseen ids.
+void complete_report(Dataset& d) {
+  LoadReport& report = d.report;
+  report.timestamps = !d.timestamp.empty();
+  std::vector<LoadReport::IdCount> test_ids(d.map.fields().size());
+  for (const Split s : {Split::Train, Split::Valid, Split::Test})
+    for (const int32_t row : d.split(s)) {
+      const auto r = static_cast<size_t>(row);
+      report.splits[static_cast<size_t>(s)].add(d.label[r], report.timestamps ? d.timestamp[r] : 0);
+      if (s != Split::Test) continue;
+      for (size_t f = 0; f < test_ids.size(); ++f) {
+        const size_t bag = r * test_ids.size() + f;
+        const bool bags = !d.offsets.empty();
+        const auto begin = bags ? static_cast<size_t>(d.offsets[bag]) : bag,
+                   end = bags ? static_cast<size_t>(d.offsets[bag + 1]) : bag + 1;
+        const int64_t oov = d.map.field(f).oov();
+        for (size_t k = begin; k < end; ++k) {
+          test_ids[f].ids += d.ids[k] != Vocabulary::kPad;
+          test_ids[f].oov += d.ids[k] == oov;
+        }
+      }
+    }
+  report.describe(d.map, test_ids);
+}
 
-Dataset load_dataset(const Schema& schema) {
-  const auto begun = std::chrono::steady_clock::now();
-  check_schema(schema);
+Dataset load_in_memory(const Schema& schema) {
   RawData raw = detail::read_files(schema);
   Dataset d;
   d.report = std::move(raw.report);
@@ -153,7 +150,7 @@ Dataset load_dataset(const Schema& schema) {
            d.report.str());
 
   const std::vector<int32_t> order = time_order(raw);
-  const std::vector<Split> splits = assign_splits(order.size(), schema);
+  const std::vector<Split> splits = splits_of(raw, schema, order);
   std::vector<int32_t> train_rows;
   for (size_t i = 0; i < order.size(); ++i)
     if (splits[i] == Split::Train) train_rows.push_back(order[i]);
@@ -170,6 +167,16 @@ Dataset load_dataset(const Schema& schema) {
   encode_fields(raw, rows, d);
   encode_numbers(raw, rows, d);
   copy_columns(raw, rows, d);
+  complete_report(d);
+  return d;
+}
+
+}  // namespace
+
+Dataset load_dataset(const Schema& schema, const std::string& run_directory) {
+  const auto begun = std::chrono::steady_clock::now();
+  check_schema(schema);
+  Dataset d = schema.storage == Storage::Disk ? detail::load_on_disk(schema, run_directory) : load_in_memory(schema);
   d.report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   return d;
 }

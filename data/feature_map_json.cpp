@@ -1,119 +1,122 @@
-// feature_map.json
-#include <cmath>
+// feature_map.json, written. docs/data.md lists its keys.
+#include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "core/error.h"
 #include "core/file.h"
-#include "core/text.h"
+#include "data/detail/feature_map_format.h"
 #include "data/feature_map.h"
 
 namespace winnow {
 namespace {
 
-using Json = nlohmann::ordered_json;
-constexpr const char* kFormat = "winnow feature map";
-constexpr int kVersion = 1;
-constexpr size_t kMaxBytes = size_t{4} << 30;
+std::string shown(std::string_view text) { return nlohmann::json(text).dump(); }
+std::string shown(const char* text) { return shown(std::string_view(text)); }
+std::string shown(const std::string& text) { return shown(std::string_view(text)); }
+std::string shown(int64_t n) { return std::to_string(n); }
+template <class T>
+std::string shown_float(T x) {  // the shortest text that reads back equal
+  char text[40];
+  return {text, std::to_chars(text, text + sizeof text, x).ptr};
+}
+std::string shown(double x) { return shown_float(x); }
+std::string shown(float x) { return shown_float(x); }
 
-Json to_json(const FittedFeature& f) {
+// The members of one feature, a line each; lists of numbers in one line, vocabularies a value a line.
+class FeatureWriter {
+ public:
+  explicit FeatureWriter(std::string& out) : out_(out) {}
+  template <class T>
+  void put(const char* key, const T& value) {
+    begin(key);
+    out_ += shown(value);
+  }
+  template <class T>
+  void put_list(const char* key, const std::vector<T>& list) {
+    begin(key);
+    out_ += '[';
+    for (size_t i = 0; i < list.size(); ++i) out_.append(i > 0 ? "," : "").append(shown(list[i]));
+    out_ += ']';
+  }
+  void put_vocabulary(const Vocabulary& vocabulary) {
+    begin("vocabulary");
+    out_ += '[';
+    for (int64_t id = 1; id <= vocabulary.size(); ++id)
+      out_.append(id > 1 ? ",\n    " : "\n    ").append(shown(vocabulary.value(id)));
+    out_ += "\n   ]";
+  }
+
+ private:
+  void begin(const char* key) { out_ += (std::exchange(first_, false) ? "\n   " : ",\n   ") + shown(key) + ": "; }
+  std::string& out_;
+  bool first_ = true;
+};
+
+void put_number(const FittedFeature& f, FeatureWriter& w) {
   const FeatureSpec& s = f.spec;
-  Json j{{"name", s.name}, {"type", name_of(s.type)}, {"source", name_of(s.source)}, {"column", s.column}};
-  if (s.fill_na) j["fill_na"] = *s.fill_na;
-  if (s.type == FeatureType::Numeric) {
-    j["normalizer"] = name_of(s.normalizer);
-    j["mean"] = f.mean;
-    j["deviation"] = f.deviation;
-    j["missing"] = f.missing;
-    return j;
+  if (has_ids(s)) {
+    if (s.quantiles > 0) w.put("quantiles", s.quantiles);
+    if (s.embedding_dim > 0) w.put("embedding_dim", s.embedding_dim);
+    return w.put_list("boundaries", f.boundaries);
   }
-  j["min_categr_count"] = s.min_categr_count;
-  if (s.type == FeatureType::Multi) {
-    j["max_len"] = s.max_len;
-    j["separator"] = s.separator;
-    j["pooling"] = name_of(s.pooling);
-  }
-  Json values = Json::array();
-  for (int64_t id = 1; id <= f.vocabulary.size(); ++id) values.emplace_back(f.vocabulary.value(id));
-  j["vocabulary"] = std::move(values);
-  return j;
+  w.put("normalizer", name_of(s.normalizer));
+  w.put("mean", f.mean);
+  w.put("deviation", f.deviation);
+  w.put("missing", f.missing);
+  if (s.normalizer != Normalizer::Quantile) return;
+  w.put_list("knots", f.knots);
+  w.put_list("levels", f.levels);
 }
 
-FeatureSpec spec_from(const Json& j) {
-  FeatureSpec s;
-  s.name = j.at("name");
-  s.type = parse_feature_type(j.at("type").get<std::string>(), s.name);
-  s.source = parse_feature_source(j.at("source").get<std::string>(), s.name);
-  s.column = j.at("column");
-  if (j.contains("fill_na")) s.fill_na = j.at("fill_na").get<std::string>();
-  if (s.type == FeatureType::Numeric) {
-    s.normalizer = parse_normalizer(j.at("normalizer").get<std::string>(), s.name);
-    return s;
+void put_ids(const FittedFeature& f, FeatureWriter& w) {
+  const FeatureSpec& s = f.spec;
+  if (s.encoding != Encoding::Label) w.put("encoding", name_of(s.encoding));
+  if (s.embedding_dim > 0) w.put("embedding_dim", s.embedding_dim);
+  w.put("min_categr_count", s.min_categr_count);
+  if (has_bags(s)) {
+    w.put("max_len", s.max_len);
+    if (s.type != FeatureType::Text) w.put("separator", s.separator);
+    w.put("pooling", name_of(s.pooling));
   }
-  s.min_categr_count = j.at("min_categr_count");
-  if (s.type != FeatureType::Multi) return s;
-  s.max_len = j.at("max_len");
-  s.separator = j.at("separator");
-  s.pooling = parse_bag_pooling(j.at("pooling").get<std::string>(), s.name);
-  WN_CHECK(s.max_len >= 1 && s.max_len <= 65536, DataError, "max_len {} must be 1 to 65536", s.max_len);
-  WN_CHECK(!s.separator.empty(), DataError, "an empty separator");
-  return s;
+  if (!s.share_embedding.empty()) w.put("share_embedding", s.share_embedding);
+  if (s.hash_bucket_size > 0) {
+    w.put("hash_bucket_size", s.hash_bucket_size);
+    w.put("hash", detail::kHashName);
+    w.put("hash_seed", detail::kHashSeed);
+  } else if (s.share_embedding.empty()) {
+    w.put_vocabulary(f.vocabulary);
+  }
 }
 
-FittedFeature fitted_from(const Json& j) {
-  FittedFeature f;
-  f.spec = spec_from(j);
-  if (f.spec.type == FeatureType::Numeric) {
-    f.mean = j.at("mean");
-    f.deviation = j.at("deviation");
-    f.missing = j.at("missing");
-    WN_CHECK(std::isfinite(f.mean) && std::isfinite(f.missing) && f.deviation > 0, DataError,
-             "mean {}, deviation {}, missing {}", f.mean, f.deviation, f.missing);
-    return f;
-  }
-  for (const Json& value : j.at("vocabulary")) {
-    const std::string_view text = value.get_ref<const std::string&>();
-    const int64_t before = f.vocabulary.size();
-    f.vocabulary.add(text);
-    WN_CHECK(f.vocabulary.size() == before + 1 && !text.empty(), DataError, "the vocabulary holds {} {}", quoted(text),
-             text.empty() ? "(an empty value)" : "twice");
-  }
-  return f;
+void put_feature(const FittedFeature& f, std::string& out) {
+  const FeatureSpec& s = f.spec;
+  FeatureWriter w(out);
+  w.put("name", s.name);
+  w.put("type", name_of(s.type));
+  w.put("source", name_of(s.source));
+  w.put("column", s.column);
+  if (s.fill_na) w.put("fill_na", *s.fill_na);
+  if (s.type == FeatureType::Numeric) return put_number(f, w);
+  if (s.type != FeatureType::Image) return put_ids(f, w);
+  w.put("size", s.size);
+  w.put("folder", s.folder);
+  w.put_list("mean_image", f.mean_image);
 }
 
 }  // namespace
 
 std::string FeatureMap::json() const {
-  Json all{{"format", kFormat}, {"version", kVersion}, {"user_id", user_id}, {"item_id", item_id}};
-  Json list = Json::array();
-  for (const FittedFeature& f : features) list.push_back(to_json(f));
-  all["features"] = std::move(list);
-  return all.dump(1) + "\n";
-}
-
-FeatureMap FeatureMap::from_json(std::string_view text, const std::string& name) {
-  FeatureMap map;
-  size_t at = 0;
-  try {
-    const Json all = Json::parse(text);
-    WN_CHECK(all.is_object() && all.value("format", "") == kFormat, DataError, "not a feature map");
-    const int version = all.at("version");
-    WN_CHECK(version == kVersion, DataError, "version {}, this program reads version {}", version, kVersion);
-    map.user_id = all.at("user_id");
-    map.item_id = all.at("item_id");
-    for (const Json& j : all.at("features")) {
-      ++at;
-      map.features.push_back(fitted_from(j));
-    }
-  } catch (const Json::exception& e) {
-    raise<DataError>("{}: {}{}", name, at > 0 ? fmt::format("feature {}: ", at) : "", e.what());
-  } catch (const Error& e) {
-    raise<DataError>("{}: {}{}", name, at > 0 ? fmt::format("feature {}: ", at) : "", e.what());
+  std::string out =
+      fmt::format("{{\n \"format\": {},\n \"version\": {},\n \"user_id\": {},\n \"item_id\": {},\n ",
+                  shown(detail::kFeatureMapFormat), detail::kFeatureMapVersion, shown(user_id), shown(item_id));
+  out += "\"features\": [";
+  for (size_t i = 0; i < features.size(); ++i) {
+    out += i > 0 ? ",\n  {" : "\n  {";
+    put_feature(features[i], out);
+    out += "\n  }";
   }
-  map.index();
-  return map;
+  return out + "\n ]\n}\n";
 }
 
 void FeatureMap::save(const std::string& path) const { write_atomically(path, json()); }
-FeatureMap FeatureMap::load(const std::string& path) { return from_json(read_text(path, kMaxBytes), path); }
 
 }  // namespace winnow

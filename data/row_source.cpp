@@ -4,9 +4,27 @@
 
 #include "core/error.h"
 #include "core/rng.h"
-#include "data/batches.h"
+#include "data/detail/row_sources.h"
 
 namespace winnow {
+
+BatchSpec detail::batch_spec(const Dataset& dataset, int64_t batch_size) {
+  const int64_t fields = dataset.fields(), numbers = dataset.numbers();
+  BatchSpec s;
+  s.batch_size = batch_size;
+  s.bags = dataset.map.has_bags();
+  if (s.bags) {
+    s.inputs.push_back({"ids", {DType::I64, Shape{batch_size * dataset.map.ids_per_row()}}});
+    s.inputs.push_back({"offsets", {DType::I64, Shape{batch_size * fields + 1}}});
+  } else {
+    s.inputs.push_back({"ids", {DType::I64, Shape{batch_size, fields}}});
+  }
+  if (numbers > 0) s.inputs.push_back({"dense", {DType::F32, Shape{batch_size, numbers}}});
+  s.inputs.push_back({"label", {DType::F32, Shape{batch_size}}});
+  s.inputs.push_back({"weight", {DType::F32, Shape{batch_size}}});
+  return s;
+}
+
 namespace {
 
 class DatasetRows final : public RowSource {
@@ -16,22 +34,7 @@ class DatasetRows final : public RowSource {
 
   int64_t rows() const override { return static_cast<int64_t>(split_.size()); }
 
-  BatchSpec spec(int64_t batch_size) const override {
-    const int64_t fields = dataset_.fields(), numbers = dataset_.numbers();
-    BatchSpec s;
-    s.batch_size = batch_size;
-    s.bags = !dataset_.offsets.empty();
-    if (s.bags) {
-      s.inputs.push_back({"ids", {DType::I64, Shape{batch_size * dataset_.map.ids_per_row()}}});
-      s.inputs.push_back({"offsets", {DType::I64, Shape{batch_size * fields + 1}}});
-    } else {
-      s.inputs.push_back({"ids", {DType::I64, Shape{batch_size, fields}}});
-    }
-    if (numbers > 0) s.inputs.push_back({"dense", {DType::F32, Shape{batch_size, numbers}}});
-    s.inputs.push_back({"label", {DType::F32, Shape{batch_size}}});
-    s.inputs.push_back({"weight", {DType::F32, Shape{batch_size}}});
-    return s;
-  }
+  BatchSpec spec(int64_t batch_size) const override { return detail::batch_spec(dataset_, batch_size); }
 
   int64_t fill(const Cursor& at, int64_t batch_size, std::span<const Tensor> tensors,
                std::span<int32_t> index) override {
@@ -106,8 +109,16 @@ class DatasetRows final : public RowSource {
 }  // namespace
 
 std::unique_ptr<RowSource> make_row_source(const Dataset& dataset, Split split, bool shuffle, uint64_t seed) {
-  WN_CHECK(!dataset.map.fields().empty(), DataError, "a data set without a categorical or multi feature has no ids");
+  WN_CHECK(!dataset.map.fields().empty(), DataError,
+           "no feature gives ids, there is nothing to embed: add a categorical feature such as the user id, or give a "
+           "numeric one `boundaries` or `quantiles`");
+  if (dataset.on_disk()) return detail::make_disk_rows(dataset, split, shuffle, seed);
   return std::make_unique<DatasetRows>(dataset, split, shuffle, seed);
+}
+
+std::unique_ptr<RowSource> make_training_source(const Dataset& dataset, uint64_t seed) {
+  return dataset.in_batch != nullptr ? detail::make_in_batch_rows(dataset, seed)
+                                     : make_row_source(dataset, Split::Train, true, seed);
 }
 
 }  // namespace winnow

@@ -7,36 +7,32 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "data/detail/names.h"
 #include "data/timestamp.h"
 
 namespace winnow {
 namespace {
 
-constexpr std::array kTypes = {"categorical", "multi", "numeric"};
-constexpr std::array kSources = {"user", "item", "context"};
-constexpr std::array kNormalizers = {"none", "standard", "log", "log_standard"};
-constexpr std::array kPoolings = {"mean", "sum", "max"};
-
-template <class E, size_t N>
-E parse_name(std::string_view text, std::string_view what, const std::array<const char*, N>& names) {
-  const auto at = std::ranges::find(names, text, [](const char* name) { return std::string_view(name); });
-  WN_CHECK(at != names.end(), ConfigError, "{}: {}{} (known: {})", what, quoted(text),
-           did_you_mean(text, {names.begin(), names.end()}), detail::list_of(names));
-  return static_cast<E>(at - names.begin());
-}
-
 bool compares_numbers(CellRule::Kind kind) { return kind >= CellRule::Less && kind <= CellRule::GreaterEqual; }
 
-void check_feature(const FeatureSpec& f) {
-  const auto fail = [&f](const std::string& text) { raise<ConfigError>("feature {}: {}", quoted(f.name), text); };
-  if (f.column.empty()) fail("no column is given");
-  if (f.min_categr_count < 1) fail(fmt::format("min_categr_count {} must be at least 1", f.min_categr_count));
-  if (f.max_len < 1 || f.max_len > 65536) fail(fmt::format("max_len {} must be 1 to 65536", f.max_len));
-  if (f.type == FeatureType::Multi && f.separator.empty()) fail("an empty separator");
-  if (f.fill_na && f.fill_na->empty()) fail("fill_na is empty; leave it out for values that stay missing");
-  if (f.type == FeatureType::Numeric && f.fill_na && !parse_number(*f.fill_na))
-    fail(fmt::format("fill_na {} is not a number", quoted(*f.fill_na)));
+void check_split(const Schema& s) {
+  const SplitSpec& split = s.split;
+  if (split.method == SplitSpec::KFold) {
+    WN_CHECK(split.folds >= 2 && split.folds <= 1000, ConfigError, "split: folds {} must be 2 to 1000", split.folds);
+    WN_CHECK(split.fold >= 0 && split.fold < split.folds, ConfigError, "split: fold {} must be 0 to {}", split.fold,
+             split.folds - 1);
+    WN_CHECK(split.test > 0 && split.test < 1, ConfigError, "split: test must lie between 0 and 1, got {}", split.test);
+  } else if (split.method != SplitSpec::LeaveLastOut) {
+    for (const double x : {split.train, split.valid, split.test})
+      WN_CHECK(x > 0 && x < 1, ConfigError, "split: each of train, valid, test must lie between 0 and 1, got {}", x);
+    WN_CHECK(std::abs(split.train + split.valid + split.test - 1) < 1e-9, ConfigError,
+             "split: train + valid + test = {:.6g}, must be 1", split.train + split.valid + split.test);
+  }
+  WN_CHECK(split.method != SplitSpec::Time || !s.timestamp.empty(), ConfigError,
+           "split by time needs the timestamp column; give it, or `method: random`");
+  WN_CHECK(split.method != SplitSpec::KFold || !split.test_by_time || !s.timestamp.empty(), ConfigError,
+           "split: `test_method: time` needs the timestamp column; give it, or `test_method: random`");
+  WN_CHECK(split.method != SplitSpec::Stratified || !split.by.empty() || s.label, ConfigError,
+           "split: without a label a stratified split needs `by: COLUMN`");
 }
 
 void check_negatives(const Schema& s) {
@@ -46,30 +42,13 @@ void check_negatives(const Schema& s) {
            "negatives are sampled for interactions without a label; leave out `label` or `negatives`");
   WN_CHECK(s.label || s.negatives.per_positive > 0, ConfigError,
            "without a label every interaction is a positive: give `negatives: {{per_positive: 4}}`, or a label");
+  WN_CHECK(
+      s.storage == Storage::Memory || s.negatives.per_positive == 0, ConfigError,
+      "storage: disk needs a label: negatives are sampled in memory, where every user's items are at hand. Leave out "
+      "`storage`, or write the negatives into the file");
 }
 
 }  // namespace
-
-const char* name_of(FeatureType type) { return kTypes[static_cast<size_t>(type)]; }
-const char* name_of(FeatureSource source) { return kSources[static_cast<size_t>(source)]; }
-const char* name_of(Normalizer normalizer) { return kNormalizers[static_cast<size_t>(normalizer)]; }
-const char* name_of(BagPooling pooling) { return kPoolings[static_cast<size_t>(pooling)]; }
-FeatureType parse_feature_type(std::string_view text, std::string_view what) {
-  return parse_name<FeatureType>(text, what, kTypes);
-}
-FeatureSource parse_feature_source(std::string_view text, std::string_view what) {
-  return parse_name<FeatureSource>(text, what, kSources);
-}
-Normalizer parse_normalizer(std::string_view text, std::string_view what) {
-  return parse_name<Normalizer>(text, what, kNormalizers);
-}
-BagPooling parse_bag_pooling(std::string_view text, std::string_view what) {
-  return parse_name<BagPooling>(text, what, kPoolings);
-}
-
-bool has_ids(const FeatureSpec& spec) { return spec.type != FeatureType::Numeric; }
-bool has_bags(const FeatureSpec& spec) { return spec.type == FeatureType::Multi; }
-bool reads_numbers(const FeatureSpec& spec) { return spec.type == FeatureType::Numeric; }
 
 CellRule parse_rule(std::string column, std::string_view rule) {
   static constexpr std::array<std::pair<std::string_view, CellRule::Kind>, 8> kStarts = {{
@@ -133,15 +112,8 @@ void check_schema(const Schema& s) {
     WN_CHECK(names.insert(f.name).second, ConfigError, "two features are named {}", quoted(f.name));
     check_feature(f);
   }
-  for (const CellRule& rule : s.drop)
-    WN_CHECK(rule.kind != CellRule::AsIs, ConfigError, "drop: column {} has no rule", quoted(rule.column));
-  const SplitSpec& split = s.split;
-  for (const double x : {split.train, split.valid, split.test})
-    WN_CHECK(x > 0 && x < 1, ConfigError, "split: each of train, valid, test must lie between 0 and 1, got {}", x);
-  WN_CHECK(std::abs(split.train + split.valid + split.test - 1) < 1e-9, ConfigError,
-           "split: train + valid + test = {:.6g}, must be 1", split.train + split.valid + split.test);
-  WN_CHECK(split.method != SplitSpec::Time || !s.timestamp.empty(), ConfigError,
-           "split by time needs the timestamp column; give it, or `method: random`");
+  check_sharing(s.features);
+  check_split(s);
   [[maybe_unused]] const TimeFormat checked{s.time_format};
   check_negatives(s);
 }

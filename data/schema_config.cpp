@@ -1,5 +1,7 @@
 // The `data:` section of a config. A key is read only where it means something, so that one given elsewhere is reported
 // as unknown.
+#include <algorithm>
+
 #include "core/config.h"
 #include "core/text.h"
 #include "data/schema.h"
@@ -8,33 +10,6 @@
 namespace winnow {
 namespace {
 
-FeatureSource read_feature_source(const ConfigNode& n, const FeatureSpec& f, const Schema& s) {
-  const std::vector<std::string> words = {"user", "item", "context"};
-  const char* natural = f.column == s.user_id ? "user" : f.column == s.item_id ? "item" : nullptr;
-  const std::string text = natural != nullptr ? n.choice("source", natural, words) : n.require_choice("source", words);
-  return parse_feature_source(text, n.where());
-}
-
-FeatureSpec read_feature(const ConfigNode& n, const Schema& s, int64_t min_categr_count) {
-  FeatureSpec f;
-  f.name = n.require<std::string>("name");
-  f.type = parse_feature_type(n.choice("type", "categorical", {"categorical", "multi", "numeric"}), n.where());
-  f.column = n.get("column", f.name);
-  f.source = read_feature_source(n, f, s);
-  f.fill_na = n.find<std::string>("fill_na");
-  if (f.type == FeatureType::Numeric) {
-    f.normalizer =
-        parse_normalizer(n.choice("normalizer", "standard", {"none", "standard", "log", "log_standard"}), n.where());
-    return f;
-  }
-  f.min_categr_count = n.get("min_categr_count", min_categr_count, at_least(1));
-  if (f.type != FeatureType::Multi) return f;
-  f.max_len = n.require<int64_t>("max_len", between(1, 65536));
-  f.separator = n.get("separator", f.separator);
-  f.pooling = parse_bag_pooling(n.choice("pooling", "mean", {"mean", "sum", "max"}), n.where());
-  return f;
-}
-
 CellRule read_rule(const ConfigNode& n, const std::string& rule) {
   std::string column = n.require<std::string>("column");
   try {
@@ -42,12 +17,37 @@ CellRule read_rule(const ConfigNode& n, const std::string& rule) {
   } catch (const ConfigError& e) { n.fail(e.what()); }
 }
 
+LeakCheck read_leak_check(const ConfigNode& n) {
+  const std::string word = n.choice("leak_check", "warn", {"warn", "error", "off"});
+  return word == "warn" ? LeakCheck::Warn : word == "error" ? LeakCheck::Error : LeakCheck::Off;
+}
+
 SplitSpec read_split(const ConfigNode& n) {
+  const std::vector<std::string> methods = {"time", "random", "stratified", "leave_last_out", "user", "kfold"};
+  const std::string method = n.choice("method", "time", methods);
   SplitSpec s;
-  s.method = n.choice("method", "time", {"time", "random"}) == "time" ? SplitSpec::Time : SplitSpec::Random;
+  s.method = static_cast<SplitSpec::Method>(std::ranges::find(methods, method) - methods.begin());
+  if (s.method == SplitSpec::LeaveLastOut) return s;
+  s.test = n.get("test", s.test);
+  if (s.method == SplitSpec::KFold) {
+    s.folds = n.get("folds", s.folds, between(2, 1000));
+    s.fold = n.get("fold", s.fold, at_least(0));
+    s.test_by_time = n.choice("test_method", "time", {"time", "random"}) == "time";
+    return s;
+  }
   s.train = n.get("train", s.train);
   s.valid = n.get("valid", s.valid);
-  s.test = n.get("test", s.test);
+  if (s.method == SplitSpec::Stratified) s.by = n.get("by", s.by);
+  return s;
+}
+
+NegativeSpec read_negatives(const ConfigNode& n) {
+  NegativeSpec s;
+  s.per_positive = n.require<int64_t>("per_positive", between(1, 1000));
+  const std::vector<std::string> distributions = {"uniform", "popularity", "in_batch"};
+  const std::string distribution = n.choice("distribution", "uniform", distributions);
+  s.distribution =
+      static_cast<NegativeSpec::Distribution>(std::ranges::find(distributions, distribution) - distributions.begin());
   return s;
 }
 
@@ -76,19 +76,19 @@ Schema parse_schema(const ConfigNode& n) {
   }
   if (n.has("label")) s.label = read_rule(n.child("label"), n.child("label").get("rule", ""));
   s.weight = n.get("weight", "");
-  for (const ConfigNode& rule : n.list("drop")) s.drop.push_back(read_rule(rule, rule.require<std::string>("rule")));
+  s.clean = parse_clean(n.list("clean"));
+  s.leak_check = read_leak_check(n);
   s.split = read_split(n.child("split"));
-  if (n.has("negatives")) {
-    s.negatives.per_positive = n.child("negatives").require<int64_t>("per_positive", between(1, 1000));
-    s.negatives.by_popularity =
-        n.child("negatives").choice("distribution", "uniform", {"uniform", "popularity"}) == "popularity";
-  }
+  if (n.has("negatives")) s.negatives = read_negatives(n.child("negatives"));
+  s.storage = n.choice("storage", "memory", {"memory", "disk"}) == "disk" ? Storage::Disk : Storage::Memory;
+  if (s.storage == Storage::Disk) s.cache = n.get("cache", "");
   s.seed = n.get("seed", s.seed);
   const auto min_categr_count = n.get<int64_t>("min_categr_count", 1, at_least(1));
-  for (const ConfigNode& feature : n.list("features")) s.features.push_back(read_feature(feature, s, min_categr_count));
+  for (const ConfigNode& feature : n.list("features")) read_feature(feature, min_categr_count, s);
   try {
     check_schema(s);
   } catch (const ConfigError& e) { n.fail(e.what()); }
+  s.text = n.text();
   return s;
 }
 

@@ -12,8 +12,7 @@ class DcnV2 final : public CtrModel {
  public:
   DcnV2(const CtrSpec& spec, const CtrOptions& options) {
     const int64_t width = flat_width(spec, options.embedding_dim);
-    table_ = &child<EmbeddingTable>("embedding", rows_of(spec), pooling_of(spec),
-                                    embedding_options(options, options.embedding_dim));
+    table_ = &child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, options.embedding_dim));
     for (int l = 0; l < options.num_cross_layers; ++l)
       cross_.push_back(&child<Linear>(fmt::format("cross.{}", l), width, width));
     if (!options.hidden_units.empty()) deep_ = &child<Mlp>("deep", width, mlp_options(options, 0));

@@ -11,8 +11,7 @@ class DeepFm final : public CtrModel {
  public:
   DeepFm(const CtrSpec& spec, const CtrOptions& options)
       : wide_(&child<WidePart>("wide", spec, options)),
-        table_(&child<EmbeddingTable>("embedding", rows_of(spec), pooling_of(spec),
-                                      embedding_options(options, options.embedding_dim))),
+        table_(&child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, options.embedding_dim))),
         deep_(&child<Mlp>("deep", flat_width(spec, options.embedding_dim), mlp_options(options, 1))) {}
   Value logits(const CtrInputs& in, const StepContext& context) const override {
     const Value embeddings = (*table_)(in.ids, in.offsets);

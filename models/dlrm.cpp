@@ -14,7 +14,7 @@ class Dlrm final : public CtrModel {
     const auto fields = static_cast<int64_t>(spec.fields.size()) + (spec.dense > 0 ? 1 : 0);
     WN_CHECK(fields >= 2, ConfigError, "model DLRM: needs two features or more to interact, the schema gives {}",
              fields);
-    table_ = &child<EmbeddingTable>("embedding", rows_of(spec), pooling_of(spec), embedding_options(options, dim_));
+    table_ = &child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, dim_));
     if (spec.dense > 0) {
       MlpOptions bottom = mlp_options(options, 0);
       bottom.hidden_units = options.bottom_units;

@@ -8,8 +8,7 @@ namespace {
 class Dnn final : public CtrModel {
  public:
   Dnn(const CtrSpec& spec, const CtrOptions& options)
-      : table_(&child<EmbeddingTable>("embedding", rows_of(spec), pooling_of(spec),
-                                      embedding_options(options, options.embedding_dim))),
+      : table_(&child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, options.embedding_dim))),
         deep_(&child<Mlp>("deep", flat_width(spec, options.embedding_dim), mlp_options(options, 1))) {}
   Value logits(const CtrInputs& in, const StepContext& context) const override {
     return squeeze((*deep_)(flatten_inputs((*table_)(in.ids, in.offsets), in.dense), context));

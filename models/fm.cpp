@@ -11,8 +11,8 @@ class FactorizationMachine final : public CtrModel {
  public:
   FactorizationMachine(const CtrSpec& spec, const CtrOptions& options)
       : wide_(&child<WidePart>("wide", spec, options)),
-        table_(&child<EmbeddingTable>("embedding", rows_of(spec), pooling_of(spec),
-                                      embedding_options(options, options.embedding_dim))) {}
+        table_(
+            &child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, options.embedding_dim))) {}
   Value logits(const CtrInputs& in, const StepContext&) const override {
     return add((*wide_)(in), fm_second_order((*table_)(in.ids, in.offsets)));
   }

@@ -6,19 +6,23 @@
 
 namespace winnow {
 
-std::vector<int64_t> rows_of(const CtrSpec& spec) {
-  std::vector<int64_t> rows;
-  for (const auto& f : spec.fields) rows.push_back(f.rows);
-  return rows;
-}
-std::vector<Pooling> pooling_of(const CtrSpec& spec) {
-  std::vector<Pooling> pooling;
-  for (const auto& f : spec.fields) pooling.push_back(f.pooling);
-  return pooling;
+std::vector<EmbeddingField> fields_of(const CtrSpec& spec) {
+  std::vector<EmbeddingField> fields;
+  for (const auto& f : spec.fields) fields.push_back({f.rows, f.pooling, f.dim, f.shares});
+  return fields;
 }
 
+namespace {
+// One weight an id, whatever the widths of the embeddings.
+std::vector<EmbeddingField> weights_of(const CtrSpec& spec) {
+  std::vector<EmbeddingField> fields = fields_of(spec);
+  for (EmbeddingField& f : fields) f.dim = 0;
+  return fields;
+}
+}  // namespace
+
 WidePart::WidePart(const CtrSpec& spec, const CtrOptions& options)
-    : table_(&child<EmbeddingTable>("table", rows_of(spec), pooling_of(spec), embedding_options(options, 1))),
+    : table_(&child<EmbeddingTable>("table", weights_of(spec), embedding_options(options, 1))),
       bias_(&parameter("bias", {1}, Group::Bias, Init::zeros())) {
   if (spec.dense > 0) dense_ = &child<Linear>("dense", spec.dense, 1, false);
 }

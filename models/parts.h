@@ -8,8 +8,7 @@ namespace winnow {
 inline EmbeddingOptions embedding_options(const CtrOptions& o, int64_t dim) {
   return {dim, Init::normal(o.embedding_init_std), o.embedding_dtype};
 }
-std::vector<int64_t> rows_of(const CtrSpec& spec);
-std::vector<Pooling> pooling_of(const CtrSpec& spec);
+std::vector<EmbeddingField> fields_of(const CtrSpec& spec);
 
 // Logistic regression: sum of one weight per id, plus a linear map of the numeric features, plus a bias -> [B].
 class WidePart final : public Module {

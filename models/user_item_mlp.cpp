@@ -12,11 +12,10 @@ class UserItemMlp final : public CtrModel {
   UserItemMlp(const CtrSpec& spec, const CtrOptions& options) : user_(spec.user_field), item_(spec.item_field) {
     WN_CHECK(user_ >= 0 && item_ >= 0, ConfigError,
              "model UserItemMLP: the schema needs a user id and an item id feature");
-    std::vector<int64_t> rows = rows_of(spec);
-    for (int f = 0; f < static_cast<int>(rows.size()); ++f)
-      if (f != user_ && f != item_) rows[static_cast<size_t>(f)] = 0;
-    table_ =
-        &child<EmbeddingTable>("embedding", rows, pooling_of(spec), embedding_options(options, options.embedding_dim));
+    std::vector<EmbeddingField> fields = fields_of(spec);
+    for (int f = 0; f < static_cast<int>(fields.size()); ++f)
+      if (f != user_ && f != item_) fields[static_cast<size_t>(f)].rows = 0;
+    table_ = &child<EmbeddingTable>("embedding", fields, embedding_options(options, options.embedding_dim));
     deep_ = &child<Mlp>("deep", 2 * options.embedding_dim, mlp_options(options, 1));
   }
   Value logits(const CtrInputs& in, const StepContext& context) const override {

@@ -10,8 +10,7 @@ class WideDeep final : public CtrModel {
  public:
   WideDeep(const CtrSpec& spec, const CtrOptions& options)
       : wide_(&child<WidePart>("wide", spec, options)),
-        table_(&child<EmbeddingTable>("embedding", rows_of(spec), pooling_of(spec),
-                                      embedding_options(options, options.embedding_dim))),
+        table_(&child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, options.embedding_dim))),
         deep_(&child<Mlp>("deep", flat_width(spec, options.embedding_dim), mlp_options(options, 1))) {}
   Value logits(const CtrInputs& in, const StepContext& context) const override {
     const Value x = flatten_inputs((*table_)(in.ids, in.offsets), in.dense);

@@ -3,6 +3,8 @@
 #include <set>
 
 #include "core/file.h"
+#include "core/rng.h"
+#include "data/batches.h"
 #include "data/synthetic.h"
 #include "data/timestamp.h"
 #include "tests/data_files.h"
@@ -141,16 +143,18 @@ TEST(Dataset, RequestsAreEncodedAsTrainingRowsWere) {
   EXPECT_GT(missing, 0u) << "some genders are missing";
 }
 
-TEST(Dataset, DroppedRowsAreCounted) {
+TEST(Dataset, CleanedRowsAreCounted) {
   const Dataset d = load(small_shop(), kSmallShop +
-                                           "drop:\n  - {column: user, rule: starts_with a}\n"
-                                           "  - {column: price, rule: '>= 3'}\n");
+                                           "clean:\n  - {step: rule, column: user, rule: starts_with a}\n"
+                                           "  - {step: impossible, column: price, max: 2}\n");
   EXPECT_EQ(d.report.rows_read, 20);
-  ASSERT_EQ(d.report.dropped.size(), 2u);
-  EXPECT_EQ(d.report.dropped[0].rows, 9);
-  EXPECT_EQ(d.report.dropped[0].rule, "user starts_with a");
-  EXPECT_EQ(d.report.dropped[1].rows + d.rows, 11);
-  EXPECT_NE(d.report.str().find("9 dropped: user starts_with a"), std::string::npos);
+  ASSERT_EQ(d.report.clean.steps.size(), 2u);
+  EXPECT_EQ(d.report.clean.steps[0].dropped, 9);
+  EXPECT_EQ(d.report.clean.steps[1].dropped + d.rows, 11);
+  EXPECT_EQ(d.report.clean.kept, d.rows);
+  EXPECT_NE(d.report.str().find("9 dropped: rule user"), std::string::npos) << d.report.str();
+  EXPECT_EQ(LoadReport::from_json(d.report.json(), "report").json(), d.report.json());
+  EXPECT_EQ(d.split_rows(Split::Train), static_cast<int64_t>(d.train.size()));
 }
 
 const std::string kImplicit = R"(interactions: {file: views.csv}
@@ -226,6 +230,68 @@ TEST(Negatives, ByPopularity) {
   EXPECT_EQ(d.report.negatives, 600);
 }
 
+// Over all distributions, many users with few items left: no negative is an item that the user took in any split.
+TEST(Negatives, NoDistributionGivesAKnownPositive) {
+  for (const char* distribution : {"uniform", "popularity", "in_batch"}) {
+    for (uint64_t seed = 0; seed < 8; ++seed) {
+      std::string text = "user,item,time,price\n";
+      Rng rng(seed);
+      for (int i = 0; i < 400; ++i)
+        text += fmt::format("u{},i{},{},{}\n", rng.below(20), rng.below(12 + seed), rng.below(300), i);
+      const Dataset d =
+          load({{"views.csv", text}},
+               replaced(kImplicit, "per_positive: 2", fmt::format("per_positive: 3, distribution: {}", distribution)));
+      std::set<std::pair<int64_t, int64_t>> taken;  // as ids and as keys
+      for (size_t r = 0; r < static_cast<size_t>(d.rows); ++r)
+        if (d.label[r] > 0) taken.emplace(d.user[r], d.item[r]);
+      for (size_t r = 0; r < static_cast<size_t>(d.rows); ++r)
+        ASSERT_EQ(d.label[r] > 0, taken.contains({d.user[r], d.item[r]})) << distribution << " " << seed;
+      BatchSource source(make_training_source(d, seed), {64, 0});
+      int64_t negatives = 0;
+      BatchSlot slot;
+      for (source.start_epoch(1); source.next(slot);) {
+        const auto ids = slot.feeds()[0].span<int64_t>();
+        const auto labels = slot.feeds()[2].span<float>();
+        int64_t user = 0;
+        for (size_t b = 0; b < static_cast<size_t>(slot.rows); ++b) {
+          const auto item = static_cast<size_t>(slot.index[b]);
+          if (labels[b] > 0) user = d.user[item];
+          negatives += labels[b] == 0;
+          ASSERT_EQ(labels[b] > 0, taken.contains({user, d.item[item]})) << distribution << " " << seed;
+          ASSERT_EQ(ids[b * 2 + 1], d.ids[item * 2 + 1]);
+        }
+      }
+      EXPECT_GT(negatives, 200) << distribution;
+    }
+  }
+}
+
+TEST(Negatives, InBatchIsExactAfterASeekAndFollowsPopularity) {
+  const std::string yaml = replaced(kImplicit, "per_positive: 2", "per_positive: 2, distribution: in_batch");
+  const Dataset d = load(purchases(), yaml);
+  EXPECT_EQ(d.train.size(), 180u) << "the positives alone";
+  EXPECT_EQ(d.valid.size(), 180u) << "validation and test are sampled uniformly";
+  const auto rest = [](BatchSource& source) {
+    std::vector<int32_t> rows;
+    for (BatchSlot slot; source.next(slot);) {
+      EXPECT_LE(slot.rows, 64);
+      rows.insert(rows.end(), slot.index.begin(), slot.index.end());
+    }
+    return rows;
+  };
+  BatchSource whole(make_training_source(d, 4), {64, 2});
+  EXPECT_EQ(whole.batches(), 9) << "180 positives, 21 a batch of 64 rows";
+  whole.start_epoch(3);
+  BatchSlot slot;
+  ASSERT_TRUE(whole.next(slot) && whole.next(slot));
+  const std::string cursor = whole.cursor().str();
+  EXPECT_EQ(cursor, "epoch=3 row=42");
+  const auto after = rest(whole);
+  BatchSource resumed(make_training_source(d, 4), {64, 1});
+  resumed.seek(Cursor::parse(cursor));
+  EXPECT_EQ(rest(resumed), after);
+}
+
 struct BadInput {
   const char* name;
   const char *file, *from, *to;  // replaced in that file; file "" for the schema
@@ -254,9 +320,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"missing_file", "", "file: views.csv", "file: view.csv", "view.csv: cannot open"},
         BadInput{"empty_file", "views.csv", "", "", "views.csv:1: the file is empty"},
         BadInput{"wrong_column", "", "column: clicked", "column: cliked",
-                 "views.csv:1: there is no column 'cliked'; did you mean 'clicked'?"},
+                 "views.csv: there is no column 'cliked'; did you mean 'clicked'?"},
         BadInput{"wrong_side_column", "", "name: city", "name: citi",
-                 "users.csv:1: there is no column 'citi'; did you mean 'city'?"},
+                 "users.csv: there is no column 'citi'; did you mean 'city'?"},
         BadInput{"broken_quote", "views.csv", "b,x,1001", "\"b,x,1001", "views.csv:3: field 1: a quote that is never"},
         BadInput{"ragged_row", "views.csv", "b,x,1001", "b,x,9,1001", "views.csv:3: 6 fields, header has 5"},
         BadInput{"nan_label", "views.csv", "1001,1,2", "1001,1,nan",
@@ -270,7 +336,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"empty_split", "", "0.6, valid: 0.2, test: 0.2", "0.96, valid: 0.02, test: 0.02",
                  "the valid split is empty: 20 interactions are left"},
         BadInput{"no_rows", "views.csv", "", "user,item,time,price,clicked\n", "no interactions are left"},
-        BadInput{"bad_drop", "", "split:", "drop: [{column: city, rule: missing}]\nsplit:", "no column 'city'"}),
+        BadInput{"bad_clean", "", "split:", "clean: [{step: missing, columns: [city]}]\nsplit:", "no column 'city'"}),
     [](const auto& row) { return std::string(row.param.name); });
 
 class BadSchema : public testing::TestWithParam<BadInput> {};
@@ -311,8 +377,8 @@ TEST(FeatureMapFile, RefusesWhatIsNotOne) {
   EXPECT_EQ(error(good), "no error");
   EXPECT_NE(error("{").find("f.json: "), std::string::npos);
   EXPECT_EQ(error("[1]"), "f.json: not a feature map");
-  EXPECT_EQ(error(replaced(good, "\"version\": 1", "\"version\": 9")),
-            "f.json: version 9, this program reads version 1");
+  EXPECT_EQ(error(replaced(good, "\"version\": 2", "\"version\": 9")),
+            "f.json: version 9, this program reads versions 1 and 2");
   EXPECT_NE(error(replaced(good, "\"a\"", "\"b\"")).find("feature 1: the vocabulary holds 'b' twice"),
             std::string::npos);
   EXPECT_NE(error(replaced(good, "\"multi\"", "\"mult\"")).find("did you mean 'multi'"), std::string::npos);
@@ -362,9 +428,7 @@ TEST(RealFiles, OnlineRetail) {
   if (std::system(unpack.c_str()) != 0) GTEST_SKIP() << "zstd could not unpack " << packed;
   const Dataset d = load_example("online_retail.yaml", folder.path());
   EXPECT_EQ(d.report.rows_read, 541909);
-  EXPECT_EQ(d.report.dropped[0].rows, 9288) << "cancelled";
-  EXPECT_EQ(d.report.dropped[1].rows, 134697) << "no customer";
-  EXPECT_EQ(d.report.negatives, 4 * 397884);
+  EXPECT_EQ(d.report.negatives, 4 * d.report.clean.kept);
 }
 
 }  // namespace

@@ -186,7 +186,7 @@ def fixed():
                 print(f"  {name}: {value!r}")
     grades, groups = (i * 17) % 4, i % 6
     for k in (0, 5):
-        print("graded, k =", k, graded_oracle({"scores": s.tolist(), "grades": grades, "groups": groups, "k": k}))
+        print("graded, k =", k, graded_oracle({"scores": np.floor(s).tolist(), "grades": grades, "groups": groups, "k": k}))
     return 0
 
 

@@ -31,4 +31,26 @@ EncodedCodes encode_codes(const FittedFeature& feature, const RawColumn& column)
   return encoded;
 }
 
+void add_counted_cells(const RawColumn& column, const std::vector<int64_t>& rows_of_key, FeatureFitter& fitter) {
+  if (column.numeric) {
+    for (size_t key = 0; key < rows_of_key.size(); ++key)
+      if (rows_of_key[key] > 0) fitter.add_number(column.numbers[key], rows_of_key[key]);
+    return;
+  }
+  std::vector<int64_t> counts(static_cast<size_t>(column.texts.size()));
+  for (size_t key = 0; key < rows_of_key.size(); ++key)
+    counts[static_cast<size_t>(column.codes[key])] += rows_of_key[key];
+  for (int32_t code = 0; code < column.texts.size(); ++code)
+    if (const int64_t count = counts[static_cast<size_t>(code)]; count > 0) fitter.add(column.texts.text(code), count);
+}
+
+std::vector<float> encode_floats(const FittedFeature& feature, const RawColumn& column) {
+  std::vector<float> floats;
+  for (const double x : column.numbers) FeatureMap::encode_dense(feature, x, floats);
+  if (column.numeric) return floats;
+  for (int32_t code = 0; code < column.texts.size(); ++code)
+    FeatureMap::encode_dense(feature, column.texts.text(code), floats);
+  return floats;
+}
+
 }  // namespace winnow::detail

@@ -26,6 +26,13 @@ FeatureFitter count_training_cells(const FeatureSpec& spec, const RawColumn& col
 struct EncodedCodes {
   std::vector<int64_t> ids, begin;
 };
+// Adds the cells of a side table, each as often as its key has rows.
+void add_counted_cells(const RawColumn& column, const std::vector<int64_t>& rows_of_key, FeatureFitter& fitter);
+
+// Of each code of a column, or of each number.
 EncodedCodes encode_codes(const FittedFeature& feature, const RawColumn& column);
+
+// Likewise width() floats each.
+std::vector<float> encode_floats(const FittedFeature& feature, const RawColumn& column);
 
 }  // namespace winnow::detail

@@ -22,6 +22,9 @@ class NegativeSampler {
                   const NegativeSpec& spec, uint64_t seed);
   // Appends `interaction` and its negatives; returns how many could not be drawn.
   int64_t append(int32_t interaction, std::vector<SampledRow>& out);
+  // Appends `interaction` alone, its item shown as append() does.
+  void append_positive(int32_t interaction, std::vector<SampledRow>& out);
+  std::shared_ptr<const InBatchNegatives> take_known() &&;  // what each user took; ends the sampler's use
 
  private:
   bool known(int32_t user, int32_t item) const;
@@ -32,12 +35,11 @@ class NegativeSampler {
   NegativeSpec spec_;
   uint64_t seed_;
   const std::vector<int32_t>& train_rows_;
-  std::vector<int32_t> catalogue_;    // items of the training split, then others in order of their first sale
-  std::vector<bool> in_catalogue_;    // [items]
-  std::vector<int32_t> latest_;       // [items] the interaction that shows the item as it is now
-  std::vector<int64_t> taken_begin_;  // [users + 1]
-  std::vector<int32_t> taken_;        // items of each user, ascending
-  std::vector<int32_t> drawn_;        // items of the current interaction
+  std::vector<int32_t> catalogue_;  // items of the training split, then others in order of their first sale
+  std::vector<bool> in_catalogue_;  // [items]
+  std::vector<int32_t> latest_;     // [items] the interaction that shows the item as it is now
+  InBatchNegatives known_;
+  std::vector<int32_t> drawn_;  // items of the current interaction
 };
 
 }  // namespace winnow::detail

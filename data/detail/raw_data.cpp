@@ -1,251 +1,129 @@
 #include "data/detail/raw_data.h"
 
-#include <array>
 #include <limits>
-#include <optional>
+#include <mutex>
 
 #include "core/error.h"
-#include "core/file.h"
-#include "core/text.h"
+#include "data/detail/facts.h"
+#include "data/detail/ordered_blocks.h"
 #include "data/timestamp.h"
 
 namespace winnow::detail {
 namespace {
 
-constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
+constexpr int32_t kNew = -1;  // a text that no earlier block has
 
-[[noreturn]] void fail(const CsvReader& reader, std::string_view column, const std::string& what) {
-  raise<DataError>("{}:{}: column {}: {}", reader.file(), reader.line(), quoted(column), what);
-}
-
-std::string text_of(const CellRule& rule) {
-  static constexpr std::array<const char*, 9> kKinds = {"", "<", "<=", ">", ">=", "==", "!=", "missing", "starts_with"};
-  return fmt::format("{} {}{}{}", rule.column, kKinds[rule.kind], rule.text.empty() ? "" : " ", rule.text);
-}
-
-double number_of(const CsvReader& reader, const std::string& column, std::string_view cell, const char* what) {
-  const auto x = parse_number(cell);
-  if (!x) fail(reader, column, fmt::format("{}{} is not a number", what, quoted(cell)));
-  return *x;
-}
-
-// What is shown to people or goes into feature_map.json is UTF-8.
-void check_utf8(const CsvReader& reader, const std::string& column, std::string_view cell) {
-  if (!is_utf8(cell))
-    fail(reader, column, fmt::format("{} is not UTF-8; convert the file, for example with iconv", quoted(cell)));
-}
-
-std::string title_of(const CsvReader& reader, const std::string& column, std::string_view cell) {
-  check_utf8(reader, column, cell);
-  return std::string(cell);
-}
-
-// The number of a text.
-int32_t code_of(StringIndex& index, const CsvReader& reader, const std::string& column, std::string_view cell) {
-  const int32_t before = index.size(), code = index.add(cell);
-  if (code == before) check_utf8(reader, column, cell);
-  return code;
-}
-
-// A feature's column in an open file.
-struct Binding {
-  RawColumn* raw;
-  const FeatureSpec* spec;
-  size_t column;
+// What one worker made of its block.
+struct ParsedBlock {
+  FactBlock facts;
+  std::vector<std::vector<int32_t>> codes;   // of each binding
+  std::vector<std::vector<double>> numbers;  // likewise
 };
 
-void set_cell(const Binding& b, size_t row, const CsvReader& reader) {
-  const std::string_view cell = reader.cells()[b.column];
-  if (cell.empty()) return;
-  if (b.raw->numeric)
-    b.raw->numbers[row] = number_of(reader, b.spec->column, cell, "");
-  else
-    b.raw->codes[row] = code_of(b.raw->texts, reader, b.spec->column, cell);
+template <class T>
+void append(std::vector<T>& to, const std::vector<T>& from) {
+  to.insert(to.end(), from.begin(), from.end());
 }
 
-void resize(RawColumn& raw, size_t rows) {
-  if (raw.numeric)
-    raw.numbers.resize(rows, kMissing);
-  else
-    raw.codes.resize(rows, 0);
-}
-
-// One of the files, open.
-struct OpenTable {
-  explicit OpenTable(const TableSpec& spec)
-      : file(spec.source.path), reader(spec.source.path, file.text(), spec.source.csv.value_or(CsvOptions{})) {}
-  MappedFile file;
-  CsvReader reader;
-};
-
-class FileSet {
+class InteractionLoader {
  public:
-  explicit FileSet(const Schema& schema) : schema_(schema), interactions_(schema.interactions) {
-    if (schema.users.source.given()) users_.emplace(schema.users);
-    if (schema.items.source.given()) items_.emplace(schema.items);
-    data_.features.resize(schema.features.size());
-    for (size_t i = 0; i < schema.features.size(); ++i) bind(schema.features[i], data_.features[i]);
-  }
+  InteractionLoader(const Schema& schema, Tables& tables, RawData& data)
+      : schema_(schema),
+        bindings_(tables.interaction_bindings()),
+        data_(data),
+        reader_(tables.open_interactions()),
+        facts_(schema, *reader_) {}
 
-  RawData read() {
-    read_interactions();
-    if (users_)
-      data_.report.users_without_row = join(*users_, schema_.users, data_.users, data_.user, user_bindings_, false);
-    if (items_)
-      data_.report.items_without_row = join(*items_, schema_.items, data_.items, data_.item, item_bindings_, true);
-    return std::move(data_);
+  void run() {
+    const int workers = reading_workers();
+    parsed_.resize(static_cast<size_t>(workers));
+    for (ParsedBlock& p : parsed_) {
+      p.codes.resize(bindings_.size());
+      p.numbers.resize(bindings_.size());
+    }
+    ordered_blocks(
+        *reader_, workers, [this](int w, RowBlock& block, int64_t) { parse(block, parsed_[static_cast<size_t>(w)]); },
+        [this](int w, RowBlock& block, int64_t) { take(block, parsed_[static_cast<size_t>(w)]); });
+    data_.users = facts_.take_users();
+    data_.items = facts_.take_items();
+    data_.item_titles = facts_.take_titles();
   }
 
  private:
-  // Decides which file a feature's column comes from: the side table of its source where it has the column, else the
-  // interactions.
-  void bind(const FeatureSpec& spec, RawColumn& raw) {
-    raw.numeric = reads_numbers(spec);
-    raw.texts.add("");
-    const bool user = spec.source == FeatureSource::User, item = spec.source == FeatureSource::Item;
-    const auto& side = user ? users_ : item ? items_ : kNone;
-    const std::string& id = user ? schema_.user_id : schema_.item_id;
-    const std::string& key = user ? schema_.users.key : schema_.items.key;
-    if (side && (spec.column == id || spec.column == key)) {
-      raw.rows = item ? RawColumn::ItemInteraction : RawColumn::Interaction;
-      interaction_bindings_.push_back({&raw, &spec, interactions_.reader.column(id)});
-    } else if (side && (side->reader.has_column(spec.column) || !interactions_.reader.has_column(spec.column))) {
-      raw.rows = user ? RawColumn::User : RawColumn::Item;
-      (user ? user_bindings_ : item_bindings_).push_back({&raw, &spec, side->reader.column(spec.column)});
-    } else {
-      raw.rows = item ? RawColumn::ItemInteraction : RawColumn::Interaction;
-      interaction_bindings_.push_back({&raw, &spec, interactions_.reader.column(spec.column)});
+  void parse(const RowBlock& block, ParsedBlock& parsed) {
+    const std::shared_lock lock(facts_.mutex());
+    facts_.parse(block, parsed.facts);
+    for (size_t i = 0; i < bindings_.size(); ++i) {
+      const RawColumn& raw = data_.features[bindings_[i].feature];
+      const std::string& name = schema_.features[bindings_[i].feature].column;
+      auto& codes = parsed.codes[i];
+      auto& numbers = parsed.numbers[i];
+      codes.clear();
+      numbers.clear();
+      for (int64_t row = 0; row < block.rows; ++row) {
+        const std::string_view cell = block.cell(row, bindings_[i].column);
+        if (!raw.numeric)
+          codes.push_back(raw.texts.find(cell));
+        else
+          numbers.push_back(cell.empty() ? std::numeric_limits<double>::quiet_NaN()
+                                         : number_of(block, row, name, cell, ""));
+      }
     }
   }
 
-  void read_interactions();
-  bool dropped(const std::vector<size_t>& columns);
-  float label_of(std::string_view cell) const;
-  int32_t key_of(StringIndex& index, const std::string& column, size_t at);
-  int64_t join(OpenTable& table, const TableSpec& spec, const StringIndex& keys, const std::vector<int32_t>& used,
-               const std::vector<Binding>& bindings, bool items);
+  void take(const RowBlock& block, ParsedBlock& parsed) {
+    const std::unique_lock lock(facts_.mutex());
+    facts_.resolve(block, parsed.facts);
+    const size_t rows = data_.user.size() + parsed.facts.size();
+    WN_CHECK(rows <= size_t{std::numeric_limits<int32_t>::max()}, DataError, "{}: more than {} rows", block.file,
+             std::numeric_limits<int32_t>::max());
+    append(data_.user, parsed.facts.user);
+    append(data_.item, parsed.facts.item);
+    append(data_.label, parsed.facts.label);
+    append(data_.weight, parsed.facts.weight);
+    append(data_.time, parsed.facts.time);
+    append(data_.stratum, parsed.facts.stratum);
+    for (size_t i = 0; i < bindings_.size(); ++i) {
+      RawColumn& raw = data_.features[bindings_[i].feature];
+      auto& codes = parsed.codes[i];
+      for (size_t r = 0; r < codes.size(); ++r)
+        if (codes[r] == kNew)
+          codes[r] = add_text(raw.texts, block, static_cast<int64_t>(r), schema_.features[bindings_[i].feature].column,
+                              block.cell(static_cast<int64_t>(r), bindings_[i].column));
+      append(raw.codes, codes);
+      append(raw.numbers, parsed.numbers[i]);
+    }
+  }
 
-  static const std::optional<OpenTable> kNone;
   const Schema& schema_;
-  OpenTable interactions_;
-  std::optional<OpenTable> users_, items_;
-  std::vector<Binding> interaction_bindings_, user_bindings_, item_bindings_;
-  RawData data_;
+  const std::vector<Binding>& bindings_;
+  RawData& data_;
+  std::unique_ptr<RowReader> reader_;
+  FactReader facts_;
+  std::vector<ParsedBlock> parsed_;
 };
-const std::optional<OpenTable> FileSet::kNone;
 
-bool FileSet::dropped(const std::vector<size_t>& columns) {
-  const CsvReader& reader = interactions_.reader;
-  for (size_t i = 0; i < columns.size(); ++i) {
-    const CellRule& rule = schema_.drop[i];
-    const std::string_view cell = reader.cells()[columns[i]];
-    const auto drop = holds(rule, cell);
-    if (!drop) fail(reader, rule.column, fmt::format("{} is not a number (drop: {})", quoted(cell), text_of(rule)));
-    if (!*drop) continue;
-    ++data_.report.dropped[i].rows;
-    return true;
-  }
-  return false;
-}
-
-float FileSet::label_of(std::string_view cell) const {
-  const CellRule& rule = *schema_.label;
-  if (rule.kind == CellRule::AsIs)
-    return static_cast<float>(number_of(interactions_.reader, rule.column, cell, "label "));
-  if (cell.empty() && rule.kind != CellRule::Missing) fail(interactions_.reader, rule.column, "the label is missing");
-  const auto positive = holds(rule, cell);
-  if (!positive) fail(interactions_.reader, rule.column, fmt::format("label {} is not a number", quoted(cell)));
-  return *positive ? 1.f : 0.f;
-}
-
-int32_t FileSet::key_of(StringIndex& index, const std::string& column, size_t at) {
-  const std::string_view cell = interactions_.reader.cells()[at];
-  if (cell.empty())
-    fail(interactions_.reader, column,
-         fmt::format("is missing; leave such rows out with `drop: [{{column: {}, rule: missing}}]`", column));
-  return code_of(index, interactions_.reader, column, cell);
-}
-
-void FileSet::read_interactions() {
-  CsvReader& reader = interactions_.reader;
-  const auto optional_column = [&](const std::string& name) {
-    return name.empty() ? std::optional<size_t>{} : reader.column(name);
-  };
-  const size_t user = reader.column(schema_.user_id), item = reader.column(schema_.item_id);
-  const auto time = optional_column(schema_.timestamp), weight = optional_column(schema_.weight),
-             title = optional_column(schema_.interactions.title),
-             label = optional_column(schema_.label ? schema_.label->column : "");
-  const TimeFormat format(schema_.time_format);
-  std::vector<size_t> drop_columns;
-  for (const CellRule& rule : schema_.drop) {
-    drop_columns.push_back(reader.column(rule.column));
-    data_.report.dropped.push_back({text_of(rule), 0});
-  }
-  while (reader.next()) {
-    if (dropped(drop_columns)) continue;
-    const size_t row = data_.user.size();
-    WN_CHECK(row < size_t{std::numeric_limits<int32_t>::max()}, DataError, "{}: more than {} rows", reader.file(), row);
-    const auto cells = reader.cells();
-    data_.user.push_back(key_of(data_.users, schema_.user_id, user));
-    data_.item.push_back(key_of(data_.items, schema_.item_id, item));
-    data_.label.push_back(label ? label_of(cells[*label]) : 1.f);
-    if (time) {
-      const auto seconds = format.parse(cells[*time]);
-      if (!seconds)
-        fail(reader, schema_.timestamp,
-             fmt::format("{} is not a time of the format {}", quoted(cells[*time]), quoted(schema_.time_format)));
-      data_.time.push_back(*seconds);
-    }
-    if (weight) {
-      const double w = number_of(reader, schema_.weight, cells[*weight], "weight ");
-      if (w <= 0) fail(reader, schema_.weight, fmt::format("weight {} must be positive", w));
-      data_.weight.push_back(static_cast<float>(w));
-    }
-    if (title) {
-      data_.item_titles.resize(static_cast<size_t>(data_.items.size()));
-      std::string& known = data_.item_titles[static_cast<size_t>(data_.item.back())];
-      if (known.empty()) known = title_of(reader, schema_.interactions.title, cells[*title]);
-    }
-    for (const Binding& b : interaction_bindings_) {
-      if (b.raw->codes.size() <= row && b.raw->numbers.size() <= row) resize(*b.raw, row + 1);
-      set_cell(b, row, reader);
-    }
-  }
-  data_.report.rows_read = reader.rows();
-}
-
-// Reads the rows of a side table whose key some interaction has. Returns how many interactions found no row.
-int64_t FileSet::join(OpenTable& table, const TableSpec& spec, const StringIndex& keys,
-                      const std::vector<int32_t>& used, const std::vector<Binding>& bindings, bool items) {
-  CsvReader& reader = table.reader;
-  const size_t key = reader.column(spec.key);
-  const bool titled = items && !spec.title.empty();
-  const size_t title = titled ? reader.column(spec.title) : 0;
-  if (titled) data_.item_titles.resize(static_cast<size_t>(keys.size()));
-  for (const Binding& b : bindings) resize(*b.raw, static_cast<size_t>(keys.size()));
-  StringIndex seen;
-  std::vector<int64_t> lines;
-  std::vector<bool> found(static_cast<size_t>(keys.size()));
-  while (reader.next()) {
-    const std::string_view cell = reader.cells()[key];
-    if (cell.empty()) fail(reader, spec.key, "the key is missing");
-    const int32_t number = seen.add(cell);
-    if (static_cast<size_t>(number) < lines.size())
-      fail(reader, spec.key, fmt::format("{} stands on line {} too", quoted(cell), lines[static_cast<size_t>(number)]));
-    lines.push_back(reader.line());
-    const int32_t row = keys.find(cell);
-    if (row < 0) continue;
-    found[static_cast<size_t>(row)] = true;
-    if (titled) data_.item_titles[static_cast<size_t>(row)] = title_of(reader, spec.title, reader.cells()[title]);
-    for (const Binding& b : bindings) set_cell(b, static_cast<size_t>(row), reader);
-  }
+// How many interactions have a key without a row in the side table.
+int64_t without_row(const std::vector<bool>& found, const std::vector<int32_t>& used) {
+  if (found.empty()) return 0;
   int64_t without = 0;
-  for (const int32_t row : used) without += !found[static_cast<size_t>(row)];
+  for (const int32_t key : used) without += !found[static_cast<size_t>(key)];
   return without;
 }
 
 }  // namespace
 
-RawData read_files(const Schema& schema) { return FileSet(schema).read(); }
+RawData read_files(const Schema& schema) {
+  Tables tables(schema);
+  RawData data;
+  data.features = tables.columns();
+  InteractionLoader(schema, tables, data).run();
+  data.report.clean = tables.clean_report();
+  data.report.rows_read = data.report.clean.rows_read;
+  data.report.users_without_row = without_row(tables.join_users(data.users, data.features), data.user);
+  data.report.items_without_row =
+      without_row(tables.join_items(data.items, data.features, data.item_titles), data.item);
+  return data;
+}
 
 }  // namespace winnow::detail

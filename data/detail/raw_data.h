@@ -6,24 +6,16 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/detail/tables.h"
 
 namespace winnow::detail {
-
-// The cells of one feature: codes of distinct texts, or numbers.
-struct RawColumn {
-  // What a cell belongs to. ItemInteraction: an interaction, but for a sampled row the one that its item comes from.
-  enum Rows : uint8_t { Interaction, ItemInteraction, User, Item } rows = Interaction;
-  bool numeric = false;
-  StringIndex texts;            // code 0 is "", missing
-  std::vector<int32_t> codes;   // [rows]
-  std::vector<double> numbers;  // [rows], NaN: missing
-};
 
 struct RawData {
   StringIndex users, items;
   std::vector<int32_t> user, item;   // [interactions], numbers in users and items
   std::vector<int64_t> time;         // empty without a timestamp column
   std::vector<float> label, weight;  // weight is empty without a column
+  std::vector<int32_t> stratum;      // of a stratified split
   std::vector<RawColumn> features;   // as Schema::features
   std::vector<std::string> item_titles;
   LoadReport report;
