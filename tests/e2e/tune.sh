@@ -3,7 +3,7 @@
 # a study gives the same files and the same table; failures, halving, folds, what is refused.
 # Usage: tune.sh BUILD_DIR [KILLS]
 set -euo pipefail
-build=$1 kills=${2:-4} root=$PWD
+build=$1 kills=${2:-3} root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
