@@ -17,6 +17,11 @@ CellRule read_rule(const ConfigNode& n, const std::string& rule) {
   } catch (const ConfigError& e) { n.fail(e.what()); }
 }
 
+LeakCheck read_leak_check(const ConfigNode& n) {
+  const std::string word = n.choice("leak_check", "warn", {"warn", "error", "off"});
+  return word == "warn" ? LeakCheck::Warn : word == "error" ? LeakCheck::Error : LeakCheck::Off;
+}
+
 SplitSpec read_split(const ConfigNode& n) {
   const std::vector<std::string> methods = {"time", "random", "stratified", "leave_last_out", "user", "kfold"};
   const std::string method = n.choice("method", "time", methods);
@@ -72,6 +77,7 @@ Schema parse_schema(const ConfigNode& n) {
   if (n.has("label")) s.label = read_rule(n.child("label"), n.child("label").get("rule", ""));
   s.weight = n.get("weight", "");
   s.clean = parse_clean(n.list("clean"));
+  s.leak_check = read_leak_check(n);
   s.split = read_split(n.child("split"));
   if (n.has("negatives")) s.negatives = read_negatives(n.child("negatives"));
   s.storage = n.choice("storage", "memory", {"memory", "disk"}) == "disk" ? Storage::Disk : Storage::Memory;

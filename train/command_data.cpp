@@ -7,7 +7,12 @@ namespace winnow {
 void add_data_command(CLI::App& app, Action& chosen) {
   CLI::App* data = app.add_subcommand("data", "Look at, clean, split and make data; `winnow data COMMAND --help`");
   data->require_subcommand(1);
+  add_data_check_command(*data, chosen);
+  add_data_clean_command(*data, chosen);
+  add_data_describe_command(*data, chosen);
+  add_data_convert_command(*data, chosen);
   add_data_generate_command(*data, chosen);
+  add_data_schema_command(*data, chosen);
 }
 
 }  // namespace winnow

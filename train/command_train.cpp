@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/parallel.h"
+#include "data/leaks.h"
 #include "train/commands.h"
 #include "train/console.h"
 #include "train/ctr_training.h"
@@ -56,6 +57,9 @@ int run_train(const TrainArguments& a) {
   CtrTraining training(config, {.out = a.out, .resume = a.resume, .test = !a.no_test});
   const Dataset& dataset = training.dataset();
   if (!a.quiet) message(dataset.report.str() + "\n" + dataset.summary());
+  if (!dataset.report.leaks.empty())
+    message(str(dataset.report.leaks) +
+            "`winnow data check` shows these; data.leak_check: error ends training, off skips the search");
   handle_interrupts();
   ConsoleListener listener(config.loop.batch_size, a.quiet);
   const TrainResult result = training.train(listener, interrupted());

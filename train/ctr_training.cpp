@@ -1,6 +1,7 @@
 #include "train/ctr_training.h"
 
 #include "core/file.h"
+#include "data/leaks.h"
 #include "train/ctr_task.h"
 #include "train/report/recorder.h"
 
@@ -28,8 +29,10 @@ const CtrConfig& checked(const CtrConfig& config, const CtrTrainingOptions& opti
 CtrTraining::CtrTraining(const CtrConfig& config, CtrTrainingOptions options)
     : config_(checked(config, options)),
       options_(std::move(options)),
-      dataset_(load_dataset(config_.schema)),
-      model_(make_ctr_model(ctr_spec(dataset_.map), config_.model)) {}
+      dataset_(load_dataset(config_.schema, options_.out)),
+      model_(make_ctr_model(ctr_spec(dataset_.map), config_.model)) {
+  dataset_.report.leaks = check_leaks(dataset_, config_.schema);
+}
 
 TrainResult CtrTraining::train_one(const CtrConfig& config, CtrModel& model, const std::string& directory,
                                    TrainListener& listener, const std::atomic<bool>& stop) const {
@@ -43,6 +46,7 @@ TrainResult CtrTraining::train_one(const CtrConfig& config, CtrModel& model, con
 TrainResult CtrTraining::train(TrainListener& listener, const std::atomic<bool>& stop) {
   make_directories(options_.out);
   write_atomically(options_.out + "/config.yaml", config_.resolved);
+  write_atomically(options_.out + "/data_report.json", dataset_.report.json() + "\n");
   const TrainResult result = train_one(config_, *model_, options_.out, listener, stop);
   if (!result.interrupted) save_run(options_.out, config_, dataset_, *model_);
   return result;

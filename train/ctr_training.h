@@ -24,7 +24,8 @@ struct CtrTrainingOptions {
 
 class CtrTraining {
  public:
-  // Loads the data and makes the model. ConfigError: `out` holds checkpoints and resume is false; DataError.
+  // Loads the data, looks for leaks (dataset().report.leaks) and makes the model. ConfigError: `out` holds checkpoints
+  // and resume is false; DataError, also for leaks where the schema says so.
   CtrTraining(const CtrConfig& config, CtrTrainingOptions options);
   const Dataset& dataset() const { return dataset_; }
   CtrModel& model() { return *model_; }

@@ -8,7 +8,7 @@ browser=$(command -v chromium || command -v chromium-browser || true)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-"$build/winnow" data generate --out store --users 200 --items 80 --interactions 6000 >/dev/null
+"$build/winnow" data generate --out store --users 200 --items 80 >/dev/null
 # a feature whose name is markup, from the config to the page
 sed 's#data_cache/synthetic#store#; s#{name: device, source: context}#{name: "<script>x()</script>", column: device, source: context}#' \
   "$root/examples/ctr/synthetic.yaml" > config.yaml
@@ -17,6 +17,7 @@ sed 's#data_cache/synthetic#store#; s#{name: device, source: context}#{name: "<s
 cp run/report.html first.html
 "$build/winnow" report run >/dev/null
 cmp first.html run/report.html || { echo "FAILED: winnow report differs from the page of the training"; exit 1; }
+grep -qF '&lt;script&gt;x()&lt;/script&gt;' run/report.html || { echo "FAILED: the feature's name is not in the page"; exit 1; }
 
 # dump WIDTH HTML: the page after its scripts ran
 dump() {

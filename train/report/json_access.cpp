@@ -75,10 +75,22 @@ const MetricEntry* find_entry(const std::vector<MetricEntry>& entries, std::stri
   return nullptr;
 }
 
-bool lower_is_better(std::string_view metric) {
-  for (const char* name : {"logloss", "brier", "ece", "rmse", "mae"})
-    if (metric == name || metric.ends_with(std::string("_") + name)) return true;
-  return false;
+Better better_of(std::string_view metric) {
+  const std::string_view name = metric.substr(0, metric.find('@'));
+  for (const char* lower : {"logloss", "ne", "brier", "ece", "ece_mass", "rmse", "mae"})
+    if (name == lower) return Better::Lower;
+  for (const char* higher :
+       {"auc", "gauc", "pr_auc", "accuracy", "precision", "recall", "f1", "hr", "ndcg", "mrr", "map"})
+    if (name == higher) return Better::Higher;
+  return Better::Neither;
+}
+
+bool is_better(Better direction, double a, double b) {
+  return direction == Better::Higher ? a > b : direction == Better::Lower && a < b;
+}
+
+const char* better_text(Better direction) {
+  return direction == Better::Higher ? "higher is better" : direction == Better::Lower ? "lower is better" : "";
 }
 
 std::string metric_text(const MetricEntry& m) {

@@ -29,7 +29,12 @@ struct MetricEntry {
 std::vector<MetricEntry> metric_entries(const Json& metrics);
 const MetricEntry* find_entry(const std::vector<MetricEntry>& entries, std::string_view name);
 
-bool lower_is_better(std::string_view metric);             // logloss, brier, ece, rmse, mae, with or without a prefix
+// Of a metric's name, what follows "@" left out. Neither: copc (best at 1), coverage, gini, novelty, diversity, which
+// describe the lists and are not good or bad by themselves, and names that are not known.
+enum class Better : uint8_t { Higher, Lower, Neither };
+Better better_of(std::string_view metric);
+bool is_better(Better direction, double a, double b);      // a than b; false for Neither
+const char* better_text(Better direction);                 // "higher is better", "lower is better", ""
 std::string metric_text(const MetricEntry& m);             // "0.7132 [0.7031, 0.7233]", the reason when undefined
 std::string metric_cell(const MetricEntry& m, bool best);  // the same as HTML on two lines
 

@@ -7,11 +7,11 @@
 namespace winnow {
 namespace {
 
-bool better(double a, double b, const std::string& metric) { return lower_is_better(metric) ? a < b : a > b; }
+bool better(double a, double b, const std::string& metric) { return is_better(better_of(metric), a, b); }
 
 // In the order of the usual ones, then by name.
 std::vector<std::string> columns_of(const std::vector<Contestant>& all) {
-  static const std::vector<std::string> usual = {"auc", "gauc",     "pr_auc",    "logloss", "brier",
+  static const std::vector<std::string> usual = {"auc", "gauc",     "pr_auc",    "logloss", "ne", "brier",
                                                  "ece", "accuracy", "precision", "recall",  "f1"};
   std::vector<std::string> names;
   for (const Contestant& c : all)
@@ -24,16 +24,19 @@ std::vector<std::string> columns_of(const std::vector<Contestant>& all) {
 
 }  // namespace
 
-std::vector<Contestant> contestants(const Json& evaluation, bool ranking) {
+std::vector<Contestant> contestants(const Json& evaluation, Results which) {
   std::vector<Contestant> all;
-  const Json& own = ranking ? member(member(evaluation, "ranking"), "metrics") : member(evaluation, "metrics");
+  const Json& ranking = member(evaluation, "ranking");
+  const Json& own = which == Results::Rows      ? member(evaluation, "metrics")
+                    : which == Results::Ranking ? member(ranking, "metrics")
+                                                : member(member(ranking, "sampled"), "metrics");
+  const char* key = which == Results::Rows ? "metrics" : which == Results::Ranking ? "ranking" : "sampled_ranking";
   if (auto metrics = metric_entries(own); !metrics.empty())
     all.push_back({text_in(evaluation, "model"), metrics, true});
   const Json& baselines = member(evaluation, "baselines");
   if (!baselines.is_object()) return all;
   for (const auto& [name, entry] : baselines.items())
-    if (auto metrics = metric_entries(member(entry, ranking ? "ranking" : "metrics")); !metrics.empty())
-      all.push_back({name, metrics, false});
+    if (auto metrics = metric_entries(member(entry, key)); !metrics.empty()) all.push_back({name, metrics, false});
   return all;
 }
 
@@ -48,7 +51,8 @@ std::string contestant_table(const std::string& caption, const std::vector<Conte
                                                  : escape_html(c.name)};
     for (const std::string& column : columns) {
       const MetricEntry* m = find_entry(c.metrics, column);
-      const bool best = m != nullptr && m->value && std::ranges::none_of(all, [&](const Contestant& other) {
+      const bool best = m != nullptr && m->value && better_of(column) != Better::Neither &&
+                        std::ranges::none_of(all, [&](const Contestant& other) {
                           const MetricEntry* o = find_entry(other.metrics, column);
                           return o != nullptr && o->value && better(*o->value, *m->value, column);
                         });
@@ -67,8 +71,8 @@ std::string contestant_chart(const std::string& metric, const std::vector<Contes
   if (rows.size() < 2) return "";
   ChartOptions options;
   options.title = metric + " beside the baselines";
-  options.explanation =
-      fmt::format("Dots with 95 % intervals; {} is better.", lower_is_better(metric) ? "lower" : "higher");
+  const std::string direction = better_text(better_of(metric));
+  options.explanation = "Dots with 95 % intervals" + (direction.empty() ? "." : "; " + direction + ".");
   options.x_label = metric;
   options.y_label = "model";
   return interval_chart(options, rows);
@@ -79,7 +83,9 @@ const Contestant* best_baseline(const std::vector<Contestant>& all, const std::s
   double value = 0;
   for (const Contestant& c : all) {
     const MetricEntry* m = find_entry(c.metrics, metric);
-    if (c.is_model || m == nullptr || !m->value || (best != nullptr && !better(*m->value, value, metric))) continue;
+    if (c.is_model || better_of(metric) == Better::Neither || m == nullptr || !m->value ||
+        (best != nullptr && !better(*m->value, value, metric)))
+      continue;
     best = &c;
     value = *m->value;
   }

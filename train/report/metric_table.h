@@ -12,8 +12,9 @@ struct Contestant {
   std::vector<MetricEntry> metrics;
   bool is_model = false;
 };
-// Of evaluation.json: the model first, then its baselines; `ranking` takes the ranking metrics instead.
-std::vector<Contestant> contestants(const Json& evaluation, bool ranking);
+enum class Results : uint8_t { Rows, Ranking, SampledRanking };
+// Of evaluation.json: the model first, then its baselines.
+std::vector<Contestant> contestants(const Json& evaluation, Results which);
 
 // One row each, one column for each metric that any of them has, the best value of a column bold.
 std::string contestant_table(const std::string& caption, const std::vector<Contestant>& all);

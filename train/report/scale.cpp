@@ -67,6 +67,10 @@ std::string grouped(int64_t value) {
   return digits;
 }
 
+std::string count_text(double value) {
+  return std::abs(value) < 1e15 ? grouped(std::llround(value)) : short_number(value);
+}
+
 std::string short_number(double value) {
   const double size = std::abs(value);
   if (!std::isfinite(value)) return "-";

@@ -30,7 +30,9 @@ class Scale {
 
 // "0.0314", "12 400", "3.1 M", "2e-05": for axes and tooltips.
 std::string short_number(double value);
-std::string grouped(int64_t value);    // "12 400", with thin spaces
+std::string grouped(int64_t value);  // "12 400", with thin spaces
+std::string count_text(
+    double value);  // a number that should be whole: grouped, or as short_number when it is too large
 std::string bytes_text(double bytes);  // "1.2 MiB"
 std::string percent(double fraction);  // "12.3 %"
 

@@ -11,7 +11,7 @@ namespace {
 
 std::string count(const Json& object, const char* key) {
   const auto n = number_in(object, key);
-  return n ? grouped(static_cast<int64_t>(*n)) : "-";
+  return n ? count_text(*n) : "-";
 }
 
 // A time as the data report writes it: text as it is, a number as seconds since 1970 in UTC.
@@ -88,11 +88,10 @@ std::string data_section(const RunFiles& files) {
   const Json& data = *files.data;
   std::string text;
   if (const auto read = number_in(data, "rows_read")) {
-    text = fmt::format("{} rows read", grouped(static_cast<int64_t>(*read)));
-    if (const auto kept = number_in(data, "kept"))
-      text += fmt::format(", {} kept", grouped(static_cast<int64_t>(*kept)));
+    text = fmt::format("{} rows read", count_text(*read));
+    if (const auto kept = number_in(data, "kept")) text += fmt::format(", {} kept", count_text(*kept));
     if (const auto negatives = number_in(data, "negatives"); negatives && *negatives > 0)
-      text += fmt::format(", {} negatives sampled", grouped(static_cast<int64_t>(*negatives)));
+      text += fmt::format(", {} negatives sampled", count_text(*negatives));
     if (const auto seconds = number_in(data, "seconds")) text += fmt::format(", in {:.3g} s", *seconds);
     text += ".";
   }

@@ -114,19 +114,23 @@ std::optional<double> positive_share(const Json& curves) {
 
 std::string evaluation_section(const RunFiles& files) {
   if (!files.evaluation) return "";
-  const auto all = contestants(*files.evaluation, false);
+  const auto all = contestants(*files.evaluation, Results::Rows);
   const Json& curves = member(files.evaluation, "curves");
   const std::string charts = contestant_chart("auc", all) + roc_chart(curves) +
                              pr_chart(curves, positive_share(curves)) + calibration_chart(curves) +
                              scores_chart(curves) + confusion_matrix(curves);
   std::string html = contestant_table("Metrics with 95 % intervals; the best of a column is bold", all);
+  const auto delong = numbers(member(member(member(files.evaluation, "metrics"), "auc"), "delong95"));
+  if (delong.size() == 2)
+    html += fmt::format("<p class=\"note\">DeLong's 95 % interval of the AUC: {:.4f} to {:.4f}.</p>\n", delong[0],
+                        delong[1]);
   if (!charts.empty()) html += "<div class=\"grid\">\n" + charts + "</div>\n";
   return html_section("evaluation", "Evaluation", html);
 }
 
 std::string ranking_section(const RunFiles& files) {
   if (!files.evaluation) return "";
-  const auto all = contestants(*files.evaluation, true);
+  const auto all = contestants(*files.evaluation, Results::Ranking);
   if (all.empty()) return "";
   const Json& ranking = member(files.evaluation, "ranking");
   std::string html;
@@ -134,9 +138,14 @@ std::string ranking_section(const RunFiles& files) {
     html += fmt::format(
         "<p class=\"note\">Every item that a user does not know yet is ranked, and compared with what the user really "
         "liked in the test split: {} users; {} without a positive were left out.</p>\n",
-        grouped(static_cast<int64_t>(*users)),
-        grouped(static_cast<int64_t>(number_in(ranking, "skipped_users").value_or(0))));
+        count_text(*users), count_text(number_in(ranking, "skipped_users").value_or(0)));
   html += contestant_table("Ranking metrics with 95 % intervals; the best of a column is bold", all);
+  if (const auto sampled = contestants(*files.evaluation, Results::SampledRanking); !sampled.empty()) {
+    const std::string negatives = text_in(member(ranking, "sampled"), "negatives");
+    html += contestant_table(fmt::format("Each positive against {} sampled items: not comparable with the full ranking",
+                                         negatives.empty() ? "some" : negatives),
+                             sampled);
+  }
   std::string charts;
   for (const MetricEntry& m : all[0].metrics)
     if (m.name.starts_with("ndcg@") || m.name.starts_with("recall@")) charts += contestant_chart(m.name, all);

@@ -27,9 +27,9 @@ std::string config_value(const std::string& yaml, const std::string& section, co
 }
 
 // How the model stands to a baseline, from the intervals.
-std::string verdict(const MetricEntry& own, const Contestant& baseline, bool lower) {
+std::string verdict(const MetricEntry& own, const Contestant& baseline) {
   const MetricEntry& other = *find_entry(baseline.metrics, own.name);
-  const bool better = lower ? *own.value < *other.value : *own.value > *other.value;
+  const bool better = is_better(better_of(own.name), *own.value, *other.value);
   const bool apart = own.interval && other.interval &&
                      (own.interval->low > other.interval->high || own.interval->high < other.interval->low);
   const char* word = !apart ? "intervals overlap" : better ? "better" : "worse";
@@ -42,17 +42,17 @@ std::string tile(const std::string& metric, const std::vector<Contestant>& all) 
   if (all.empty() || !all[0].is_model) return "";
   const MetricEntry* own = find_entry(all[0].metrics, metric);
   if (own == nullptr || !own->value) return "";
-  const bool lower = lower_is_better(metric);
   std::string html = fmt::format("<div class=\"tile\"><span>{}</span> <b>{:.4f}</b>", escape_html(metric), *own->value);
   if (own->interval)
-    html += fmt::format("<small>95 % interval {:.4f} to {:.4f}; {} is better</small>", own->interval->low,
-                        own->interval->high, lower ? "lower" : "higher");
-  if (const Contestant* baseline = best_baseline(all, metric)) html += verdict(*own, *baseline, lower);
+    html += fmt::format("<small>95 % interval {:.4f} to {:.4f}; {}</small>", own->interval->low, own->interval->high,
+                        better_text(better_of(metric)));
+  if (const Contestant* baseline = best_baseline(all, metric)) html += verdict(*own, *baseline);
   return html + "</div>\n";
 }
 
 std::string summary(const RunFiles& files) {
-  const Json& evaluation = files.evaluation ? *files.evaluation : member(Json(), "");
+  const Json none;
+  const Json& evaluation = files.evaluation ? *files.evaluation : none;
   const std::string model =
       text_in(evaluation, "model").empty() ? config_value(files.config, "model", "name") : text_in(evaluation, "model");
   const std::string path = without_places(config_value(files.config, "data", "path"));
@@ -61,19 +61,17 @@ std::string summary(const RunFiles& files) {
   if (!data.empty()) text += " trained on " + data;
   if (const auto rows = number_in(evaluation, "rows")) {
     const std::string split = text_in(evaluation, "split").empty() ? "test" : text_in(evaluation, "split");
-    text += fmt::format(", evaluated on the {} rows of the {} split", grouped(static_cast<int64_t>(*rows)), split);
+    text += fmt::format(", evaluated on the {} rows of the {} split", count_text(*rows), split);
   }
   text += ".";
-  int64_t steps = 0, epochs = 0;
+  double steps = 0, epochs = 0;
   for (const Json& line : files.metrics) {
-    steps = std::max(steps, static_cast<int64_t>(number_in(line, "step").value_or(0)));
-    if (line.contains("train_loss"))
-      epochs = std::max(epochs, static_cast<int64_t>(number_in(line, "epoch").value_or(0)));
+    steps = std::max(steps, number_in(line, "step").value_or(0));
+    if (line.contains("train_loss")) epochs = std::max(epochs, number_in(line, "epoch").value_or(0));
   }
-  if (steps > 0) text += fmt::format(" {} steps in {} epochs.", grouped(steps), epochs);
-  if (const auto parameters =
-          number_in(member(files.memory, "parameters").is_null() ? Json() : *files.memory, "parameters"))
-    text += fmt::format(" {} parameters.", grouped(static_cast<int64_t>(*parameters)));
+  if (steps > 0) text += fmt::format(" {} steps in {} epochs.", count_text(steps), count_text(epochs));
+  if (const auto parameters = number_in(files.memory ? *files.memory : none, "parameters"))
+    text += fmt::format(" {} parameters.", count_text(*parameters));
   return "<p class=\"lead\">" + escape_html(text) + "</p>\n";
 }
 
@@ -83,7 +81,8 @@ std::string headline_section(const RunFiles& files) {
   std::string html = fmt::format("<header>\n<h1>{}</h1>\n{}</header>\n",
                                  escape_html(files.name.empty() ? "Run" : files.name), summary(files));
   if (!files.evaluation) return html;
-  const auto metrics = contestants(*files.evaluation, false), ranking = contestants(*files.evaluation, true);
+  const auto metrics = contestants(*files.evaluation, Results::Rows),
+             ranking = contestants(*files.evaluation, Results::Ranking);
   std::string tiles;
   for (const char* name : {"auc", "gauc", "logloss"}) tiles += tile(name, metrics);
   if (!ranking.empty())

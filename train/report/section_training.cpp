@@ -57,11 +57,13 @@ std::string validation_charts(const std::vector<Json>& lines) {
     if (metric == "logloss") continue;  // in the chart of the loss
     ChartOptions options;
     options.title = "Validation " + metric;
-    options.explanation = fmt::format("After each epoch; {} is better.", lower_is_better(metric) ? "lower" : "higher");
+    const Better direction = better_of(metric);
+    options.explanation = direction == Better::Neither ? "After each epoch."
+                                                       : fmt::format("After each epoch; {}.", better_text(direction));
     options.x_label = "step";
     options.y_label = metric;
     const ChartSeries s = series_of(lines, key, metric, 1, true);
-    options.x_mark = best_step(s.points, lower_is_better(metric));
+    if (direction != Better::Neither) options.x_mark = best_step(s.points, direction == Better::Lower);
     options.mark_text = "best";
     html += line_chart(options, {s});
   }
