@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <set>
 
 #include "core/file.h"
 #include "core/rng.h"
+#include "data/detail/leak_tests.h"
 #include "data/synthetic.h"
 #include "tests/data_files.h"
 
@@ -131,7 +133,7 @@ Table mean_label(int64_t View::*key, double smoothing, bool without_own) {
 // Rows sorted by label, while their times stay in the order of the file's times.
 Table sorted_by_label() {
   Table t = with_column(kCategory, [](const View& v) { return fmt::format("R{:06}", v.row); });
-  std::ranges::stable_sort(t.rows, {}, [](const View& v) { return v.label + noise(v.row) * 1.6; });
+  std::ranges::stable_sort(t.rows, {}, [](const View& v) { return static_cast<double>(v.label) + noise(v.row) * 1.6; });
   for (size_t i = 0; i < t.rows.size(); ++i) t.rows[i].row = static_cast<int64_t>(i);
   return t;
 }
@@ -240,6 +242,9 @@ TEST(Leaks, UsersOnBothSidesOfASplitByUserAreNamed) {
 TEST(Leaks, AStrongHonestPredictorIsNone) {
   for (const uint64_t seed : {1, 2, 3}) {
     const World world{.base = 0, .strength = 4.5, .seed = seed};
+    std::vector<std::pair<double, bool>> scored;
+    for (const View& v : views(world)) scored.emplace_back(v.score, v.label == 1);
+    EXPECT_GT(detail::auc(std::move(scored)), 0.9);
     EXPECT_EQ(str(leaks_of(with_column(
                   kNumber, [](const View& v) { return fmt::format("{:.5f}", v.score); }, world))),
               "");
