@@ -3,6 +3,7 @@
 
 #include "core/parallel.h"
 #include "core/rng.h"
+#include "train/metrics_auc.h"
 #include "train/metrics_binary.h"
 #include "train/ranking.h"
 
@@ -34,6 +35,22 @@ void run_metric(benchmark::State& state, const char* name) {
 BENCHMARK_CAPTURE(run_metric, auc, "auc")->Arg(100'000)->Arg(10'000'000)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(run_metric, gauc, "gauc")->Arg(100'000)->Arg(10'000'000)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(run_metric, logloss, "logloss")->Arg(100'000)->Arg(10'000'000)->Unit(benchmark::kMillisecond);
+
+// Both areas from one sort, checks included, on the threads of the machine.
+void run_areas(benchmark::State& state) {
+  set_num_threads(static_cast<int>(state.range(1)));
+  const Rows rows(state.range(0));
+  for (auto _ : state) {
+    const MetricRows r{rows.logits, rows.labels};
+    check_rows("auc", r, 0, LabelRange::Binary);
+    std::vector<uint64_t> words;
+    append_scored_rows(r, words);
+    sort_scored_rows(words);
+    benchmark::DoNotOptimize(areas_of_sorted(words));
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(run_areas)->Args({10'000'000, 1})->Args({10'000'000, 2})->Unit(benchmark::kMillisecond)->UseRealTime();
 
 void run_evaluate_binary(benchmark::State& state) {
   set_num_threads(1);

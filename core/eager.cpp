@@ -5,6 +5,7 @@ namespace winnow {
 
 std::vector<Tensor> run_eager(const std::string& op_name, std::span<const Tensor> in, const Attrs& attrs,
                               const std::string& kernel, Allocator& allocator) {
+  close_registry();
   const OpDef& op = registry().at(op_name);
   NodeSpec spec{&op, {}, {}, attrs};
   for (const Tensor& t : in) {

@@ -189,7 +189,7 @@ std::vector<TensorSpec> infer_outputs(const OpDef& op, const Attrs& attrs, std::
 Cost cost_of(const NodeSpec& node);
 std::vector<int> mutated_inputs(const OpDef& op, const Attrs& attrs);  // mutates_of, else mutates
 
-// All operators by name; built once by the generated register_all() and immutable afterwards.
+// All operators by name: those of ops/, by the generated register_all(), and those that the program adds at its start.
 class Registry {
  public:
   void add(OpDef def);                               // Error on a duplicate or an incomplete definition
@@ -202,6 +202,11 @@ class Registry {
   std::vector<const OpDef*> sorted_;
 };
 const Registry& registry();
+
+// Adds an operator of the program's own, before the first compile() or run_eager() and while no other thread records.
+// Error: a name that is taken, an incomplete definition, or too late. docs/library.md has an example.
+void register_operator(OpDef def);
+void close_registry();  // what compile() and run_eager() call: from here on the operators are immutable
 
 // Picks the first kernel that does not reject; DeviceError lists every candidate's reason.
 const KernelDef& choose_kernel(const NodeSpec& node, const DeviceInfo& device, const std::string& wanted = "");

@@ -160,7 +160,9 @@ void Program::Impl::plan() {
     size_t& block = storage[at(root)].block;
     if (block == SIZE_MAX) {
       block = blocks.size();
-      blocks.push_back({ir.values[at(root)].spec.bytes(), step, step, label(ir, root), 0});
+      const ValueInfo& v = ir.values[at(root)];
+      const std::string made_by = step < static_cast<int>(steps.size()) ? steps[static_cast<size_t>(step)].spec.op->name : "";
+      blocks.push_back({v.spec.bytes(), step, step, v.name.empty() ? fmt::format("{} {}", made_by, label(ir, root)) : v.name, 0});
       block_root.push_back(root);
     }
     blocks[block].last = std::max(blocks[block].last, step);
@@ -275,6 +277,7 @@ Program& Program::operator=(Program&&) noexcept = default;
 Program::~Program() = default;
 
 Program compile(Graph& graph, const CompileOptions& options) {
+  close_registry();
   return Program(std::make_unique<Program::Impl>(graph, options));
 }
 
@@ -306,7 +309,11 @@ MemoryReport Program::memory() const {
   MemoryReport report;
   report.arena_bytes = impl_->arena_bytes;
   report.naive_bytes = impl_->naive_bytes;
-  for (const int32_t id : impl_->persistents) report.persistent_bytes += impl_->ir.values[at(id)].spec.bytes();
+  for (const int32_t id : impl_->persistents) {
+    const TensorSpec& spec = impl_->ir.values[at(id)].spec;
+    report.persistent_bytes += spec.bytes();
+    report.persistents.push_back({label(impl_->ir, id), spec});
+  }
   for (size_t b = 0; b < impl_->blocks.size(); ++b) {
     const Block& block = impl_->blocks[b];
     const TensorSpec spec = impl_->block_root[b] >= 0 ? impl_->ir.values[at(impl_->block_root[b])].spec

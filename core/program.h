@@ -39,10 +39,15 @@ struct MemoryReport {
     size_t offset, bytes;
     int first, last;
   };
+  struct Persistent {
+    std::string name;
+    TensorSpec spec;
+  };
   size_t arena_bytes = 0;       // planned values and scratch
   size_t naive_bytes = 0;       // the same without sharing
   size_t persistent_bytes = 0;  // parameters, tables, optimizer state
   std::vector<Line> lines;
+  std::vector<Persistent> persistents;
   std::string str() const;  // a few lines for people: totals and the largest values
 };
 

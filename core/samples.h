@@ -39,6 +39,7 @@ struct Sample {
   bool grad = true;          // take part in `optest grad` (false for large cases)
   bool bench = false;        // take part in `opbench`
   bool integers = true;      // take part in `optest exact` where the operator's tolerance says so
+  bool nonfinite = true;     // take part in `optest nan` (false where the contract lets NaN reach more elements)
   bool constant_ok = false;  // the output may be constant or mostly zero (an empty bag, a mask)
 };
 

@@ -68,10 +68,13 @@ class RowSource {
 // Rows of one split of a data set, which must outlive the source. shuffle: a permutation by (seed, epoch), the same on
 // every machine (Fisher-Yates over core/rng.h); else in order. With storage: disk a permutation of blocks, and of the
 // rows of some blocks at a time (data/detail/row_sources.h).
+std::unique_ptr<RowSource> make_row_source(const Dataset& dataset, Split split, bool shuffle, uint64_t seed = 0);
+
+// What training reads: the rows of the training split, shuffled.
 //   Negatives in_batch: an epoch's rows are the training positives; a batch takes floor(batch_size / (1 + n)) of them,
 //   and beside each stand up to n rows of label 0 with its user, context and weight and the item of another positive of
 //   the batch: distinct items, drawn by (seed, epoch, row), never one that the user is known to have taken.
-std::unique_ptr<RowSource> make_row_source(const Dataset& dataset, Split split, bool shuffle, uint64_t seed = 0);
+std::unique_ptr<RowSource> make_training_source(const Dataset& dataset, uint64_t seed);
 
 struct BatchOptions {
   int64_t batch_size = 1024;

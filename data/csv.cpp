@@ -29,14 +29,30 @@ uint32_t specials(const char* p, char separator, char quote) {
 
 CsvReader::CsvReader(std::string file, std::string_view text, const CsvOptions& options)
     : file_(std::move(file)), text_(text), separator_(options.separator), quoting_(options.quoting) {
+  if (text_.starts_with(kByteOrderMark)) begin_ = kByteOrderMark.size();
+  begin_text();
+  if (begin_ >= text_.size()) fail(1, "the file is empty; a header row is needed");
+  read_header(options.strip_types);
+}
+
+CsvReader::CsvReader(std::string file, std::string_view rows, const CsvOptions& options,
+                     std::vector<std::string> header, int64_t first_line)
+    : file_(std::move(file)),
+      text_(rows),
+      separator_(options.separator),
+      quoting_(options.quoting),
+      header_(std::move(header)),
+      width_(header_.size()),
+      line_(first_line) {
+  begin_text();
+}
+
+void CsvReader::begin_text() {
   WN_CHECK(separator_ != '"' && separator_ != '\n' && separator_ != '\r' && separator_ != '\0', ConfigError,
            "{}: the separator cannot be {}", file_, quoted({&separator_, 1}));
   const size_t last = text_.find_last_not_of("\r\n");
   text_ = text_.substr(0, last == std::string_view::npos ? 0 : last + 1);
-  if (text_.starts_with(kByteOrderMark)) begin_ = kByteOrderMark.size();
-  if (begin_ >= text_.size()) fail(1, "the file is empty; a header row is needed");
-  mask_ = classify(0) & (~uint64_t{0} << begin_);
-  read_header(options.strip_types);
+  if (begin_ < text_.size()) mask_ = classify(0) & (~uint64_t{0} << begin_);
 }
 
 void CsvReader::read_header(bool strip_types) {
@@ -169,8 +185,11 @@ size_t CsvReader::read_quoted(size_t open) {
     add_cell(inside);
   size_t end = close + 1;
   if (end + 1 < text_.size() && text_[end] == '\r' && text_[end + 1] == '\n') ++end;
-  if (end < text_.size() && text_[end] != separator_ && text_[end] != '\n')
-    fail(line_, fmt::format("field {}: text after the closing quote: {}", fields_, quoted(text_.substr(end, 20))));
+  if (end < text_.size() && text_[end] != separator_ && text_[end] != '\n') {
+    std::string_view rest = text_.substr(end, text_.find('\n', end) - end);
+    while (rest.ends_with('\r')) rest.remove_suffix(1);
+    fail(line_, fmt::format("field {}: text after the closing quote: {}", fields_, quoted(rest.substr(0, 20))));
+  }
   next_special();  // the separator or line end itself
   return end;
 }

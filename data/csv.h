@@ -28,6 +28,9 @@ class CsvReader {
  public:
   // file: its name in messages.
   CsvReader(std::string file, std::string_view text, const CsvOptions& options = {});
+  // A text without a header row: rows of a larger one, from line `first_line` of it on.
+  CsvReader(std::string file, std::string_view rows, const CsvOptions& options, std::vector<std::string> header,
+            int64_t first_line);
 
   const std::string& file() const { return file_; }
   const std::vector<std::string>& header() const { return header_; }
@@ -55,6 +58,7 @@ class CsvReader {
   size_t read_quoted(size_t open);
   void unescape(std::string_view quoted);
   void read_header(bool strip_types);
+  void begin_text();
   [[noreturn]] void fail(int64_t line, const std::string& what) const;
 
   std::string file_;

@@ -61,8 +61,9 @@ void decode_ppm(std::string_view file, const ImageLimits& limits, std::vector<fl
 void ImageLimits::fail(const std::string& what) const { raise<DataError>("{}: {}", name, what); }
 
 void ImageLimits::check(int64_t width, int64_t height) const {
-  if (width < 1 || height < 1 || width > max_pixels || height > max_pixels || width * height > max_pixels)
-    fail(fmt::format("{} x {} pixels; 1 to {} are read", width, height, max_pixels));
+  constexpr int64_t kMostSide = 65535;  // a row of pixels stays small whatever a header claims
+  if (width < 1 || height < 1 || width > kMostSide || height > kMostSide || width * height > max_pixels)
+    fail(fmt::format("{} x {} pixels; up to {} are read, and {} a side", width, height, max_pixels, kMostSide));
 }
 
 }  // namespace detail

@@ -16,7 +16,8 @@ constexpr int64_t kMaxImagePixels = int64_t{64} << 20;
 // of the w x h picture, pixels on its edge counted by their share; computed exactly and rounded once. Transparent parts
 // lie on white, 16-bit channels are cut to 8, orientation and colour profiles of the file are not applied.
 // Memory beside the file and the result: some rows of pixels; progressive JPEG: 6 bytes a pixel.
-// DataError "name: ...": another format, a damaged or truncated file, CMYK, more than max_pixels pixels.
+// DataError "name: ...": another format, a damaged or truncated file, CMYK, more than max_pixels pixels or 65535 a
+// side.
 void decode_image(std::span<const std::byte> file, int64_t size, const std::string& name, std::vector<float>& out,
                   int64_t max_pixels = kMaxImagePixels);
 

@@ -11,13 +11,8 @@ namespace {
 
 class InBatchRows final : public RowSource {
  public:
-  InBatchRows(const Dataset& dataset, bool shuffle, uint64_t seed)
-      : dataset_(dataset),
-        negatives_(*dataset.in_batch),
-        filler_(dataset),
-        shuffle_(shuffle),
-        seed_(seed),
-        order_(dataset.train) {
+  InBatchRows(const Dataset& dataset, uint64_t seed)
+      : dataset_(dataset), negatives_(*dataset.in_batch), filler_(dataset), seed_(seed), order_(dataset.train) {
     drawn_.reserve(static_cast<size_t>(negatives_.per_positive));
   }
 
@@ -51,7 +46,7 @@ class InBatchRows final : public RowSource {
 
  private:
   void permute(int64_t epoch) {
-    if (!shuffle_ || epoch == epoch_) return;
+    if (epoch == epoch_) return;
     std::ranges::copy(dataset_.train, order_.begin());
     Rng rng(seed_, static_cast<uint64_t>(epoch));
     for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[rng.below(i)]);
@@ -88,7 +83,6 @@ class InBatchRows final : public RowSource {
   const Dataset& dataset_;
   const InBatchNegatives& negatives_;
   PairFiller filler_;
-  bool shuffle_;
   uint64_t seed_;
   std::vector<int32_t> order_, drawn_;
   std::vector<RowPair> pairs_;
@@ -97,8 +91,8 @@ class InBatchRows final : public RowSource {
 
 }  // namespace
 
-std::unique_ptr<RowSource> make_in_batch_rows(const Dataset& dataset, bool shuffle, uint64_t seed) {
-  return std::make_unique<InBatchRows>(dataset, shuffle, seed);
+std::unique_ptr<RowSource> make_in_batch_rows(const Dataset& dataset, uint64_t seed) {
+  return std::make_unique<InBatchRows>(dataset, seed);
 }
 
 }  // namespace winnow::detail

@@ -113,8 +113,12 @@ std::unique_ptr<RowSource> make_row_source(const Dataset& dataset, Split split, 
            "no feature gives ids, there is nothing to embed: add a categorical feature such as the user id, or give a "
            "numeric one `boundaries` or `quantiles`");
   if (dataset.on_disk()) return detail::make_disk_rows(dataset, split, shuffle, seed);
-  if (split == Split::Train && dataset.in_batch != nullptr) return detail::make_in_batch_rows(dataset, shuffle, seed);
   return std::make_unique<DatasetRows>(dataset, split, shuffle, seed);
+}
+
+std::unique_ptr<RowSource> make_training_source(const Dataset& dataset, uint64_t seed) {
+  return dataset.in_batch != nullptr ? detail::make_in_batch_rows(dataset, seed)
+                                     : make_row_source(dataset, Split::Train, true, seed);
 }
 
 }  // namespace winnow

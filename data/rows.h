@@ -29,12 +29,12 @@ namespace winnow {
 //   parquet        where Winnow was built with Arrow.
 // Text formats may be compressed: .gz, .zst by the ending of the name.
 struct SourceSpec {
-  std::string path;    // a file; a directory: all its files in sorted order; a pattern such as "logs/part-*.csv.gz"
-  std::string format;  // "": by the ending of the name, csv when it tells nothing
-  std::optional<CsvOptions> csv;          // separated formats; none: format_options() of the format
+  std::string path = {};  // a file; a directory: all its files in sorted order; a pattern such as "logs/part-*.csv.gz"
+  std::string format = {};                // "": by the ending of the name, csv when it tells nothing
+  std::optional<CsvOptions> csv = {};     // separated formats; none: format_options() of the format
   std::string list_separator = " ";       // jsonl: one character
-  std::string connection;                 // postgresql: a libpq connection string or URI
-  std::string query, table;               // sqlite, postgresql: one of the two
+  std::string connection = {};            // postgresql: a libpq connection string or URI
+  std::string query = {}, table = {};     // sqlite, postgresql: one of the two
   std::vector<std::string> columns = {};  // these and no others, in this order; empty: all
   // Databases: rows in ascending order of this unique column, those after `after` only.
   std::string key = {};

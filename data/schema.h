@@ -58,6 +58,8 @@ struct FeatureSpec {
   bool operator==(const FeatureSpec&) const = default;
 };
 
+constexpr int64_t kMaxImageSide = 256, kMaxQuantiles = 1000;
+
 // How a feature's cells reach the model: as ids of an embedding table (up to max_len of them when it has bags), else as
 // floats; and whether a cell is read as a number or as text.
 bool has_ids(const FeatureSpec& spec);
@@ -90,7 +92,7 @@ struct SplitSpec {
   enum Method : uint8_t { Time, Random, Stratified, LeaveLastOut, User, KFold } method = Time;
   // Of the interactions (user: of the users), with boundaries floor(n train) and floor(n (train + valid)).
   double train = 0.8, valid = 0.1, test = 0.1;  // kfold: only test
-  std::string by;                               // stratified: a column of the interactions; "" the label
+  std::string by = {};                          // stratified: a column of the interactions; "" the label
   int64_t folds = 5, fold = 0;                  // kfold: validation is fold `fold`, training the other ones
   bool test_by_time = true;                     // kfold: the test split is the latest interactions; else drawn
 };

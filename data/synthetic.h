@@ -1,4 +1,5 @@
-// A small web shop that never was: users with tastes, items with category, price and title, views with time and clicks.
+// A web shop that never was, of any size, whose true probabilities are known: users with tastes, items with titles and
+// pictures, searches, sessions, clicks, purchases, reviews, questions. docs/synthetic_store.md has every table and formula.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -6,28 +7,32 @@
 namespace winnow {
 
 struct SyntheticStore {
-  int64_t users = 1000, items = 400, interactions = 40000;
+  int64_t users = 1000, items = 400, impressions = 40000;
   uint64_t seed = 1;
+  std::string format = "csv";  // of the tables: csv, csv.gz, csv.zst
+  double missing = 0.02;       // of each cell of age, gender, city, interests, on its own
+  int64_t pictures = 10000;    // at most; the first items have one
+  bool dirty = false;          // adds what a cleaning must find, counted in truth.json
 };
 
+// Rates over all impressions; the rest over the last tenth, which is the test split of the schema.
 struct SyntheticReport {
-  double click_rate = 0;
-  // Of the true probabilities against the drawn clicks, on the last tenth of the views, which is the test split of the
-  // schema: no model can expect more.
-  double best_auc = 0, best_logloss = 0;
+  double click_rate = 0, purchase_rate = 0;  // of impressions, of clicks
+  // Of the true probabilities against the drawn clicks (purchases among the clicks): no model can expect more.
+  double best_auc = 0, best_logloss = 0, best_purchase_auc = 0;
+  double entropy = 0;  // mean of the clicks' entropies in nats: the expectation of best_logloss
+  double seconds = 0;
+  std::string str() const;   // for people
+  std::string json() const;  // without `seconds`, so that it is the same for the same options
 };
 
-// Writes, into `directory`, which is made:
-//   views.csv          user_id, item_id, timestamp (Unix seconds, rising), hour, device, clicked
-//   users.csv          user_id, age, gender (some missing), city, interests (one to three categories, cut by '|')
-//   items.csv          item_id, title, category, brand, price, tags (one to three, cut by '|')
-//   probabilities.csv  row (of views.csv, from 0), probability of a click
-//   schema.yaml        a config with the data section for these files
-//   P(click) = sigmoid(bias + taste[user] . style[item] + mood[user] + quality[item]
-//                      - thrift[user] log price + hour and device effects)
-// Tastes follow age, gender and interests, styles category, brand and tags, both with something of their own. Users and
-// items are viewed unequally often, and a tenth of the items appears only after the first half of the time.
-// The same store for the same options. ConfigError: fewer than 2 users or items, or 10 interactions. IoError.
+// Writes into `directory`, which is made, the tables users, items, impressions, sessions, reviews, queries, relevance,
+// questions and probabilities (line n: the P(click) and P(purchase | click) of line n of impressions), pictures/NNNNNN.png,
+// truth.json (the report, and with `dirty` the counts) and last schema.yaml, a config with the data section.
+// Memory: users and items, and a few blocks of impressions. The same store for the same options, on any machine and
+// any number of threads (packed files and pictures: the same after unpacking).
+// ConfigError: fewer than 2 users or items or 10 impressions, more than 2^31 users or items, a rate outside [0, 1], an
+// unknown format. IoError.
 SyntheticReport write_synthetic_store(const std::string& directory, const SyntheticStore& store = {});
 
 }  // namespace winnow

@@ -1,10 +1,13 @@
 // Click models: from feature ids and numbers to one logit a row. Each is a plain composition of nn modules and
 // feature interactions; the factory knows them by the name of their paper.
 #pragma once
+#include <any>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/config.h"
 #include "nn/embedding.h"
 #include "nn/layers.h"
 
@@ -36,6 +39,7 @@ struct CtrOptions {
   bool batch_norm = false;
   int num_cross_layers = 3;                            // DCNv2
   std::vector<int64_t> bottom_units = {512, 256, 64};  // DLRM: the numeric tower before its last layer of embedding_dim
+  std::any own = {};  // what CtrModelDef::read returned; empty for a baseline of another model
 };
 
 struct CtrInputs {
@@ -48,6 +52,19 @@ class CtrModel : public Module {
  public:
   virtual Value logits(const CtrInputs& in, const StepContext& context) const = 0;  // [B]
 };
+
+// A model of the program's own.
+struct CtrModelDef {
+  std::string name;  // model.name in configs
+  std::function<std::unique_ptr<CtrModel>(const CtrSpec&, const CtrOptions&)> make;
+  // Reads keys of the model's own from the `model:` section into CtrOptions::own; not called for other models, to which
+  // the keys are unknown. May be empty.
+  std::function<std::any(const ConfigNode& model)> read = {};
+};
+// From here on the name works wherever a config or a command takes one. At the start of the program, while no other
+// thread makes models. ConfigError: a name that is taken or empty; no factory.
+void register_model(CtrModelDef def);
+const CtrModelDef* find_registered_model(const std::string& name);  // nullptr: one of ours, or none
 
 // ConfigError: an unknown name (lists the known ones), a feature the model needs and the data lacks.
 std::unique_ptr<CtrModel> make_ctr_model(const CtrSpec& spec, const CtrOptions& options);

@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <map>
+
+#include "core/file.h"
 #include "core/text.h"
 #include "models/models.h"
 
@@ -18,15 +22,36 @@ constexpr Entry kModels[] = {{"LR", make_lr},
                              {"DCNv2", make_dcnv2},
                              {"DLRM", make_dlrm}};
 
+struct Models {
+  std::vector<std::string> names;
+  std::map<std::string, CtrModelDef> registered;
+};
+
+Models& models() {
+  static Models all = [] {
+    Models m;
+    for (const Entry& e : kModels) m.names.emplace_back(e.name);
+    return m;
+  }();
+  return all;
+}
+
 }  // namespace
 
-const std::vector<std::string>& ctr_model_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> list;
-    for (const Entry& e : kModels) list.emplace_back(e.name);
-    return list;
-  }();
-  return names;
+const std::vector<std::string>& ctr_model_names() { return models().names; }
+
+void register_model(CtrModelDef def) {
+  WN_CHECK(is_plain_name(def.name) && def.make, ConfigError,
+           "register_model: model {} needs a name of letters, digits, '_', '.', '-' and a factory", quoted(def.name));
+  WN_CHECK(std::ranges::find(models().names, def.name) == models().names.end(), ConfigError,
+           "register_model: there is a model '{}' already", def.name);
+  models().names.push_back(def.name);
+  models().registered.emplace(def.name, std::move(def));
+}
+
+const CtrModelDef* find_registered_model(const std::string& name) {
+  const auto at = models().registered.find(name);
+  return at == models().registered.end() ? nullptr : &at->second;
 }
 
 std::unique_ptr<CtrModel> make_ctr_model(const CtrSpec& spec, const CtrOptions& options) {
@@ -35,6 +60,7 @@ std::unique_ptr<CtrModel> make_ctr_model(const CtrSpec& spec, const CtrOptions& 
       "model {}: no feature gives ids, there is nothing to embed: add a categorical feature such as the user id, or "
       "give a numeric one `boundaries` or `quantiles`",
       options.name);
+  if (const CtrModelDef* own = find_registered_model(options.name)) return own->make(spec, options);
   for (const Entry& e : kModels)
     if (options.name == e.name) return e.make(spec, options);
   raise<ConfigError>("model.name: there is no model '{}'{} (known: {})", options.name,

@@ -44,7 +44,7 @@ void EmbeddingTable::add_stack(const Kind& kind, const std::vector<EmbeddingFiel
     int64_t& at = base[owner(fields, f)];
     s.features.row_base.push_back(rows > 0 && at >= 0 ? at : total);
     s.features.rows.push_back(rows);
-    s.features.pooling.push_back(fields[f].pooling);
+    s.features.pooling.push_back(rows > 0 ? fields[f].pooling : Pooling::Sum);
     if (rows == 0 || at >= 0) continue;
     at = total;
     total += rows;

@@ -27,7 +27,7 @@ namespace {
 const Dataset& store() {
   static const Dataset dataset = [] {
     const TemporaryDirectory directory;
-    write_synthetic_store(directory.path(), {.users = 50, .items = 30, .interactions = 1003, .seed = 5});
+    write_synthetic_store(directory.path(), {.users = 50, .items = 30, .impressions = 1003, .seed = 5});
     Config config = Config::load(directory.path() + "/schema.yaml");
     return load_dataset(parse_schema(config.root().child("data")));
   }();

@@ -3,98 +3,87 @@
 #include <algorithm>
 #include <numeric>
 
+#include "data/pair_rows.h"
+#include "data/row_facts.h"
+
 namespace winnow {
 namespace {
 
-// The last row of each key in training and validation, else its first in the test split.
-std::vector<int32_t> latest_rows(const Dataset& dataset, const std::vector<int32_t>& keys, size_t count) {
-  std::vector<int32_t> row(count, -1);
-  for (const Split split : {Split::Train, Split::Valid})
-    for (const int32_t r : dataset.split(split)) row[static_cast<size_t>(keys[static_cast<size_t>(r)])] = r;
-  for (const int32_t r : dataset.split(Split::Test)) {
-    int32_t& at = row[static_cast<size_t>(keys[static_cast<size_t>(r)])];
-    if (at < 0) at = r;
-  }
-  return row;
+// The latest row of each key in training and validation, else its first in the test split; row -1: the key has none.
+std::vector<RowPlace> latest_rows(const Dataset& dataset, std::span<const int32_t> RowFacts::*keys, size_t count) {
+  std::vector<RowPlace> places(count, {Split::Train, -1});
+  std::vector<int64_t> times(count);
+  for (const Split split : {Split::Train, Split::Valid, Split::Test})
+    for_each_facts(dataset, split, [&](const RowFacts& f) {
+      const std::span<const int32_t> key = f.*keys;
+      for (size_t r = 0; r < key.size(); ++r) {
+        const auto k = static_cast<size_t>(key[r]);
+        const int64_t time = f.timestamp.empty() ? 0 : f.timestamp[r];
+        const bool first = places[k].row < 0;
+        if (!first && (split == Split::Test ? places[k].split != Split::Test || time >= times[k] : time < times[k]))
+          continue;
+        places[k] = {split, f.first + static_cast<int64_t>(r)};
+        times[k] = time;
+      }
+    });
+  return places;
 }
 
 // users x items, a row each: item features from the item's row, all others from the user's.
 class CandidateRows final : public RowSource {
  public:
   CandidateRows(const Dataset& dataset, const Profiles& profiles, const std::vector<int32_t>& users)
-      : dataset_(dataset),
+      : items_(static_cast<int64_t>(dataset.item_keys.size())),
         profiles_(profiles),
         users_(users),
-        template_(make_row_source(dataset, Split::Train, false)) {
-    for (const int32_t f : dataset.map.fields())
-      item_field_.push_back(dataset.map.features[static_cast<size_t>(f)].spec.source == FeatureSource::Item);
-    for (const int32_t f : dataset.map.numbers()) {
-      const FittedFeature& feature = dataset.map.features[static_cast<size_t>(f)];
-      item_number_.insert(item_number_.end(), static_cast<size_t>(feature.width()),
-                          feature.spec.source == FeatureSource::Item);
-    }
-  }
+        filler_(profiles.rows()),
+        template_(make_row_source(dataset, Split::Train, false)) {}
   BatchSpec spec(int64_t batch_size) const override { return template_->spec(batch_size); }
-  int64_t rows() const override { return static_cast<int64_t>(users_.size() * dataset_.item_keys.size()); }
+  int64_t rows() const override { return static_cast<int64_t>(users_.size()) * items_; }
   int64_t fill(const Cursor& at, int64_t batch_size, std::span<const Tensor> tensors,
                std::span<int32_t> index) override {
     const int64_t live = std::min(batch_size, rows() - at.row);
     if (live <= 0) return 0;
-    const bool bags = !dataset_.offsets.empty();
-    const auto fields = dataset_.fields(), numbers = dataset_.numbers();
-    auto* ids = tensors[0].data<int64_t>();
-    auto* offsets = bags ? tensors[1].data<int64_t>() : nullptr;
-    auto* dense = numbers > 0 ? tensors[bags ? 2 : 1].data<float>() : nullptr;
-    auto* label = tensors[tensors.size() - 2].data<float>();
-    auto* weight = tensors[tensors.size() - 1].data<float>();
-    int64_t used = 0;
-    if (bags) offsets[0] = 0;
-    for (int64_t b = 0; b < batch_size; ++b) {
-      const bool real = b < live;
-      const int64_t pair = at.row + b, items = static_cast<int64_t>(dataset_.item_keys.size());
-      const int64_t user_row =
-          real ? profiles_.user_row[static_cast<size_t>(users_[static_cast<size_t>(pair / items)])] : 0;
-      const int64_t item_row = real ? profiles_.item_row[static_cast<size_t>(pair % items)] : 0;
-      for (int64_t f = 0; f < fields; ++f) {
-        const int64_t row = item_field_[static_cast<size_t>(f)] ? item_row : user_row, bag = row * fields + f;
-        if (!bags) {
-          ids[b * fields + f] = real ? dataset_.ids[static_cast<size_t>(bag)] : -1;
-          continue;
-        }
-        if (real)
-          for (int64_t k = dataset_.offsets[static_cast<size_t>(bag)];
-               k < dataset_.offsets[static_cast<size_t>(bag) + 1]; ++k)
-            ids[used++] = dataset_.ids[static_cast<size_t>(k)];
-        offsets[b * fields + f + 1] = used;
-      }
-      for (int64_t d = 0; d < numbers; ++d) {
-        const int64_t row = item_number_[static_cast<size_t>(d)] ? item_row : user_row;
-        dense[b * numbers + d] = real ? dataset_.dense[static_cast<size_t>(row * numbers + d)] : 0;
-      }
-      label[b] = 0;
-      weight[b] = real ? 1.f : 0.f;
-      if (real) index[static_cast<size_t>(b)] = static_cast<int32_t>(item_row);
+    pairs_.clear();
+    for (int64_t pair = at.row; pair < at.row + live; ++pair) {
+      const auto user = static_cast<size_t>(users_[static_cast<size_t>(pair / items_)]);
+      const int32_t item_row = profiles_.item_row[static_cast<size_t>(pair % items_)];
+      index[pairs_.size()] = item_row;
+      pairs_.push_back({profiles_.user_row[user], item_row, 0, 1});
     }
-    if (bags) std::fill(ids + used, ids + tensors[0].numel(), -1);
+    filler_.fill(pairs_, batch_size, tensors);
     return live;
   }
 
  private:
-  const Dataset& dataset_;
+  int64_t items_;
   const Profiles& profiles_;
   const std::vector<int32_t>& users_;
+  PairFiller filler_;
   std::unique_ptr<RowSource> template_;
-  std::vector<bool> item_field_, item_number_;
+  std::vector<RowPair> pairs_;
 };
 
 }  // namespace
 
-Profiles::Profiles(const Dataset& dataset)
-    : user_row(latest_rows(dataset, dataset.user, dataset.user_keys.size())),
-      item_row(latest_rows(dataset, dataset.item, dataset.item_keys.size())) {
-  // keys that no row has (items of the side table nobody touched) borrow row 0's cells only if they are asked for
-  for (int32_t& r : user_row) r = std::max(r, 0);
-  for (int32_t& r : item_row) r = std::max(r, 0);
+Profiles::Profiles(const Dataset& dataset) : dataset_(&dataset) {
+  const auto users = latest_rows(dataset, &RowFacts::user, dataset.user_keys.size()),
+             items = latest_rows(dataset, &RowFacts::item, dataset.item_keys.size());
+  // keys that no row has (items of the side table nobody touched) borrow the first row's cells only if they are asked
+  // for
+  std::vector<RowPlace> places;
+  for (const auto* list : {&users, &items})
+    for (const RowPlace& p : *list) places.push_back({p.split, std::max<int64_t>(p.row, 0)});
+  std::vector<int32_t> rows;
+  if (dataset.on_disk()) {
+    gathered_ = std::make_shared<const Dataset>(gather_rows(dataset, places));
+    dataset_ = gathered_.get();
+    rows = dataset_->train;
+  } else {
+    for (const RowPlace& p : places) rows.push_back(dataset.split(p.split)[static_cast<size_t>(p.row)]);
+  }
+  user_row.assign(rows.begin(), rows.begin() + static_cast<int64_t>(users.size()));
+  item_row.assign(rows.begin() + static_cast<int64_t>(users.size()), rows.end());
 }
 
 CandidateScorer::CandidateScorer(const Dataset& dataset, const CtrModel& model, int64_t batch_size,
@@ -109,15 +98,18 @@ std::vector<float> CandidateScorer::score(const std::vector<int32_t>& users) con
   return predictor_.logits(source);
 }
 
-UserItemLists::UserItemLists(const Dataset& dataset, const std::vector<Split>& splits, bool positives_only) {
+UserItemLists::UserItemLists(const Dataset& dataset, const std::vector<Split>& splits, bool positives_only,
+                             const std::vector<bool>* only) {
   const size_t users = dataset.user_keys.size();
   offsets.assign(users + 1, 0);
-  const auto each = [&](auto&& f) {
+  const auto each = [&](auto&& visit) {
     for (const Split split : splits)
-      for (const int32_t row : dataset.split(split)) {
-        const auto r = static_cast<size_t>(row);
-        if (!positives_only || dataset.label[r] > 0.5f) f(static_cast<size_t>(dataset.user[r]), dataset.item[r]);
-      }
+      for_each_facts(dataset, split, [&](const RowFacts& f) {
+        for (size_t r = 0; r < f.user.size(); ++r) {
+          const auto user = static_cast<size_t>(f.user[r]);
+          if ((only == nullptr || (*only)[user]) && (!positives_only || f.label[r] > 0.5f)) visit(user, f.item[r]);
+        }
+      });
   };
   each([&](size_t user, int32_t) { ++offsets[user + 1]; });
   std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
@@ -132,7 +124,10 @@ RankingResult rank(const Dataset& dataset, const ScoreUsers& score, const Rankin
                    const ItemFacts& facts) {
   // Sampled negatives of implicit data were never seen by the user: only what was really shown or taken is removed.
   const bool sampled = dataset.report.negatives > 0;
-  const UserItemLists positives(dataset, {Split::Test}, true), seen(dataset, {Split::Train, Split::Valid}, sampled);
+  const UserItemLists positives(dataset, {Split::Test}, true);
+  std::vector<bool> ranked(dataset.user_keys.size());
+  for (size_t u = 0; u < ranked.size(); ++u) ranked[u] = positives.offsets[u] < positives.offsets[u + 1];
+  const UserItemLists seen(dataset, {Split::Train, Split::Valid}, sampled, &ranked);
   RankingProblem problem{static_cast<int64_t>(dataset.user_keys.size()),
                          static_cast<int64_t>(dataset.item_keys.size()),
                          positives.view(),

@@ -10,10 +10,16 @@
 namespace winnow {
 
 // Where features of a user or an item are taken from when no row has both.
-struct Profiles {
+class Profiles {
+ public:
   explicit Profiles(const Dataset& dataset);
+  const Dataset& rows() const { return *dataset_; }  // in memory: what the rows below are of
   std::vector<int32_t> user_row;  // the user's latest row before the test split, else the first: user and context cells
   std::vector<int32_t> item_row;  // the item's likewise: item cells
+
+ private:
+  const Dataset* dataset_;
+  std::shared_ptr<const Dataset> gathered_;  // the rows of a data set on disk that are asked for
 };
 
 // Scores all items for ranges of users; the buffer of ranking.h.
@@ -30,9 +36,10 @@ class CandidateScorer {
   mutable CtrPredictor predictor_;
 };
 
-// Items of each user in the given splits, by label: positives only, or all rows.
+// Items of each user (of those of `only`) in the given splits, by label: positives only, or all rows.
 struct UserItemLists {
-  UserItemLists(const Dataset& dataset, const std::vector<Split>& splits, bool positives_only);
+  UserItemLists(const Dataset& dataset, const std::vector<Split>& splits, bool positives_only,
+                const std::vector<bool>* only = nullptr);
   std::vector<int64_t> offsets, items;
   UserItems view() const { return {offsets, items}; }
 };

@@ -1,9 +1,11 @@
 // winnow compare
 #include <cstdio>
 
+#include "core/file.h"
 #include "core/parallel.h"
 #include "train/commands.h"
 #include "train/compare.h"
+#include "train/report/compare_report.h"
 
 namespace winnow {
 namespace {
@@ -11,6 +13,7 @@ namespace {
 struct CompareArguments {
   std::vector<std::string> runs;
   CompareOptions options;
+  std::string html;
   int threads = 0;
   bool json = false;
 };
@@ -30,16 +33,19 @@ void add_compare_command(CLI::App& app, Action& chosen) {
       ->capture_default_str();
   command->add_option("--seed", a->options.bootstrap.seed, "of the resamples")->capture_default_str();
   command->add_option("--threads", a->threads, "compute threads; default: all cores")->check(CLI::Range(1, 1024));
+  command->add_option("--html", a->html, "also write a page: intervals, differences, curves over each other");
   command->add_flag("--json", a->json, "print JSON");
   command->footer(
       "Example:\n"
       "  winnow compare runs/ml runs/dcn --metric auc,logloss --json\n"
+      "  winnow compare runs/ml runs/dcn --html comparison.html\n"
       "The runs must have been evaluated on the same rows; `winnow train` and `winnow evaluate --save` write what is "
       "read.");
   command->callback([a, &chosen] {
     chosen = [a] {
       if (a->threads > 0) set_num_threads(a->threads);
       const Comparison comparison = compare_runs(a->runs, a->options);
+      if (!a->html.empty()) write_atomically(a->html, render_compare(a->runs, comparison.json()));
       std::fputs((a->json ? comparison.json() + "\n" : comparison.str()).c_str(), stdout);
       return 0;
     };

@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "core/safetensors.h"
 #include "train/commands.h"
+#include "train/machine.h"
 
 namespace winnow {
 namespace {
@@ -65,9 +66,8 @@ int doctor(bool json) {
     device_info({Device::CUDA, 0});
     gpu = "available";
   } catch (const DeviceError& e) { gpu = e.what(); }
-  const std::string isa = cpu.avx512_bf16 ? "AVX-512 with bf16" : cpu.avx512 ? "AVX-512" : "AVX2";
   const Json j{{"cpu", cpu_model()},
-               {"isa", isa},
+               {"isa", instruction_set()},
                {"threads", cpu.threads},
                {"onednn", cpu::onednn_version()},
                {"gpu", gpu},

@@ -23,7 +23,7 @@ struct TrainArguments {
   std::optional<uint64_t> seed;
   int threads = 0;
   pid_t with_parent = 0;
-  bool resume = false, json = false, no_test = false;
+  bool resume = false, json = false, no_test = false, quiet = false;
 };
 
 // Flags are short names of config keys; --set, which may name the same keys, wins.
@@ -56,12 +56,12 @@ int run_train(const TrainArguments& a) {
   const CtrConfig config(common);
   CtrTraining training(config, {.out = a.out, .resume = a.resume, .test = !a.no_test});
   const Dataset& dataset = training.dataset();
-  message(dataset.report.str() + "\n" + dataset.summary());
+  if (!a.quiet) message(dataset.report.str() + "\n" + dataset.summary());
   if (!dataset.report.leaks.empty())
     message(str(dataset.report.leaks) +
             "`winnow data check` shows these; data.leak_check: error ends training, off skips the search");
   handle_interrupts();
-  ConsoleListener listener(config.loop.batch_size);
+  ConsoleListener listener(config.loop.batch_size, a.quiet);
   const TrainResult result = training.train(listener, interrupted());
   if (result.interrupted) {
     message(fmt::format("stopped at step {}; everything was saved. Go on with: winnow train ctr --out {} --resume",
@@ -77,6 +77,7 @@ int run_train(const TrainArguments& a) {
       fmt::format("{}best epoch {} of {}, {} steps\n", report.str(), result.best_epoch, result.epochs, result.steps);
   if (!a.no_test)
     text += fmt::format("next: winnow recommend --run {} --user {} --k 10\n", a.out, example_user(dataset));
+  text += fmt::format("report: {}/report.html\n", a.out);
   std::fputs(text.c_str(), stdout);
   return 0;
 }
@@ -109,6 +110,7 @@ void add_train_command(CLI::App& app, Action& chosen) {
   ctr->add_flag("--resume", a->resume, "go on from the newest checkpoint of --out");
   ctr->add_flag("--no-test", a->no_test, "evaluate on the validation split; the test split is never scored");
   ctr->add_option("--with-parent", a->with_parent, "the process that started this one: end when it ends")->group("");
+  ctr->add_flag("--quiet", a->quiet, "no progress and no summary of the data on stderr");
   ctr->add_flag("--json", a->json, "print the evaluation as JSON");
   ctr->callback([a, &chosen] {
     if (a->common.config.empty() && !a->resume) throw CLI::RequiredError("--config");

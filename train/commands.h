@@ -11,8 +11,11 @@ void add_train_command(CLI::App& app, Action& chosen);
 void add_evaluate_command(CLI::App& app, Action& chosen);
 void add_compare_command(CLI::App& app, Action& chosen);
 void add_recommend_command(CLI::App& app, Action& chosen);
+void add_report_command(CLI::App& app, Action& chosen);
 void add_inspect_command(CLI::App& app, Action& chosen);
 void add_doctor_command(CLI::App& app, Action& chosen);
+void add_tune_command(CLI::App& app, Action& chosen);
 void add_data_command(CLI::App& app, Action& chosen);
+void add_tokenizer_command(CLI::App& app, Action& chosen);
 
 }  // namespace winnow

@@ -1,5 +1,6 @@
 #include "train/ctr_task.h"
 
+#include "data/row_facts.h"
 #include "ops/losses.h"
 #include "train/metrics_binary.h"
 
@@ -70,7 +71,7 @@ CtrTask::CtrTask(const Dataset& dataset, CtrModel& model, int64_t batch_size, ui
       model_(model),
       batch_size_(batch_size),
       options_(options),
-      train_(make_row_source(dataset, Split::Train, true, seed), {batch_size}) {}
+      train_(make_training_source(dataset, seed), {batch_size}) {}
 
 Value CtrTask::record_loss(Graph& graph, Value step) {
   const BatchValues batch(graph, train_.spec());
@@ -101,13 +102,17 @@ std::vector<NamedMetric> CtrTask::validate() {
 
 SplitColumns split_columns(const Dataset& dataset, Split split) {
   SplitColumns c;
-  for (const int32_t row : dataset.split(split)) {
-    const auto r = static_cast<size_t>(row);
-    c.labels.push_back(dataset.label[r]);
-    c.weights.push_back(dataset.weight[r]);
-    c.users.push_back(dataset.user[r]);
-    c.items.push_back(dataset.item[r]);
-  }
+  const auto rows = static_cast<size_t>(dataset.split_rows(split));
+  c.labels.reserve(rows);
+  c.weights.reserve(rows);
+  c.users.reserve(rows);
+  c.items.reserve(rows);
+  for_each_facts(dataset, split, [&](const RowFacts& f) {
+    c.labels.insert(c.labels.end(), f.label.begin(), f.label.end());
+    c.weights.insert(c.weights.end(), f.weight.begin(), f.weight.end());
+    c.users.insert(c.users.end(), f.user.begin(), f.user.end());
+    c.items.insert(c.items.end(), f.item.begin(), f.item.end());
+  });
   return c;
 }
 

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "data/leaks.h"
 #include "train/ctr_task.h"
+#include "train/report/recorder.h"
 
 namespace winnow {
 namespace {
@@ -28,7 +29,7 @@ const CtrConfig& checked(const CtrConfig& config, const CtrTrainingOptions& opti
 CtrTraining::CtrTraining(const CtrConfig& config, CtrTrainingOptions options)
     : config_(checked(config, options)),
       options_(std::move(options)),
-      dataset_(load_dataset(config_.schema)),
+      dataset_(load_dataset(config_.schema, options_.out)),
       model_(make_ctr_model(ctr_spec(dataset_.map), config_.model)) {
   dataset_.report.leaks = check_leaks(dataset_, config_.schema);
 }
@@ -37,13 +38,15 @@ TrainResult CtrTraining::train_one(const CtrConfig& config, CtrModel& model, con
                                    TrainListener& listener, const std::atomic<bool>& stop) const {
   make_directories(directory);
   CtrTask task(dataset_, model, config.loop.batch_size, config.loop.train.seed, config.loop.train.compile);
-  Trainer trainer(task, config.loop.train, directory, listener, stop);
+  RunRecorder recorder(directory, config.resolved, listener);
+  Trainer trainer(task, config.loop.train, directory, recorder, stop);
   return trainer.run(options_.resume);
 }
 
 TrainResult CtrTraining::train(TrainListener& listener, const std::atomic<bool>& stop) {
   make_directories(options_.out);
   write_atomically(options_.out + "/config.yaml", config_.resolved);
+  write_atomically(options_.out + "/data_report.json", dataset_.report.json() + "\n");
   const TrainResult result = train_one(config_, *model_, options_.out, listener, stop);
   if (!result.interrupted) save_run(options_.out, config_, dataset_, *model_);
   return result;
@@ -66,6 +69,7 @@ EvaluationReport CtrTraining::evaluate(TrainListener& listener, const std::atomi
     report.baselines.insert(report.baselines.begin(), {name, std::move(result.metrics), std::move(result.ranking)});
   }
   save_evaluation(options_.out, report);
+  finish_run(options_.out);
   return report;
 }
 

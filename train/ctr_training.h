@@ -30,11 +30,12 @@ class CtrTraining {
   const Dataset& dataset() const { return dataset_; }
   CtrModel& model() { return *model_; }
 
-  // Trains and writes config.yaml, metrics.jsonl, checkpoints, at the end feature_map.json and model.safetensors. The
+  // Trains and writes config.yaml, metrics.jsonl, checkpoints and the files of train/report/recorder.h, at the end
+  // feature_map.json and model.safetensors. The
   // best epoch's parameters are in the model then. Errors of Trainer::run.
   TrainResult train(TrainListener& listener, const std::atomic<bool>& stop);
   // The model and the trivial baselines, then the models of evaluation.baselines, trained beside with the same settings
-  // in baseline-NAME; writes evaluation.json. When `stop` is set during a baseline, the report holds those before it.
+  // in baseline-NAME; writes evaluation.json and report.html. When `stop` is set during a baseline, the report holds those before it.
   EvaluationReport evaluate(TrainListener& listener, const std::atomic<bool>& stop);
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/file.h"
+#include "data/row_facts.h"
 #include "train/baselines.h"
 #include "train/delong.h"
 #include "train/row_cells.h"
@@ -16,8 +17,10 @@ constexpr int64_t kInferenceBatch = 4096;
 // The training positives of each item.
 ItemPopularity popularity_of(const Dataset& dataset) {
   ItemPopularity popularity(static_cast<int64_t>(dataset.item_keys.size()));
-  const SplitColumns train = split_columns(dataset, Split::Train);
-  popularity.add({train.items, train.labels, train.weights, train.users});
+  for_each_facts(dataset, Split::Train, [&](const RowFacts& f) {
+    const std::vector<int64_t> items(f.item.begin(), f.item.end()), users(f.user.begin(), f.user.end());
+    popularity.add({items, f.label, f.weight, users});
+  });
   return popularity;
 }
 
@@ -34,9 +37,13 @@ ItemCategories categories_of(const Dataset& dataset, const std::string& name) {
   std::vector<uint8_t> known(sets.size());
   for (const Split split : {Split::Train, Split::Valid, Split::Test}) {
     const auto source = make_row_source(dataset, split, false);
+    std::vector<int32_t> item_of;
+    for_each_facts(dataset, split,
+                   [&](const RowFacts& f) { item_of.insert(item_of.end(), f.item.begin(), f.item.end()); });
+    size_t row = 0;
     visit_cells(dataset.map, *source, source->rows(), [&](const RowCells& cells) {
       for (int64_t r = 0; r < cells.rows; ++r) {
-        const auto item = static_cast<size_t>(dataset.item[static_cast<size_t>(cells.index[static_cast<size_t>(r)])]);
+        const auto item = static_cast<size_t>(item_of[row++]);
         if (known[item] != 0) continue;
         known[item] = 1;
         for (const int64_t id : cells.bag(r, field))

@@ -17,6 +17,7 @@ CtrOptions read_ctr_options(const ConfigNode& n) {
   o.batch_norm = n.get("batch_norm", o.batch_norm);
   o.num_cross_layers = n.get("num_cross_layers", o.num_cross_layers, between(0, 64));
   o.bottom_units = n.get("bottom_units", o.bottom_units, between(1, 65536));
+  if (const CtrModelDef* own = find_registered_model(o.name); own != nullptr && own->read) o.own = own->read(n);
   return o;
 }
 

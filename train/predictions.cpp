@@ -1,6 +1,7 @@
 #include "train/predictions.h"
 
 #include "core/safetensors.h"
+#include "data/row_facts.h"
 
 namespace winnow {
 namespace {
@@ -37,13 +38,14 @@ class Fnv1a {
 
 std::string fingerprint_of(const Dataset& dataset, Split split) {
   Fnv1a hash;
-  for (const int32_t row : dataset.split(split)) {
-    const auto r = static_cast<size_t>(row);
-    hash.add(&dataset.label[r], sizeof(float));
-    hash.add(dataset.user_keys[static_cast<size_t>(dataset.user[r])]);
-    hash.add(dataset.item_keys[static_cast<size_t>(dataset.item[r])]);
-  }
-  return fmt::format("n={} h={:016x}", dataset.split(split).size(), hash.value());
+  for_each_facts(dataset, split, [&](const RowFacts& f) {
+    for (size_t r = 0; r < f.label.size(); ++r) {
+      hash.add(&f.label[r], sizeof(float));
+      hash.add(dataset.user_keys[static_cast<size_t>(f.user[r])]);
+      hash.add(dataset.item_keys[static_cast<size_t>(f.item[r])]);
+    }
+  });
+  return fmt::format("n={} h={:016x}", dataset.split_rows(split), hash.value());
 }
 
 void save_predictions(const std::string& path, const Predictions& p) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/text.h"
+#include "data/row_facts.h"
 #include "train/run.h"
 
 namespace winnow {
@@ -16,11 +17,16 @@ constexpr int64_t kInferenceBatch = 4096;
 }  // namespace
 
 std::string example_user(const Dataset& dataset) {
-  const UserItemLists before(dataset, {Split::Train, Split::Valid}, true), after(dataset, {Split::Test}, true);
+  std::vector<int64_t> before(dataset.user_keys.size()), after(before.size());
+  for (const Split split : {Split::Train, Split::Valid, Split::Test})
+    for_each_facts(dataset, split, [&](const RowFacts& f) {
+      for (size_t r = 0; r < f.user.size(); ++r)
+        if (f.label[r] > 0.5f) ++(split == Split::Test ? after : before)[static_cast<size_t>(f.user[r])];
+    });
   size_t best = 0;
   int64_t most = -1;
-  for (size_t u = 0; u < dataset.user_keys.size(); ++u) {
-    const int64_t both = std::min(before.offsets[u + 1] - before.offsets[u], after.offsets[u + 1] - after.offsets[u]);
+  for (size_t u = 0; u < before.size(); ++u) {
+    const int64_t both = std::min(before[u], after[u]);
     if (both <= most) continue;
     most = both;
     best = u;
@@ -36,7 +42,9 @@ RecommendReport recommend(const OpenedRun& run, const std::string& wanted, int64
            run.config.schema.interactions.source.name(), did_you_mean(user, d.user_keys), d.user_keys.at(0));
   const auto u = static_cast<int32_t>(at - d.user_keys.begin());
   const bool sampled = d.report.negatives > 0;
-  const UserItemLists seen(d, {Split::Train, Split::Valid}, sampled), next(d, {Split::Test}, true);
+  std::vector<bool> only(d.user_keys.size());
+  only[static_cast<size_t>(u)] = true;
+  const UserItemLists seen(d, {Split::Train, Split::Valid}, sampled, &only), next(d, {Split::Test}, true, &only);
   const CandidateScorer scorer(d, *run.model, kInferenceBatch, run.config.loop.train.compile);
   const std::vector<float> logits = scorer.score({u});
   std::vector<float> scores = logits;

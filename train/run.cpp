@@ -43,7 +43,7 @@ OpenedRun::OpenedRun(const std::string& directory, const std::vector<std::string
   const std::string path = directory + "/model.safetensors";
   const SafeTensors file = SafeTensors::open(path);
   file.verify();
-  dataset = load_dataset(config.schema);
+  dataset = load_dataset(config.schema, directory);
   WN_CHECK(dataset.map.json() == FeatureMap::load(directory + "/feature_map.json").json(), DataError,
            "{}: the data files give other vocabularies than those the model was trained with; restore the files, or "
            "train again",

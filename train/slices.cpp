@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/text.h"
+#include "data/row_facts.h"
 #include "train/ctr_task.h"
 #include "train/row_cells.h"
 
@@ -18,16 +19,23 @@ struct Slice {
 };
 
 // fewer than n training rows of the row's key, and the others.
-std::vector<Slice> slices_by_count(const std::vector<int64_t>& train, const std::vector<int64_t>& keys, int64_t n) {
-  std::map<int64_t, int64_t> counts;
-  for (const int64_t key : train) ++counts[key];
+std::vector<Slice> slices_by_count(const std::vector<int64_t>& counts, const std::vector<int64_t>& keys, int64_t n) {
   std::vector<Slice> slices = {{n == 1 ? "no training row" : fmt::format("fewer than {} training rows", n), {}},
                                {"others", {}}};
   for (size_t i = 0; i < keys.size(); ++i) {
-    const auto at = counts.find(keys[i]);
-    slices[at == counts.end() || at->second < n ? 0 : 1].rows.push_back(static_cast<uint32_t>(i));
+    const bool few = counts[static_cast<size_t>(keys[i])] < n;
+    slices[few ? 0 : 1].rows.push_back(static_cast<uint32_t>(i));
   }
   return slices;
+}
+
+// Training rows of each key.
+std::vector<int64_t> training_counts(const Dataset& dataset, std::span<const int32_t> RowFacts::*keys, size_t count) {
+  std::vector<int64_t> counts(count);
+  for_each_facts(dataset, Split::Train, [&](const RowFacts& f) {
+    for (const int32_t key : f.*keys) ++counts[static_cast<size_t>(key)];
+  });
+  return counts;
 }
 
 std::string value_text(const FittedFeature& feature, int64_t id) {
@@ -181,17 +189,19 @@ std::vector<SliceSpec> read_slices(const ConfigNode& evaluation, const Schema& s
 
 std::vector<SliceReport> evaluate_slices(const Dataset& dataset, Split split, std::span<const float> predictions,
                                          const std::vector<SliceSpec>& specs, const SliceOptions& options) {
-  const SplitColumns columns = split_columns(dataset, split), train = split_columns(dataset, Split::Train);
+  const SplitColumns columns = split_columns(dataset, split);
   std::vector<SliceReport> reports;
   for (const SliceSpec& spec : specs) {
     std::string name = spec.column;
     std::vector<Slice> slices;
     if (spec.kind == SliceSpec::ColdUsers) {
       name = "cold_users";
-      slices = slices_by_count(train.users, columns.users, spec.fewer_than);
+      slices = slices_by_count(training_counts(dataset, &RowFacts::user, dataset.user_keys.size()), columns.users,
+                               spec.fewer_than);
     } else if (spec.kind == SliceSpec::NewItems) {
       name = "new_items";
-      slices = slices_by_count(train.items, columns.items, spec.fewer_than);
+      slices = slices_by_count(training_counts(dataset, &RowFacts::item, dataset.item_keys.size()), columns.items,
+                               spec.fewer_than);
     } else {
       const size_t feature = dataset.map.feature(spec.column);
       const CellRange range = cell_range(dataset.map, feature);

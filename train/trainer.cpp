@@ -4,8 +4,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "core/file.h"
 #include "train/checkpoint.h"
+#include "train/metrics_log.h"
 
 namespace winnow {
 namespace {
@@ -15,12 +15,15 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-constexpr size_t kMaxLog = size_t{64} << 20;
+double wall_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
 }  // namespace
 
 struct Trainer::State {
-  explicit State(const TrainOptions& options) : graph(Device{}, options.seed), optimizer(options.optimizer) {}
+  State(const TrainOptions& options, const std::string& run_directory)
+      : graph(Device{}, options.seed), optimizer(options.optimizer), log(run_directory) {}
   Graph graph;
   Optimizer optimizer;
   std::optional<Program> program;
@@ -29,12 +32,16 @@ struct Trainer::State {
   std::vector<Tensor> best;  // copies of the parameters of the best epoch; empty before the first
   Tensor rate = Tensor::zeros({DType::F32, {}}), step_tensor = Tensor::zeros({DType::I64, {}});
   std::vector<Tensor> feeds;
-  std::vector<std::string> log;  // lines of metrics.jsonl
+  MetricsLog log;
+  double learning_rate = 0;           // of the last step
+  Clock::time_point point_at;  // the last point of the log, or the start of this epoch
+  int64_t point_step = 0;
 
   // what a checkpoint carries besides tensors
   int64_t step = 0, epoch = 0, step_in_epoch = 0, bad_epochs = 0, best_epoch = 0, skipped = 0;
   double rate_factor = 1, best_value = 0, loss_sum = 0;
   std::string cursor;  // empty at the start of an epoch
+  LossWindow window;
 };
 
 Trainer::Trainer(TrainTask& task, TrainOptions options, std::string run_directory, TrainListener& listener,
@@ -47,7 +54,7 @@ Trainer::Trainer(TrainTask& task, TrainOptions options, std::string run_director
 Trainer::~Trainer() = default;
 
 void Trainer::build() {
-  state_ = std::make_unique<State>(options_);
+  state_ = std::make_unique<State>(options_, run_directory_);
   State& s = *state_;
   task_.model().initialize(options_.seed);
   s.parameters = task_.model().parameters();
@@ -78,6 +85,7 @@ void Trainer::save() {
       WN_CHECK(std::isfinite(x), Error, "'{}' holds NaN or infinity at step {}: no checkpoint was written", p.name(),
                s.step);
   }
+  s.log.write();  // before the checkpoint, which counts its lines
   Checkpoint checkpoint;
   checkpoint.step = s.step;
   for (const Parameter& p : s.parameters) checkpoint.tensors.push_back({"model/" + p.name(), p.value()});
@@ -95,6 +103,9 @@ void Trainer::save() {
       {"loss_sum", s.loss_sum},
       {"cursor", s.cursor},
       {"skipped", s.skipped},
+      {"window", {s.window.loss, s.window.gradient_norm, s.window.steps}},
+      {"learning_rate", s.learning_rate},
+      {"log_lines", s.log.lines().size()},
       {"has_best", !s.best.empty()},
       {"total_steps", total_steps()},
       {"seed", options_.seed}}.dump();
@@ -138,32 +149,43 @@ void Trainer::restore() {
   s.loss_sum = j.at("loss_sum");
   s.cursor = j.at("cursor");
   s.skipped = j.at("skipped");
-  const std::string path = run_directory_ + "/metrics.jsonl";
-  if (file_exists(path)) {  // lines behind the checkpoint will be written again
-    const std::string text = read_text(path, kMaxLog);
-    for (size_t begin = 0; begin < text.size();) {
-      const size_t end = std::min(text.find('\n', begin), text.size());
-      const Json line = Json::parse(text.substr(begin, end - begin), nullptr, false);
-      // train.max_steps may have closed an epoch early; given more steps it goes on and is closed again
-      const bool closes_later =
-          line.is_object() && line.contains("train_loss") && line.value("epoch", int64_t{0}) > s.epoch;
-      if (line.is_object() && line.value("step", int64_t{0}) <= s.step && !closes_later)
-        s.log.push_back(text.substr(begin, end - begin));
-      begin = end + 1;
-    }
+  if (j.contains("window")) {
+    s.window = {j.at("window").at(0), j.at("window").at(1), j.at("window").at(2)};
+    s.learning_rate = j.at("learning_rate");
   }
+  s.log.restore(j.value("log_lines", int64_t{-1}), s.step);
+  for (const std::string& line : s.log.lines()) listener_.on_record(line);
   listener_.on_message(fmt::format("resumed at epoch {}, step {}", s.epoch + 1, s.step));
 }
 
 void Trainer::log(const std::string& line) {
-  state_->log.push_back(line);
-  write_atomically(run_directory_ + "/metrics.jsonl", fmt::format("{}\n", fmt::join(state_->log, "\n")));
+  state_->log.add(line);
+  listener_.on_record(line);
+}
+
+void Trainer::log_point() {
+  State& s = *state_;
+  const auto n = static_cast<double>(s.window.steps);
+  const double seconds = seconds_since(s.point_at);
+  const auto rows = static_cast<double>((s.step - s.point_step) * task_.rows_per_step());
+  Json line{{"step", s.step},
+            {"epoch", s.epoch + 1},
+            {"loss", s.window.loss / n},
+            {"learning_rate", s.learning_rate},
+            {"gradient_norm", s.window.gradient_norm / n},
+            {"rows_per_second", seconds > 0 ? Json(rows / seconds) : Json(nullptr)},
+            {"time", wall_seconds()}};
+  log(line.dump());
+  s.window = {};
+  s.point_at = Clock::now();
+  s.point_step = s.step;
 }
 
 void Trainer::guard(double loss, double norm) {
   State& s = *state_;
   if (std::isfinite(loss) && std::isfinite(norm)) {
     s.loss_sum += loss;
+    s.window.add(loss, norm);
     return;
   }
   const char* what = std::isfinite(loss) ? "gradient" : "loss";
@@ -195,14 +217,16 @@ bool Trainer::train_epoch() {
   const int64_t total = total_steps();
   task_.start_epoch(s.epoch);
   if (!s.cursor.empty()) task_.seek(s.cursor);
+  s.point_at = Clock::now();
+  s.point_step = s.step;
   while (options_.max_steps == 0 || s.step < options_.max_steps) {
     const auto batch = task_.next_batch();
     if (batch.empty()) break;
     ++s.step;
     ++s.step_in_epoch;
     *s.step_tensor.data<int64_t>() = s.step;
-    const double rate = scheduled_rate(options_.schedule, s.step, total) * s.rate_factor;
-    *s.rate.data<float>() = static_cast<float>(rate);
+    s.learning_rate = scheduled_rate(options_.schedule, s.step, total) * s.rate_factor;
+    *s.rate.data<float>() = static_cast<float>(s.learning_rate);
     s.feeds.resize(2);
     s.feeds.insert(s.feeds.end(), batch.begin(), batch.end());
     s.program->run(s.feeds, *s.stream);
@@ -210,6 +234,7 @@ bool Trainer::train_epoch() {
     guard(loss, norm);
     listener_.on_step(s.epoch, s.step_in_epoch, per_epoch,
                       s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch)));
+    if (LossWindow::ends_at(s.step_in_epoch, per_epoch) && s.window.steps > 0) log_point();
     const bool due = options_.checkpoint_steps > 0 && s.step % options_.checkpoint_steps == 0;
     if (!due && !stop_) continue;
     s.cursor = task_.cursor();
@@ -227,6 +252,7 @@ bool Trainer::finish_epoch(double seconds) {
     s.cursor = task_.cursor();
     save();
   }
+  if (s.window.steps > 0) log_point();
   const double train_loss = s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch));
   const auto metrics = task_.validate();
   bool improved = options_.monitor.empty();
@@ -234,7 +260,8 @@ bool Trainer::finish_epoch(double seconds) {
             {"epoch", s.epoch + 1},
             {"train_loss", train_loss},
             {"learning_rate_factor", s.rate_factor},
-            {"seconds", seconds}};
+            {"seconds", seconds},
+            {"time", wall_seconds()}};
   for (const NamedMetric& m : metrics) {
     line["valid_" + m.name] = m.value;
     if (m.name == options_.monitor)
@@ -255,7 +282,7 @@ bool Trainer::finish_epoch(double seconds) {
   s.step_in_epoch = 0;
   s.loss_sum = 0;
   s.cursor.clear();
-  if (!cut) save();
+  cut ? s.log.write() : save();
   return !is_over();
 }
 

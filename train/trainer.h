@@ -42,6 +42,7 @@ class TrainTask {
   virtual ~TrainTask() = default;
   virtual Module& model() = 0;
   virtual int64_t steps_per_epoch() const = 0;
+  virtual int64_t rows_per_step() const = 0;  // of a full batch
   // Declares the batch's inputs in `graph` and records the loss, rank 0.
   virtual Value record_loss(Graph& graph, Value step) = 0;
   // The tensors of the next batch in the order of those inputs; empty at the end of the epoch.
@@ -62,6 +63,8 @@ class TrainListener {
   virtual void on_epoch(int64_t epoch, double train_loss, const std::vector<NamedMetric>& validation, bool improved,
                         double seconds) = 0;
   virtual void on_message(const std::string& text) = 0;
+  // A line of metrics.jsonl (train/metrics_log.h) as it is added; at a resume first those of the earlier start.
+  virtual void on_record(const std::string& /*json_line*/) {}
 };
 
 struct TrainResult {
@@ -93,6 +96,7 @@ class Trainer {
   int64_t total_steps() const;
   bool is_over() const;
   void log(const std::string& line);
+  void log_point();
   std::vector<Tensor> snapshot() const;
 
   TrainTask& task_;

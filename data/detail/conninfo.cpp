@@ -40,6 +40,8 @@ std::string describe_connection(const std::string& connection) {
   return text;
 }
 
+bool is_connection(const std::string& text) { return parse(text) != nullptr; }
+
 bool holds_password(const std::string& connection) {
   bool found = false;
   for_each_given(parse(connection), [&](std::string_view keyword, std::string_view) { found |= is_secret(keyword); });

@@ -6,6 +6,7 @@ namespace winnow::detail {
 
 // "postgresql host=h port=p dbname=d user=u" of what the string sets; "postgresql" when libpq cannot read it.
 std::string describe_connection(const std::string& connection);
+bool is_connection(const std::string& text);  // whether libpq can read it
 // Whether the string itself holds a password (also sslpassword).
 bool holds_password(const std::string& connection);
 // The text with every secret of the connection string as "***".

@@ -16,6 +16,6 @@ std::unique_ptr<RowSource> make_disk_rows(const Dataset& dataset, Split split, b
 
 // Positives of the training split, each followed by up to per_positive rows with the items of other positives of the
 // batch.
-std::unique_ptr<RowSource> make_in_batch_rows(const Dataset& dataset, bool shuffle, uint64_t seed);
+std::unique_ptr<RowSource> make_in_batch_rows(const Dataset& dataset, uint64_t seed);
 
 }  // namespace winnow::detail

@@ -47,7 +47,7 @@ bool separates(uint32_t code) {
     const uint32_t lower = code | 0x20;
     return !((code >= '0' && code <= '9') || (lower >= 'a' && lower <= 'z'));
   }
-  static constexpr std::array<std::pair<uint32_t, uint32_t>, 12> kRanges = {{{0x80, 0xA9},
+  static constexpr std::array<std::pair<uint32_t, uint32_t>, 13> kRanges = {{{0x80, 0xA9},
                                                                              {0xAB, 0xB4},
                                                                              {0xB6, 0xB9},
                                                                              {0xBB, 0xBF},
@@ -58,6 +58,7 @@ bool separates(uint32_t code) {
                                                                              {0x3008, 0x3020},
                                                                              {0xFE10, 0xFE6F},
                                                                              {0xFF00, 0xFF0F},
+                                                                             {0xFFF0, 0xFFFF},
                                                                              {0x1F000, 0x1FAFF}}};
   return within(code, kRanges);
 }

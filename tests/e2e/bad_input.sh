@@ -5,7 +5,7 @@ build=$1 root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-"$build/winnow" data generate --out store --users 100 --items 50 --interactions 2000 >/dev/null
+"$build/winnow" data generate --out store --users 100 --items 50 --impressions 2000 >/dev/null
 sed 's#data_cache/synthetic#store#' "$root/examples/ctr/synthetic.yaml" > config.yaml
 failures=0
 
@@ -29,15 +29,15 @@ expect 2 '--config' "$build/winnow" train ctr --out r3
 expect 2 '' "$build/winnow" tran ctr
 expect 1 'absent.yaml' "$build/winnow" train ctr --config absent.yaml --out r4
 expect 1 "model.name" train --out r5 --model DeepFN
-sed 's/,clicked$/,klicked/; 1s/clicked/klicked/' store/views.csv > wrong_column.csv
+sed '1s/clicked/klicked/' store/impressions.csv > wrong_column.csv
 expect 1 "clicked" train --out r6 --set data.interactions.file=../wrong_column.csv
-{ head -5 store/views.csv; echo '"u1,i1,1,phone,1'; } > broken_quote.csv
+{ head -5 store/impressions.csv; echo '"u1,i1,1,phone,1'; } > broken_quote.csv
 expect 1 'broken_quote.csv:6' train --out r7 --set data.interactions.file=../broken_quote.csv
-{ head -5 store/views.csv; echo 'u1,i1,1'; } > ragged.csv
+{ head -5 store/impressions.csv; echo 'u1,i1,1'; } > ragged.csv
 expect 1 'ragged.csv:6' train --out r8 --set data.interactions.file=../ragged.csv
-{ head -500 store/views.csv; sed -n 501p store/views.csv | sed 's/,[01]$/,nan/'; } > nan_label.csv
+{ head -500 store/impressions.csv; sed -n 501p store/impressions.csv | awk -F, -v OFS=, '{$11="nan"}1'; } > nan_label.csv
 expect 1 'nan_label.csv:501' train --out r9 --set data.interactions.file=../nan_label.csv
-head -3 store/views.csv > tiny.csv
+head -3 store/impressions.csv > tiny.csv
 expect 1 'split' train --out r10 --set data.interactions.file=../tiny.csv
 expect 1 'cuda' train --out r11 --device cuda
 sed 's#^  features:#  clean: [{step: rule, column: device, rule: like phone}]\n  features:#' config.yaml > bad_clean.yaml

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -39,8 +40,10 @@ bool is_large(const Sample& sample) {
 
 Suite::Suite(const Options& options) : options_(options) {
   if (!options.op.empty()) registry().at(options.op);  // an unknown name is an error
+  for (const std::string& name : options.only) registry().at(name);
   for (const OpDef* op : registry().all()) {
     if (!options.op.empty() && options.op != op->name) continue;
+    if (!options.only.empty() && std::ranges::find(options.only, op->name) == options.only.end()) continue;
     Samples samples;
     op->samples(samples);
     operators_.push_back({op, samples.list()});

@@ -14,6 +14,7 @@ namespace winnow::optest {
 
 struct Options {
   std::string mode, op, kernel, sample, root = ".";
+  std::vector<std::string> only = {};  // operators; empty: all
   uint64_t seed = 0;
   bool list = false, verbose = false, check = false;
   bool first = false;    // end at the first failure

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Every command has --json, and with it stdout is exactly one JSON document. The commands are found by walking --help:
+# one without --json fails here, and so does one that is missing from the calls below. Usage: json.sh BUILD_DIR
+set -uo pipefail
+build=$1 root=$PWD
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+failures=0
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+winnow=$build/winnow
+
+# The commands that do something: those without commands of their own.
+leaves() {
+  local help children child
+  help=$("$winnow" "$@" --help)
+  children=$(sed -n '/^Subcommands:/,/^$/p' <<<"$help" | sed -nE 's/^  ([a-z][a-z0-9_-]*) .*/\1/p')
+  if [[ -z $children ]]; then
+    echo "$*"
+    return
+  fi
+  for child in $children; do leaves "$@" "$child"; done
+}
+leaves > commands
+while read -r command; do
+  # shellcheck disable=SC2086
+  "$winnow" $command --help | grep -q -- '--json' || fail "winnow $command has no --json"
+done < commands
+
+# one COMMAND... : exit code 0 and one JSON document on stdout; the command without its arguments is ticked off
+one() {
+  local words=()
+  for word in "$@"; do
+    [[ $word =~ ^[a-z][a-z0-9_-]*$ ]] && grep -q "^${words[*]:+${words[*]} }$word\( \|$\)" commands || break
+    words+=("$word")
+  done
+  echo "${words[*]}" >> called
+  if ! "$winnow" "$@" --json >out 2>err; then
+    fail "winnow $* --json: $(tail -1 err)"
+  elif ! "$build/json_document" <out 2>parse; then
+    fail "winnow $* --json: stdout is not one JSON document ($(cat parse)): $(head -c 200 out)"
+  elif LC_ALL=C grep -q $'[\x01-\x08\x0b-\x1f]' err; then
+    fail "winnow $* --json: control characters in a pipe"
+  fi
+}
+
+sed 's#data_cache/synthetic#store#' "$root/examples/ctr/synthetic.yaml" > config.yaml
+table=store/$(sed -nE 's/^ *interactions: \{file: ([a-z_.]+),.*/\1/p' config.yaml)
+settings=(--epochs 1 --set evaluation.resamples=200)
+one data generate --out store --users 120 --items 50
+one train ctr --config config.yaml "${settings[@]}" --out a
+one train ctr --config config.yaml "${settings[@]}" --model LR --out b
+one evaluate --run a
+one recommend --run a
+one inspect a
+one doctor
+one report a
+one compare a b
+for _ in {1..40}; do echo 'red cotton bag, blue linen shirt, green wool hat, white paper lamp'; done > titles.txt
+one tokenizer train titles.txt --vocab-size 40 --out spiece.model
+one tokenizer encode --model spiece.model 'red hat'
+one tokenizer decode --model spiece.model '5 6 7'
+# commands of data that a build may be without are called where they are listed
+has() { grep -qxF "$1" commands; }
+if has 'data describe'; then one data describe "$table"; fi
+if has 'data schema'; then one data schema "$table"; fi
+if has 'data check'; then one data check --config config.yaml; fi
+if has 'data clean'; then one data clean --config config.yaml; fi
+if has 'data convert'; then one data convert "$table" --out rows.jsonl; fi
+if has tune; then
+  echo 'train.learning_rate: {log_uniform: [1e-4, 1e-2]}' > space.yaml
+  one tune --config config.yaml --space space.yaml --trials 2 --out study "${settings[@]:2}" --set train.epochs=1
+fi
+while read -r command; do
+  grep -qxF "$command" called || fail "winnow $command is not called in tests/e2e/json.sh"
+done < commands
+[[ $failures -eq 0 ]] && echo "json: $(sort -u called | wc -l) commands print one JSON document"
+exit $((failures > 0))

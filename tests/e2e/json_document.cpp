@@ -1,0 +1,14 @@
+// Exit code 0 when stdin is exactly one JSON document, else 1 with the reason on stderr.
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+int main() {
+  const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  try {
+    static_cast<void>(nlohmann::json::parse(text));
+    return 0;
+  } catch (const nlohmann::json::exception& e) { std::fputs(e.what(), stderr); }
+  return 1;
+}
