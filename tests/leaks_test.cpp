@@ -293,13 +293,25 @@ TEST(CleanData, OnePercentOfPositivesGivesNoAlarm) {
   }
 }
 
-TEST(CleanData, TheSyntheticStoreGivesNoAlarm) {
+// What the store's own config looks at, with more lines of features.
+std::vector<Leak> leaks_of_store(const std::string& features) {
   const TemporaryDirectory folder;
-  write_synthetic_store(folder.path(), {.users = 500, .items = 200, .interactions = 20000});
-  Config config = Config::load("examples/ctr/synthetic.yaml");
+  write_synthetic_store(folder.path(), {.users = 500, .items = 200, .impressions = 20000, .pictures = 0});
+  const std::string text =
+      replaced(read_text("examples/ctr/synthetic.yaml", 100000), "  features:\n", "  features:\n" + features);
+  Config config = Config::parse(text, "synthetic.yaml");
   config.apply_override("data.path=" + folder.path());
   const Schema schema = parse_schema(config.root().child("data"));
-  EXPECT_EQ(str(find_leaks(load_dataset(schema), schema)), "");
+  return find_leaks(load_dataset(schema), schema);
+}
+
+TEST(CleanData, TheSyntheticStoreGivesNoAlarm) { EXPECT_EQ(str(leaks_of_store("")), ""); }
+
+// Of columns that a log really has: what follows the click is known after it.
+TEST(Leaks, ColumnsOfWhatFollowedTheClickAreNamed) {
+  EXPECT_TRUE(kinds_of(leaks_of_store("    - {name: carted, source: context}\n"), "carted").contains("one_label"));
+  const std::string value = "    - {name: order_value, type: numeric, source: context}\n";
+  EXPECT_TRUE(kinds_of(leaks_of_store(value), "order_value").contains("missing_tells"));
 }
 
 // Ratings with strong tastes of users and items, each pair once, a zip code that is nearly the user.
