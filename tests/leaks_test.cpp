@@ -238,6 +238,24 @@ TEST(Leaks, UsersOnBothSidesOfASplitByUserAreNamed) {
   EXPECT_TRUE(kinds_of(find_leaks(d, schema, 1900000000), "user").contains("user_overlap"));
 }
 
+TEST(Leaks, RowsOnDiskAreSearchedToo) {
+  Table t = with_column(kCategory, {});
+  std::string csv = "user,item,time,label,hour,price,x\n";
+  for (const View& v : t.rows)
+    csv +=
+        fmt::format("u{},i{},{},{},1,{},{}\n", v.user, v.item, v.time, v.label, v.row % 7, v.label == 1 ? "yes" : "no");
+  const TemporaryDirectory folder;
+  folder.write("t.csv", csv);
+  Schema schema = schema_of_table(t, folder.path());
+  schema.storage = Storage::Disk;
+  const Dataset d = load_dataset(schema, folder.path());
+  ASSERT_TRUE(d.on_disk());
+  EXPECT_TRUE(kinds_of(find_leaks(d, schema, 1900000000), "x").contains("tells_label"));
+  std::set<std::string> kinds;
+  for (const Leak& leak : find_leaks(d, schema, t.rows[5900].time - 90000)) kinds.insert(leak.kind);
+  EXPECT_TRUE(kinds.contains("future_time")) << "times are read beside the rows";
+}
+
 // A predictor that is as strong as honest ones get: AUC over .9, all values distinct.
 TEST(Leaks, AStrongHonestPredictorIsNone) {
   for (const uint64_t seed : {1, 2, 3}) {
