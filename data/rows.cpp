@@ -103,6 +103,8 @@ void check_spec(const SourceSpec& spec) {
   WN_CHECK(database ? spec.query.empty() != spec.table.empty() : spec.query.empty() && spec.table.empty(), ConfigError,
            "{}: a database takes `query` or `table`, one of the two, and no other format takes them", spec.name());
   WN_CHECK(database || spec.key.empty(), ConfigError, "{}: only a database takes a key", spec.name());
+  WN_CHECK(spec.list_separator.size() == 1, ConfigError, "{}: list_separator {}: one character is needed", spec.name(),
+           quoted(spec.list_separator));
   std::vector<std::string> sorted = spec.columns;
   std::ranges::sort(sorted);
   const auto twice = std::ranges::adjacent_find(sorted);

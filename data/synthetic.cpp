@@ -138,7 +138,7 @@ constexpr const char* kSchema = R"(  user_id: user_id
     - {name: age, type: numeric, source: user, normalizer: standard}
     - {name: gender, source: user}
     - {name: city, source: user}
-    - {name: interests, type: multi, source: user, separator: "|", max_len: 3}
+    - {name: interests, type: multi, source: user, separator: "|", max_len: 2}
     - {name: item_id, source: item}
     - {name: category, source: item}
     - {name: department, source: item}

@@ -75,7 +75,7 @@ TEST(Sources, CsvInPiecesEqualsCsvReader) {
   std::mt19937 random(11);
   const std::string_view alphabet = "ab,,\"\n\n \r\t";
   int with_errors = 0, rows = 0;
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 1000; ++round) {
     std::string text = round % 5 == 0 ? "a\n" : round % 7 == 0 ? "\xEF\xBB\xBF\"a\na\",b\r\n" : "a,b\n";
     if (round % 3 != 0) {  // rows that are mostly right
       for (size_t r = random() % 12; r > 0; --r) {
@@ -103,8 +103,8 @@ TEST(Sources, CsvInPiecesEqualsCsvReader) {
     with_errors += !expected.error.empty();
     rows += static_cast<int>(expected.rows.size());
   }
-  EXPECT_GT(with_errors, 300);
-  EXPECT_GT(rows, 3000);
+  EXPECT_GT(with_errors, 100);
+  EXPECT_GT(rows, 1000);
 }
 
 TEST(Sources, AHeaderAloneInItsBlock) {

@@ -43,7 +43,7 @@ void add_data_generate_command(CLI::App& data, Action& chosen) {
   command->add_flag("--json", a->json, "print JSON");
   command->footer(
       "Examples:\n  winnow data generate --out data_cache/synthetic\n"
-      "  winnow data generate --out data_cache/store_1m --users 5000 --items 2000 --impressions 1000000");
+      "  winnow data generate --out data_cache/store_1m --users 2500 --items 1000 --impressions 1000000");
   command->callback([a, &chosen] {
     chosen = [a] {
       if (a->threads > 0) set_num_threads(a->threads);

@@ -20,7 +20,7 @@ constexpr std::array<double, kDevices> kDevicePurchase = {0.25, -0.15, 0.0};
 // -0.5 ln(position): how much less a lower place is looked at.
 constexpr std::array<double, kPageItems> kPositionEffect = {0,       -0.3466, -0.5493, -0.6931, -0.8047,
                                                             -0.8959, -0.9730, -1.0397, -1.0986, -1.1513};
-constexpr std::array<double, 4> kRelevanceEffect = {-0.6, -0.3, 0.2, 0.5};
+constexpr std::array<double, 4> kRelevanceEffect = {-0.5, -0.3, 0.2, 0.4};
 
 int64_t rows_per_block(const SyntheticStore& o) {
   return std::max(kSmallestBlock, (o.impressions + kMostBlocks - 1) / kMostBlocks);
@@ -227,7 +227,7 @@ Block make_block(const World& world, int64_t number) {
 }
 
 void calibrate(World& world) {
-  constexpr int64_t kParts = 16, kRows = 2000;
+  constexpr int64_t kParts = 60, kRows = 2000;
   std::vector<double> click, purchase, p_click;
   for (int64_t part = 0; part < kParts; ++part) {
     Draws draws(world.options.seed, Stream::Sample, static_cast<uint64_t>(1 + part));

@@ -21,9 +21,10 @@ void add(Latent& to, const Latent& x, double scale = 1) {
   for (size_t d = 0; d < kDim; ++d) to[d] += scale * x[d];
 }
 
-Few few_of(Draws& draws, size_t n) {
+// One to `most` different numbers below n.
+Few few_of(Draws& draws, size_t n, size_t most) {
   Few chosen;
-  for (const size_t count = 1 + draws.below(3); chosen.count < count;)
+  for (const size_t count = 1 + draws.below(most); chosen.count < count;)
     if (const size_t x = draws.below(n); !chosen.has(x)) chosen.add(x);
   return chosen;
 }
@@ -99,13 +100,13 @@ User World::make_user(size_t n) const {
   u.age = static_cast<double>(18 + draws.below(53));
   u.gender = static_cast<uint8_t>(draws.below(2));
   u.city = static_cast<uint8_t>(draws.below(kCities));
-  u.interests = few_of(draws, kDepartments);
-  u.mood = 0.3 * draws.normal();
-  u.thrift = 0.3 + 0.15 * (44 - u.age) / 26 + 0.08 * draws.normal();
+  u.interests = few_of(draws, kDepartments, 2);
+  u.mood = 0.2 * draws.normal();
+  u.thrift = 0.3 + 0.15 * (44 - u.age) / 26 + 0.05 * draws.normal();
   u.activity = exp(0.6 * draws.normal());
   u.brand = static_cast<uint8_t>(draws.below(kBrands));
   u.chinese = draws.chance(0.7);
-  u.taste = random_latent(draws, 0.12);
+  u.taste = random_latent(draws, 0.08);
   for (const size_t d : u.interests) add(u.taste, departments_[d], 1 / static_cast<double>(u.interests.count));
   add(u.taste, age_, (u.age - 44) / 15);
   add(u.taste, gender_, u.gender == 0 ? 1 : -1);
@@ -124,7 +125,7 @@ Item World::make_item(size_t n) const {
   i.leaf = static_cast<uint8_t>(draws.below(kLeaves));
   i.brand = static_cast<uint8_t>(draws.below(kBrands));
   i.noun = static_cast<uint8_t>(draws.below(kLeafWords[i.leaf].nouns.size()));
-  i.tags = few_of(draws, kTags);
+  i.tags = few_of(draws, kTags, 3);
   i.quality = 0.3 * draws.normal();
   const double price = exp(kLeafWords[i.leaf].log_price + brand_level_[i.brand] + 0.35 * draws.normal());
   i.cents = std::max<int64_t>(99, static_cast<int64_t>(price) * 100 + 99);
