@@ -317,7 +317,7 @@ TEST_P(BadData, IsRefusedWithPlaceAndReason) {
 INSTANTIATE_TEST_SUITE_P(
     Table, BadData,
     testing::Values(
-        BadInput{"missing_file", "", "file: views.csv", "file: view.csv", "view.csv: cannot open"},
+        BadInput{"missing_file", "", "file: views.csv", "file: view.csv", "view.csv: cannot be opened"},
         BadInput{"empty_file", "views.csv", "", "", "views.csv:1: the file is empty"},
         BadInput{"wrong_column", "", "column: clicked", "column: cliked",
                  "views.csv: there is no column 'cliked'; did you mean 'clicked'?"},
