@@ -1,5 +1,7 @@
 #include "data/string_index.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 
@@ -40,6 +42,29 @@ size_t StringIndex::slot_of(std::string_view wanted, uint32_t hash) const {
 
 int32_t StringIndex::find(std::string_view wanted) const {
   return table_.empty() ? -1 : table_[slot_of(wanted, hash_of(wanted))].number;
+}
+
+void StringIndex::find(std::span<const std::string_view> wanted, std::span<int32_t> numbers) const {
+  constexpr size_t kGroup = 32;
+  if (table_.empty()) {
+    std::ranges::fill(numbers, -1);
+    return;
+  }
+  const size_t mask = table_.size() - 1;
+  std::array<uint32_t, kGroup> hashes;
+  for (size_t first = 0; first < wanted.size(); first += kGroup) {
+    const size_t count = std::min(kGroup, wanted.size() - first);
+    for (size_t i = 0; i < count; ++i) {
+      hashes[i] = hash_of(wanted[first + i]);
+      __builtin_prefetch(&table_[hashes[i] & mask]);
+    }
+    for (size_t i = 0; i < count; ++i)
+      if (const int32_t n = table_[hashes[i] & mask].number; n >= 0) __builtin_prefetch(&ends_[static_cast<size_t>(n)]);
+    for (size_t i = 0; i < count; ++i)
+      if (const int32_t n = table_[hashes[i] & mask].number; n >= 0)
+        __builtin_prefetch(characters_.data() + ends_[static_cast<size_t>(n)]);
+    for (size_t i = 0; i < count; ++i) numbers[first + i] = table_[slot_of(wanted[first + i], hashes[i])].number;
+  }
 }
 
 int32_t StringIndex::add(std::string_view wanted) {

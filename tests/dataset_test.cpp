@@ -1,4 +1,5 @@
 // data/: from files and schema to an encoded data set, and the text of every refusal.
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -255,9 +256,10 @@ TEST(Negatives, NoDistributionGivesAKnownPositive) {
         for (size_t b = 0; b < static_cast<size_t>(slot.rows); ++b) {
           const auto item = static_cast<size_t>(slot.index[b]);
           const std::string_view name = d.map.features[0].vocabulary.value(ids[b * 2]);
-          const auto user = std::ranges::find(d.user_keys, name) - d.user_keys.begin();
+          const int64_t user = std::ranges::find(d.user_keys, name) - d.user_keys.begin();
           negatives += labels[b] == 0;
-          ASSERT_EQ(labels[b] > 0, taken.contains({user, d.item[item]})) << distribution << " " << seed;
+          ASSERT_EQ(labels[b] > 0, taken.contains(std::pair<int64_t, int64_t>(user, d.item[item])))
+              << distribution << " " << seed;
           ASSERT_EQ(ids[b * 2 + 1], d.ids[item * 2 + 1]);
         }
       }

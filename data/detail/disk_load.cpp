@@ -52,6 +52,7 @@ class DiskLoader {
   // Writes the file of rows.
   void run(const std::string& path, const std::string& fingerprint) {
     load_facts();
+    take_keys_as_features();
     splits_ = plan_splits(schema_, facts_.each());
     KeyCounts users(users_.size()), items(items_.size());
     count_keys(users, items);
@@ -63,6 +64,7 @@ class DiskLoader {
 
  private:
   void load_facts();
+  void take_keys_as_features();
   void count_keys(KeyCounts& users, KeyCounts& items);
   void fit(const std::vector<int64_t>& user_rows, const std::vector<int64_t>& item_rows);
   void encode(const std::string& path, const std::string& fingerprint);
@@ -74,7 +76,7 @@ class DiskLoader {
   size_t side_cell(size_t feature, const FactRecord& fact) const {
     const RawColumn& column = columns_[feature];
     const auto key = static_cast<size_t>(column.rows == RawColumn::User ? fact.user : fact.item);
-    return column.numeric ? key : static_cast<size_t>(column.codes[key]);
+    return column.numeric || keys_[feature] != nullptr ? key : static_cast<size_t>(column.codes[key]);
   }
   const std::string& column_name(size_t feature) const { return schema_.features[feature].column; }
   void check_unchanged(int64_t rows) const {
@@ -88,7 +90,8 @@ class DiskLoader {
   FactFile facts_;
   StringIndex users_, items_;
   std::vector<std::string> titles_;
-  std::vector<Split> splits_;  // of each interaction
+  std::vector<const StringIndex*> keys_;  // of each feature whose cells are the keys themselves; else null
+  std::vector<Split> splits_;             // of each interaction
   FeatureMap map_;
   RowLayout layout_;
   std::vector<size_t> cell_column_;  // of each feature that the interactions have
@@ -105,6 +108,18 @@ void DiskLoader::load_facts() {
   report_.rows_read = report_.clean.rows_read;
   WN_CHECK(facts_.rows() > 0, DataError, "{}: no interactions are left\n{}", schema_.interactions.source.name(),
            report_.str());
+}
+
+// The ids of users and items are numbered by the first pass: the others need not look their texts up again.
+void DiskLoader::take_keys_as_features() {
+  keys_.resize(columns_.size());
+  for (const Binding& b : tables_.interaction_bindings()) {
+    if (columns_[b.feature].numeric) continue;
+    const bool user = b.column == tables_.user_column(), item = b.column == tables_.item_column();
+    if (!user && !item) continue;
+    keys_[b.feature] = user ? &users_ : &items_;
+    columns_[b.feature].rows = user ? RawColumn::User : RawColumn::Item;
+  }
 }
 
 void DiskLoader::count_keys(KeyCounts& users, KeyCounts& items) {
@@ -135,6 +150,7 @@ void DiskLoader::fit(const std::vector<int64_t>& user_rows, const std::vector<in
       [&](int w, RowBlock& block, int64_t first_row) {
         check_unchanged(first_row + block.rows);
         for (const Binding& b : tables_.interaction_bindings()) {
+          if (keys_[b.feature] != nullptr) continue;
           FeatureFitter& fitter = fitters[static_cast<size_t>(w)][b.feature];
           const bool numeric = columns_[b.feature].numeric;
           for (int64_t r = 0; r < block.rows; ++r) {
@@ -156,7 +172,12 @@ void DiskLoader::fit(const std::vector<int64_t>& user_rows, const std::vector<in
   for (size_t f = 0; f < fresh.size(); ++f) {
     const RawColumn& column = columns_[f];
     if (column.from_interactions()) continue;
-    add_counted_cells(column, column.rows == RawColumn::User ? user_rows : item_rows, fitters[0][f]);
+    const std::vector<int64_t>& counts = column.rows == RawColumn::User ? user_rows : item_rows;
+    if (keys_[f] == nullptr)
+      add_counted_cells(column, counts, fitters[0][f]);
+    else
+      for (size_t key = 0; key < counts.size(); ++key)
+        if (counts[key] > 0) fitters[0][f].add(keys_[f]->text(static_cast<int32_t>(key)), counts[key]);
   }
   map_.user_id = schema_.user_id;
   map_.item_id = schema_.item_id;
@@ -249,10 +270,11 @@ void DiskLoader::encode(const std::string& path, const std::string& fingerprint)
   side_.resize(columns_.size());
   for (size_t f = 0; f < columns_.size(); ++f) {
     if (columns_[f].from_interactions()) continue;
+    const StringIndex& texts = keys_[f] != nullptr ? *keys_[f] : columns_[f].texts;
     if (has_ids(map_.features[f].spec))
-      side_[f].ids = encode_codes(map_.features[f], columns_[f]);
+      side_[f].ids = encode_codes(map_.features[f], columns_[f].numbers, texts);
     else
-      side_[f].floats = encode_floats(map_.features[f], columns_[f]);
+      side_[f].floats = encode_floats(map_.features[f], columns_[f].numbers, texts);
   }
   cell_column_.resize(columns_.size());
   for (const Binding& b : tables_.interaction_bindings()) cell_column_[b.feature] = b.column;

@@ -64,20 +64,25 @@ float FactReader::label_of(const RowBlock& block, int64_t row) const {
   return *positive ? 1.f : 0.f;
 }
 
-int32_t FactReader::key_of(const RowBlock& block, int64_t row, const StringIndex& index, const std::string& column,
-                           size_t at) const {
-  const std::string_view cell = block.cell(row, at);
-  if (cell.empty())
-    block.fail(row, column,
-               fmt::format("is missing; leave such rows out with `clean: [{{step: missing, columns: [{}]}}]`", column));
-  return index.find(cell);
+void FactReader::find_keys(const RowBlock& block, const StringIndex& index, const std::string& column, size_t at,
+                           FactBlock& facts, std::vector<int32_t>& numbers) const {
+  facts.keys.clear();
+  for (int64_t row = 0; row < block.rows; ++row) {
+    facts.keys.push_back(block.cell(row, at));
+    if (facts.keys.back().empty())
+      block.fail(
+          row, column,
+          fmt::format("is missing; leave such rows out with `clean: [{{step: missing, columns: [{}]}}]`", column));
+  }
+  numbers.resize(facts.keys.size());
+  index.find(facts.keys, numbers);
 }
 
 void FactReader::parse(const RowBlock& block, FactBlock& facts) const {
   facts.clear();
+  find_keys(block, users_, schema_.user_id, user_, facts, facts.user);
+  find_keys(block, items_, schema_.item_id, item_, facts, facts.item);
   for (int64_t row = 0; row < block.rows; ++row) {
-    facts.user.push_back(key_of(block, row, users_, schema_.user_id, user_));
-    facts.item.push_back(key_of(block, row, items_, schema_.item_id, item_));
     facts.label.push_back(label_ ? label_of(block, row) : 1.f);
     if (time_) {
       const std::string_view cell = block.cell(row, *time_);

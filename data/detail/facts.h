@@ -15,10 +15,11 @@ namespace winnow::detail {
 
 // The facts of consecutive rows.
 struct FactBlock {
-  std::vector<int32_t> user, item;   // numbers of the keys; before resolve() -1 for one that is new
-  std::vector<float> label, weight;  // weight is empty without a column
-  std::vector<int64_t> time;         // empty without a timestamp column
-  std::vector<int32_t> stratum;      // of a stratified split: number of the `by` cell, or label > 0.5
+  std::vector<int32_t> user, item;     // numbers of the keys; before resolve() -1 for one that is new
+  std::vector<float> label, weight;    // weight is empty without a column
+  std::vector<int64_t> time;           // empty without a timestamp column
+  std::vector<std::string_view> keys;  // scratch of parse()
+  std::vector<int32_t> stratum;        // of a stratified split: number of the `by` cell, or label > 0.5
   size_t size() const { return user.size(); }
   void clear();
 };
@@ -39,8 +40,8 @@ class FactReader {
 
  private:
   float label_of(const RowBlock& block, int64_t row) const;
-  int32_t key_of(const RowBlock& block, int64_t row, const StringIndex& index, const std::string& column,
-                 size_t at) const;
+  void find_keys(const RowBlock& block, const StringIndex& index, const std::string& column, size_t at,
+                 FactBlock& facts, std::vector<int32_t>& numbers) const;
   void add_title(const RowBlock& block, int64_t row, int32_t item);
 
   const Schema& schema_;

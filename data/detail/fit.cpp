@@ -16,16 +16,16 @@ FeatureFitter count_training_cells(const FeatureSpec& spec, const RawColumn& col
   return fitter;
 }
 
-EncodedCodes encode_codes(const FittedFeature& feature, const RawColumn& column) {
+EncodedCodes encode_codes(const FittedFeature& feature, std::span<const double> numbers, const StringIndex& texts) {
   EncodedCodes encoded;
   encoded.begin.push_back(0);
-  for (const double x : column.numbers) {
+  for (const double x : numbers) {
     FeatureMap::encode_ids(feature, x, encoded.ids);
     encoded.begin.push_back(static_cast<int64_t>(encoded.ids.size()));
   }
-  if (column.numeric) return encoded;
-  for (int32_t code = 0; code < column.texts.size(); ++code) {
-    FeatureMap::encode_ids(feature, column.texts.text(code), encoded.ids);
+  if (reads_numbers(feature.spec)) return encoded;
+  for (int32_t code = 0; code < texts.size(); ++code) {
+    FeatureMap::encode_ids(feature, texts.text(code), encoded.ids);
     encoded.begin.push_back(static_cast<int64_t>(encoded.ids.size()));
   }
   return encoded;
@@ -44,12 +44,12 @@ void add_counted_cells(const RawColumn& column, const std::vector<int64_t>& rows
     if (const int64_t count = counts[static_cast<size_t>(code)]; count > 0) fitter.add(column.texts.text(code), count);
 }
 
-std::vector<float> encode_floats(const FittedFeature& feature, const RawColumn& column) {
+std::vector<float> encode_floats(const FittedFeature& feature, std::span<const double> numbers,
+                                 const StringIndex& texts) {
   std::vector<float> floats;
-  for (const double x : column.numbers) FeatureMap::encode_dense(feature, x, floats);
-  if (column.numeric) return floats;
-  for (int32_t code = 0; code < column.texts.size(); ++code)
-    FeatureMap::encode_dense(feature, column.texts.text(code), floats);
+  for (const double x : numbers) FeatureMap::encode_dense(feature, x, floats);
+  if (reads_numbers(feature.spec)) return floats;
+  for (int32_t code = 0; code < texts.size(); ++code) FeatureMap::encode_dense(feature, texts.text(code), floats);
   return floats;
 }
 

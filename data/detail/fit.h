@@ -1,6 +1,7 @@
 // Fitting one feature on the training interactions, and encoding its distinct values.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "data/detail/raw_data.h"
@@ -29,10 +30,17 @@ struct EncodedCodes {
 // Adds the cells of a side table, each as often as its key has rows.
 void add_counted_cells(const RawColumn& column, const std::vector<int64_t>& rows_of_key, FeatureFitter& fitter);
 
-// Of each code of a column, or of each number.
-EncodedCodes encode_codes(const FittedFeature& feature, const RawColumn& column);
+// Of each number where the feature reads numbers, else of each text.
+EncodedCodes encode_codes(const FittedFeature& feature, std::span<const double> numbers, const StringIndex& texts);
+inline EncodedCodes encode_codes(const FittedFeature& feature, const RawColumn& column) {
+  return encode_codes(feature, column.numbers, column.texts);
+}
 
 // Likewise width() floats each.
-std::vector<float> encode_floats(const FittedFeature& feature, const RawColumn& column);
+std::vector<float> encode_floats(const FittedFeature& feature, std::span<const double> numbers,
+                                 const StringIndex& texts);
+inline std::vector<float> encode_floats(const FittedFeature& feature, const RawColumn& column) {
+  return encode_floats(feature, column.numbers, column.texts);
+}
 
 }  // namespace winnow::detail

@@ -31,6 +31,8 @@ void RawColumn::set(size_t row, const RowBlock& block, int64_t block_row, std::s
 
 Tables::Tables(const Schema& schema) : schema_(schema), rows_(schema.features.size(), RawColumn::Interaction) {
   const auto interactions = open_table(schema.interactions);
+  user_column_ = interactions->column(schema.user_id);
+  item_column_ = interactions->column(schema.item_id);
   std::unique_ptr<RowReader> users, items;
   if (schema.users.source.given()) users = open_table(schema.users);
   if (schema.items.source.given()) items = open_table(schema.items);

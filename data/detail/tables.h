@@ -38,6 +38,8 @@ class Tables {
   std::unique_ptr<RowReader> open_interactions();
   const CleanReport& clean_report() const { return *report_; }
 
+  size_t user_column() const { return user_column_; }  // of the interactions
+  size_t item_column() const { return item_column_; }
   const std::vector<Binding>& interaction_bindings() const { return interactions_; }
   // An empty column for each feature of the schema, with `rows` and `numeric` set.
   std::vector<RawColumn> columns() const;
@@ -54,6 +56,7 @@ class Tables {
                          std::vector<RawColumn>& columns, std::vector<std::string>* titles) const;
 
   const Schema& schema_;
+  size_t user_column_ = 0, item_column_ = 0;
   std::vector<Binding> interactions_, users_, items_;
   std::vector<RawColumn::Rows> rows_;  // of each feature
   std::shared_ptr<CleanReport> report_;
