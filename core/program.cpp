@@ -161,8 +161,10 @@ void Program::Impl::plan() {
     if (block == SIZE_MAX) {
       block = blocks.size();
       const ValueInfo& v = ir.values[at(root)];
-      const std::string made_by = step < static_cast<int>(steps.size()) ? steps[static_cast<size_t>(step)].spec.op->name : "";
-      blocks.push_back({v.spec.bytes(), step, step, v.name.empty() ? fmt::format("{} {}", made_by, label(ir, root)) : v.name, 0});
+      const std::string made_by =
+          step < static_cast<int>(steps.size()) ? steps[static_cast<size_t>(step)].spec.op->name : "";
+      blocks.push_back(
+          {v.spec.bytes(), step, step, v.name.empty() ? fmt::format("{} {}", made_by, label(ir, root)) : v.name, 0});
       block_root.push_back(root);
     }
     blocks[block].last = std::max(blocks[block].last, step);

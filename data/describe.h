@@ -41,9 +41,9 @@ struct ColumnSummary {
   std::string time_format;  // of a timestamp
   int64_t missing = 0;
   int64_t distinct = 0;
-  bool distinct_exact = true;  // else HyperLogLog (Flajolet et al. 2007) of 2^14 registers: standard error 0.81 %
-  std::vector<TopValue> top;   // by falling count
-  int64_t top_error = 0;       // counts are low by at most so much (Misra, Gries 1982); 0: exact
+  bool distinct_exact = true;            // else HyperLogLog of 2^14 registers: standard error 0.81 %
+  std::vector<TopValue> top;             // by falling count
+  int64_t top_error = 0;                 // counts are low by at most so much (Misra, Gries 1982); 0: exact
   std::optional<NumberSummary> numbers;  // when every cell is a number
   std::optional<NumberSummary> lengths;  // of texts, in code points
   std::optional<int64_t> from, to;       // seconds, of timestamps

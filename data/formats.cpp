@@ -6,7 +6,6 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/text.h"
-#include "data/detail/conninfo.h"
 #include "data/rows.h"
 
 namespace winnow {
@@ -68,7 +67,5 @@ std::string format_of(const std::string& path) {
   const auto at = std::ranges::find_if(kEndings, [&](const Ending& e) { return name.ends_with(e.ending); });
   return at == kEndings.end() ? "csv" : at->format;
 }
-
-std::string SourceSpec::name() const { return connection.empty() ? path : detail::describe_connection(connection); }
 
 }  // namespace winnow

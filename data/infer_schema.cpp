@@ -68,6 +68,18 @@ std::string seen(const ColumnProfile& p) {
   return text;
 }
 
+// How cells are cut that are lists; null: they are none. Words and clauses are parts too, so that blanks and commas
+// must prove themselves by few parts that repeat.
+const ColumnProfile::Parts* list_parts(const ColumnProfile& p) {
+  for (const ColumnProfile::Parts& s : p.parts()) {
+    const bool words = s.separator == " " || s.separator == ",";
+    const int64_t parts = s.distinct.count();
+    const bool repeats = words ? parts <= 200 && parts * 2 < p.distinct() : parts * 10 < s.parts * 9 || parts <= 200;
+    if (s.share(p.present()) >= 0.05 && repeats && s.most >= 2) return &s;
+  }
+  return nullptr;
+}
+
 class Inference {
  public:
   explicit Inference(const InferOptions& options) { schema_.options = options; }
@@ -244,6 +256,7 @@ bool Inference::leave_out(InferredColumn& column) const {
   if (std::ranges::find(kLabels, plain(p.name())) != kLabels.end())
     return out("named like an outcome, which is not there yet when a prediction is asked for");
   if (!p.time_format().empty() && !p.all_numbers()) return out("a time; give the parts of it that matter as columns");
+  if (list_parts(p) != nullptr) return false;
   const bool fresh = static_cast<double>(p.distinct()) > 0.9 * static_cast<double>(p.present());
   if (fresh && !p.all_numbers() && p.words_per_cell() < kWordsOfAText) return out("a new value in nearly every row");
   const auto of = [&](const char* role) { return schema_.of_role(role)->profile.distinct(); };
@@ -271,11 +284,9 @@ void Inference::describe_numbers(InferredColumn& column) const {
 // A list of names, or a text; false: neither.
 bool Inference::describe_bag(InferredColumn& column) const {
   const ColumnProfile& p = column.profile;
-  for (const ColumnProfile::Parts& s : p.parts()) {
-    const bool words = s.separator == " " || s.separator == ",";
+  if (const ColumnProfile::Parts* list = list_parts(p); list != nullptr) {
+    const ColumnProfile::Parts& s = *list;
     const int64_t parts = s.distinct.count();
-    const bool repeats = words ? parts <= 200 && parts * 2 < p.distinct() : parts * 10 < s.parts * 9 || parts <= 200;
-    if (s.share(p.present()) < 0.05 || !repeats || s.most < 2) continue;
     const std::string name = plain(p.name());
     const bool ordered = s.separator == ">" || std::ranges::any_of(kSequences, [&](std::string_view word) {
                            return name.find(word) != std::string::npos;

@@ -14,8 +14,8 @@ namespace winnow {
 using Leak = LoadReport::Leak;
 
 // Looks at the rows as they reach the model. n rows, base rate p. A test of chance is made at level 1e-3 divided by the
-// number of tests of its kind, so that fewer than one clean data set in a hundred gives any false alarm; beyond chance
-// each kind asks for a size of effect, so that a strong honest predictor is none.
+// number of tests of its kind; beyond chance each kind asks for a size of effect, so that a strong honest predictor is
+// none.
 //
 //   tells_label       One feature orders the training labels almost perfectly: AUC >= .98, and its lower bound
 //                     (Hanley, McNeil 1982) >= .95. A number is taken as it is, either way up; a number by its bins (or

@@ -49,7 +49,7 @@ std::unique_ptr<RowWriter> make_row_writer(const SinkSpec& spec, const std::vect
 
 struct ConvertOptions {
   bool resume = false;
-  int64_t checkpoint_rows = 65536;                                 // with a key
+  int64_t checkpoint_rows = 65536;                                      // with a key
   std::function<void(int64_t rows, double progress)> on_progress = {};  // progress as RowReader's
 };
 struct ConvertReport {

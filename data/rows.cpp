@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "data/detail/block_source.h"
+#include "data/detail/conninfo.h"
 #include "data/detail/ordered_workers.h"
 
 namespace winnow {
@@ -102,6 +103,8 @@ void check_spec(const SourceSpec& spec) {
   WN_CHECK(database ? spec.query.empty() != spec.table.empty() : spec.query.empty() && spec.table.empty(), ConfigError,
            "{}: a database takes `query` or `table`, one of the two, and no other format takes them", spec.name());
   WN_CHECK(database || spec.key.empty(), ConfigError, "{}: only a database takes a key", spec.name());
+  WN_CHECK(spec.list_separator.size() == 1, ConfigError, "{}: list_separator {}: one character is needed", spec.name(),
+           quoted(spec.list_separator));
   std::vector<std::string> sorted = spec.columns;
   std::ranges::sort(sorted);
   const auto twice = std::ranges::adjacent_find(sorted);
@@ -122,6 +125,8 @@ std::unique_ptr<BlockSource> open_blocks(const SourceSpec& given) {
 }
 
 }  // namespace detail
+
+std::string SourceSpec::name() const { return connection.empty() ? path : detail::describe_connection(connection); }
 
 void RowBlock::fail(int64_t row, std::string_view column, const std::string& what) const {
   raise<DataError>("{}:{}: column {}: {}", file, lines[static_cast<size_t>(row)], quoted(column), what);

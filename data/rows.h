@@ -15,10 +15,9 @@ namespace winnow {
 //   csv, tsv       text with a header row, RFC 4180.
 //   recbole        RecBole atomic files: unquoted tab-separated, column names end in ":token", ":float", ...
 //   criteo         unquoted tab-separated without a header: label, I1 .. I13, C1 .. C26; 39 fields: without label.
-//   jsonl          one JSON object a line. Columns: the keys of the first block, in order of first appearance. An
-//   absent
-//                  key and null are missing; true and false are 1 and 0; an array of scalars is one cell, its elements
-//                  joined by list_separator.
+//   jsonl          one JSON object a line. Columns: the keys of the first block, in order of first appearance.
+//                  An absent key and null are missing; true and false are 1 and 0; an array of scalars is one cell, its
+//                  elements joined by list_separator.
 //   libsvm         "label [qid:q] index:value ... # comment". Columns: label, qid when the first row has one, then one
 //                  a feature index of the first block, ascending; and, when asked for by name, "ids" and "values": all
 //                  indices and all values of a row joined by spaces, for a multi feature.
@@ -32,7 +31,7 @@ struct SourceSpec {
   std::string path = {};  // a file; a directory: all its files in sorted order; a pattern such as "logs/part-*.csv.gz"
   std::string format = {};                // "": by the ending of the name, csv when it tells nothing
   std::optional<CsvOptions> csv = {};     // separated formats; none: format_options() of the format
-  std::string list_separator = " ";       // jsonl: one character
+  std::string list_separator = " ";       // jsonl, parquet: one character
   std::string connection = {};            // postgresql: a libpq connection string or URI
   std::string query = {}, table = {};     // sqlite, postgresql: one of the two
   std::vector<std::string> columns = {};  // these and no others, in this order; empty: all

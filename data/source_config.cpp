@@ -40,7 +40,7 @@ SourceSpec read_source(const ConfigNode& n, const std::string& folder) {
     if (s.format == "postgresql") n.fail("format", "postgresql takes `connection` instead of `file`");
   }
   if (s.format == "csv" || s.format == "tsv" || s.format == "recbole") s.csv = read_csv_options(n, s.format);
-  if (s.format == "jsonl") {
+  if (s.format == "jsonl" || s.format == "parquet") {
     s.list_separator = n.get("list_separator", s.list_separator);
     if (s.list_separator.size() != 1) n.fail("list_separator", "one character");
   }

@@ -1,5 +1,6 @@
 // A web shop that never was, of any size, whose true probabilities are known: users with tastes, items with titles and
-// pictures, searches, sessions, clicks, purchases, reviews, questions. docs/synthetic_store.md has every table and formula.
+// pictures, searches, sessions, clicks, purchases, reviews, questions. docs/synthetic_store.md has every table and
+// formula.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -27,12 +28,11 @@ struct SyntheticReport {
 };
 
 // Writes into `directory`, which is made, the tables users, items, impressions, sessions, reviews, queries, relevance,
-// questions and probabilities (line n: the P(click) and P(purchase | click) of line n of impressions), pictures/NNNNNN.png,
-// truth.json (the report, and with `dirty` the counts) and last schema.yaml, a config with the data section.
-// Memory: users and items, and a few blocks of impressions. The same store for the same options, on any machine and
-// any number of threads (packed files and pictures: the same after unpacking).
-// ConfigError: fewer than 2 users or items or 10 impressions, more than 2^31 users or items, a rate outside [0, 1], an
-// unknown format. IoError.
+// questions and probabilities (line n: the P(click) and P(purchase | click) of line n of impressions),
+// pictures/NNNNNN.png, truth.json (the report, and with `dirty` the counts) and last schema.yaml, a config with the
+// data section. Memory: users and items, and a few blocks of impressions. The same store for the same options, on any
+// machine and any number of threads (packed files and pictures: the same after unpacking). ConfigError: fewer than 2
+// users or items or 10 impressions, more than 2^31 users or items, a rate outside [0, 1], an unknown format. IoError.
 SyntheticReport write_synthetic_store(const std::string& directory, const SyntheticStore& store = {});
 
 }  // namespace winnow

@@ -3,10 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "data/synthetic.h"
 #include "tests/data_files.h"
 
 namespace winnow {
@@ -255,6 +256,24 @@ TEST(Clean, BlocksOutliveTheReader) {
   for (const RowBlock& block : blocks)
     for (int64_t r = 0; r < block.rows; ++r, ++i) ASSERT_EQ(block.cell(r, 1), fmt::format("A {}", i));
   EXPECT_EQ(i, 50000);
+}
+
+// The store knows what it added.
+TEST(Clean, FindsWhatTheDirtyStoreAdded) {
+  const TemporaryDirectory folder;
+  write_synthetic_store(folder.path(),
+                        {.users = 500, .items = 200, .impressions = 20000, .pictures = 0, .dirty = true});
+  const auto truth = nlohmann::json::parse(read_text(folder.path() + "/truth.json", 100000));
+  const Cleaned c = clean(read_text(folder.path() + "/impressions.csv", 10000000),
+                          "  - {step: duplicates}\n"
+                          "  - {step: cancelled, column: order_id, prefix: C}\n"
+                          "  - {step: impossible, column: timestamp, format: unix, earliest: '1700000000', latest: "
+                          "'1800000000'}\n"
+                          "  - {step: bots, user: user_id, time: timestamp, events: 15, seconds: 2}\n");
+  const auto added = [&truth](const char* what) { return truth.at("dirty").at(what).get<int64_t>(); };
+  EXPECT_EQ(dropped(c),
+            (Counts{added("duplicate_rows"), added("cancelled_orders"), added("impossible_times"), added("bot_rows")}));
+  EXPECT_GT(added("bot_rows"), 0);
 }
 
 struct BadStep {

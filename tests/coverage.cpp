@@ -20,7 +20,7 @@ struct Counter {
     held += h;
     ++all;
   }
-  double share() const { return all == 0 ? 0 : static_cast<double>(held) / static_cast<double>(all); }
+  double share() const { return all == 0 ? -1 : static_cast<double>(held) / static_cast<double>(all); }
 };
 
 void count_auc(const std::vector<float>& scores, const std::vector<float>& labels, double truth,
@@ -30,6 +30,7 @@ void count_auc(const std::vector<float>& scores, const std::vector<float>& label
   if (!d.defined()) return;
   const Interval i = delong_interval(d.auc[0], d.variance(0));
   delong_held.add(holds(i.low, i.high, truth));
+  if (options.resamples == 0) return;
   const auto values = evaluate_binary({scores, labels}, {.bootstrap = {.resamples = options.resamples}});
   bootstrap_held.add(holds(values[0].low, values[0].high, truth));
 }

@@ -12,11 +12,11 @@ struct CoverageOptions {
   uint64_t seed = 1;
 };
 
-struct Coverage {
-  double truth = 0;                  // AUC
-  double delong = 0, bootstrap = 0;  // share of data sets whose interval of the AUC holds the truth
-  double pairs = 0;                  // of DeLong's intervals of the difference of two equally good models
-  double bands = 0;                  // share of calibration bins whose band holds the mean prediction (clicks only)
+struct Coverage {                      // shares are -1 where nothing was counted
+  double truth = 0;                    // AUC
+  double delong = -1, bootstrap = -1;  // share of data sets whose interval of the AUC holds the truth
+  double pairs = -1;                   // of DeLong's intervals of the difference of two equally good models
+  double bands = -1;                   // share of calibration bins whose band holds the mean prediction (clicks only)
 };
 
 // A row is positive with probability `rate`; scores are N(0, 1) of negatives, N(shift, 1) of positives:

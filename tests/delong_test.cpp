@@ -125,10 +125,11 @@ TEST(DeLong, SaysWhyItIsUndefined) {
 TEST(DeLong, IntervalsAreThoseOfTheNormalDistribution) {
   EXPECT_NEAR(normal_quantile(0.95), 1.959963984540054, 1e-12);
   EXPECT_NEAR(normal_quantile(0.6826894921370859), 1, 1e-12);
-  const Interval i = delong_interval(0.7, 0.0004);
-  EXPECT_NEAR(i.low, 0.7 - 0.0392, 1e-5);
-  EXPECT_NEAR(i.high, 0.7 + 0.0392, 1e-5);
-  EXPECT_EQ(delong_interval(0.99, 0.01).high, 1);
+  const Interval i = delong_interval(0.7, 0.0004);  // on the logit scale: log(7 / 3) -+ 1.96 * 0.02 / 0.21
+  EXPECT_NEAR(std::log(i.low / (1 - i.low)), std::log(7.0 / 3) - 1.959963984540054 * 0.02 / 0.21, 1e-12);
+  EXPECT_NEAR(std::log(i.high / (1 - i.high)), std::log(7.0 / 3) + 1.959963984540054 * 0.02 / 0.21, 1e-12);
+  EXPECT_LT(delong_interval(0.99, 0.01).high, 1);
+  EXPECT_EQ(delong_interval(1, 0).low, 1);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// data/describe.h, data/quantile_sketch.h, data/csv_writer.h
+// data/describe.h, data/quantile_sketch.h
 #include "data/describe.h"
 
 #include <gtest/gtest.h>
@@ -8,10 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
-#include "core/file.h"
 #include "core/parallel.h"
 #include "core/rng.h"
-#include "data/csv_writer.h"
 #include "data/detail/column_sketch.h"
 #include "data/detail/hash128.h"
 #include "tests/data_files.h"
@@ -135,47 +133,6 @@ TEST(Describe, TheSameForAnyNumberOfThreads) {
   set_num_threads(1);
   const auto without_name = [](const std::string& text) { return text.substr(text.find("\"rows\"")); };
   EXPECT_EQ(without_name(one), without_name(three));
-}
-
-class WrittenTables : public testing::TestWithParam<const char*> {};
-TEST_P(WrittenTables, ReadBackTheSame) {
-  const TemporaryDirectory folder;
-  const std::string path = folder.path() + "/" + GetParam();
-  const std::vector<std::string_view> cells = {"plain", "a,b", "say \"hi\"", "two\nlines", "", " tab\tand blank ", "é"};
-  std::vector<std::string> header;
-  for (size_t i = 0; i < cells.size(); ++i) header.push_back(fmt::format("c{}", i));
-  CsvWriter writer(path, header);
-  constexpr int kRows = 20000;
-  for (int r = 0; r < kRows; ++r) writer.row(cells);
-  EXPECT_FALSE(file_exists(path)) << "before commit()";
-  writer.commit();
-  EXPECT_EQ(writer.rows(), kRows);
-  std::string text = path;
-  if (path.ends_with(".gz") || path.ends_with(".zst")) {
-    text = folder.path() + "/plain.csv";
-    const std::string unpack = path.ends_with(".gz") ? "gzip -dc '" : "zstd -dcq '";
-    ASSERT_EQ(std::system((unpack + path + "' > '" + text + "'").c_str()), 0);
-  }
-  SourceSpec source;
-  source.path = text;
-  source.format = path.find(".tsv") != std::string::npos ? "tsv" : "csv";
-  source.csv = format_options(source.format);
-  const auto reader = open_rows(source);
-  EXPECT_EQ(reader->columns(), header);
-  int rows = 0;
-  for (RowBlock block; reader->next(block);)
-    for (int64_t r = 0; r < block.rows; ++r, ++rows)
-      for (size_t c = 0; c < cells.size(); ++c) ASSERT_EQ(block.cell(r, c), cells[c]);
-  EXPECT_EQ(rows, kRows);
-}
-INSTANTIATE_TEST_SUITE_P(Each, WrittenTables, testing::Values("t.csv", "t.tsv", "t.csv.gz", "t.csv.zst", "t.tsv.gz"));
-
-TEST(CsvWriter, RefusesWhatCannotBeRead) {
-  const TemporaryDirectory folder;
-  CsvWriter writer(folder.path() + "/t.csv", {"a"});
-  const std::vector<std::string_view> nul = {std::string_view("\0", 1)}, two = {"1", "2"};
-  EXPECT_THROW(writer.row(nul), DataError);
-  EXPECT_THROW(writer.row(two), DataError);
 }
 
 }  // namespace

@@ -302,6 +302,18 @@ TEST(FeatureMap, SharedVocabulariesCountBothFeatures) {
   EXPECT_EQ(d.map.shared_field(1), -1);
 }
 
+TEST(FeatureMap, RolesMayStandAmongTheFeatures) {
+  const std::string both = replaced(kWideShop, "  - {name: user, embedding_dim: 4}",
+                                    "  - {name: w, type: weight, column: age}\n  - {name: user, embedding_dim: 4}");
+  const Schema entries = schema_of(replaced(both, "type: label}", "type: label, rule: '>= 1'}"), "");
+  EXPECT_EQ(entries.timestamp, "time");
+  EXPECT_EQ(entries.time_format, "unix");
+  EXPECT_EQ(entries.label->column, "click");
+  EXPECT_EQ(entries.label->number, 1);
+  EXPECT_EQ(entries.weight, "age");
+  EXPECT_EQ(entries.features[0].name, "user") << "they are no features";
+}
+
 // A file of the first version, as its program wrote it.
 TEST(FeatureMap, ReadsVersion1) {
   const std::string first = R"({

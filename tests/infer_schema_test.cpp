@@ -59,7 +59,7 @@ TEST(InferSchema, SyntheticStore) {
 // Ratings with the users' and items' attributes in every row: tab-separated, typed header, lists, texts, a constant.
 TEST(InferSchema, MovieLensLikeTable) {
   std::mt19937 random(7);
-  const auto below = [&](unsigned n) { return random() % n; };
+  const auto below = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
   const char* genres[] = {"Drama", "Comedy", "Action", "Thriller", "Children's"};
   std::vector<std::string> titles, classes;
   for (int i = 0; i < 80; ++i) {

@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <set>
 
 #include "core/file.h"
 #include "core/rng.h"
+#include "data/detail/leak_tests.h"
 #include "data/synthetic.h"
 #include "tests/data_files.h"
 
@@ -131,7 +133,7 @@ Table mean_label(int64_t View::*key, double smoothing, bool without_own) {
 // Rows sorted by label, while their times stay in the order of the file's times.
 Table sorted_by_label() {
   Table t = with_column(kCategory, [](const View& v) { return fmt::format("R{:06}", v.row); });
-  std::ranges::stable_sort(t.rows, {}, [](const View& v) { return v.label + noise(v.row) * 1.6; });
+  std::ranges::stable_sort(t.rows, {}, [](const View& v) { return static_cast<double>(v.label) + noise(v.row) * 1.6; });
   for (size_t i = 0; i < t.rows.size(); ++i) t.rows[i].row = static_cast<int64_t>(i);
   return t;
 }
@@ -236,10 +238,31 @@ TEST(Leaks, UsersOnBothSidesOfASplitByUserAreNamed) {
   EXPECT_TRUE(kinds_of(find_leaks(d, schema, 1900000000), "user").contains("user_overlap"));
 }
 
+TEST(Leaks, RowsOnDiskAreSearchedToo) {
+  Table t = with_column(kCategory, {});
+  std::string csv = "user,item,time,label,hour,price,x\n";
+  for (const View& v : t.rows)
+    csv +=
+        fmt::format("u{},i{},{},{},1,{},{}\n", v.user, v.item, v.time, v.label, v.row % 7, v.label == 1 ? "yes" : "no");
+  const TemporaryDirectory folder;
+  folder.write("t.csv", csv);
+  Schema schema = schema_of_table(t, folder.path());
+  schema.storage = Storage::Disk;
+  const Dataset d = load_dataset(schema, folder.path());
+  ASSERT_TRUE(d.on_disk());
+  EXPECT_TRUE(kinds_of(find_leaks(d, schema, 1900000000), "x").contains("tells_label"));
+  std::set<std::string> kinds;
+  for (const Leak& leak : find_leaks(d, schema, t.rows[5900].time - 90000)) kinds.insert(leak.kind);
+  EXPECT_TRUE(kinds.contains("future_time")) << "times are read beside the rows";
+}
+
 // A predictor that is as strong as honest ones get: AUC over .9, all values distinct.
 TEST(Leaks, AStrongHonestPredictorIsNone) {
   for (const uint64_t seed : {1, 2, 3}) {
     const World world{.base = 0, .strength = 4.5, .seed = seed};
+    std::vector<std::pair<double, bool>> scored;
+    for (const View& v : views(world)) scored.emplace_back(v.score, v.label == 1);
+    EXPECT_GT(detail::auc(std::move(scored)), 0.9);
     EXPECT_EQ(str(leaks_of(with_column(
                   kNumber, [](const View& v) { return fmt::format("{:.5f}", v.score); }, world))),
               "");
@@ -288,13 +311,25 @@ TEST(CleanData, OnePercentOfPositivesGivesNoAlarm) {
   }
 }
 
-TEST(CleanData, TheSyntheticStoreGivesNoAlarm) {
+// What the store's own config looks at, with more lines of features.
+std::vector<Leak> leaks_of_store(const std::string& features) {
   const TemporaryDirectory folder;
-  write_synthetic_store(folder.path(), {.users = 500, .items = 200, .interactions = 20000});
-  Config config = Config::load("examples/ctr/synthetic.yaml");
+  write_synthetic_store(folder.path(), {.users = 500, .items = 200, .impressions = 20000, .pictures = 0});
+  const std::string text =
+      replaced(read_text("examples/ctr/synthetic.yaml", 100000), "  features:\n", "  features:\n" + features);
+  Config config = Config::parse(text, "synthetic.yaml");
   config.apply_override("data.path=" + folder.path());
   const Schema schema = parse_schema(config.root().child("data"));
-  EXPECT_EQ(str(find_leaks(load_dataset(schema), schema)), "");
+  return find_leaks(load_dataset(schema), schema);
+}
+
+TEST(CleanData, TheSyntheticStoreGivesNoAlarm) { EXPECT_EQ(str(leaks_of_store("")), ""); }
+
+// Of columns that a log really has: what follows the click is known after it.
+TEST(Leaks, ColumnsOfWhatFollowedTheClickAreNamed) {
+  EXPECT_TRUE(kinds_of(leaks_of_store("    - {name: carted, source: context}\n"), "carted").contains("one_label"));
+  const std::string value = "    - {name: order_value, type: numeric, source: context}\n";
+  EXPECT_TRUE(kinds_of(leaks_of_store(value), "order_value").contains("missing_tells"));
 }
 
 // Ratings with strong tastes of users and items, each pair once, a zip code that is nearly the user.

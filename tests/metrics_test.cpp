@@ -142,6 +142,25 @@ TEST(Metrics, HandValues) {
   EXPECT_DOUBLE_EQ(*measure("accuracy", {logits, labels, weights}).value, 0.25);
 }
 
+TEST(Metrics, PrAucIsTheStepwiseSumWithTiesAsOneStep) {
+  const std::vector<float> scores = {4, 3, 2, 1}, labels = {1, 0, 1, 0}, tied = {2, 2, 2, 2};
+  EXPECT_DOUBLE_EQ(*measure("pr_auc", {scores, labels}).value, 0.5 * 1 + 0.5 * 2 / 3);
+  EXPECT_DOUBLE_EQ(*measure("pr_auc", {tied, labels}).value, 0.5);
+  const std::vector<float> weights = {1, 2, 3, 1};
+  EXPECT_DOUBLE_EQ(*measure("pr_auc", {scores, labels, weights}).value, 0.25 * 1 + 0.75 * 4 / 6);
+}
+
+TEST(Metrics, ProbabilitiesHandValues) {
+  const float z = static_cast<float>(std::log(3.0));  // p = 0.75
+  const std::vector<float> logits = {z, z, z, -z}, labels = {1, 1, 0, 0};
+  const double p = 1 / (1 + std::exp(-double{z}));
+  EXPECT_DOUBLE_EQ(*measure("brier", {logits, labels}).value, (3 * (1 - p) * (1 - p) + p * p) / 4);
+  EXPECT_DOUBLE_EQ(*measure("copc", {logits, labels}).value, 2 / (3 * p + 1 - p));
+  EXPECT_DOUBLE_EQ(*measure("ece", {logits, labels}).value, 0.75 * (p - 2.0 / 3) + 0.25 * (1 - p));
+  const std::vector<float> mean = {0, 0, 0, 0};
+  EXPECT_DOUBLE_EQ(*measure("ne", {mean, labels}).value, 1.0);  // the mean label is the best constant
+}
+
 TEST(Metrics, GaucWeighsUsersByImpressionsAndSkipsUsersOfOneClass) {
   const std::vector<float> scores = {1, 2, 3, 1, 2, 5, 6}, labels = {0, 1, 0, 0, 1, 1, 1};
   const std::vector<int64_t> users = {7, 7, 7, 0, 0, 3, 3};
@@ -210,6 +229,11 @@ TEST(Metrics, UndefinedValuesCarryTheReason) {
   const std::vector<int64_t> users = {1, 2};
   EXPECT_EQ(measure("auc", {logits, ones}).str(), "auc undefined: needs both classes, 2 rows have one");
   EXPECT_EQ(measure("gauc", {logits, ones, {}, users}).str(), "gauc undefined: needs both classes, no user has them");
+  EXPECT_EQ(measure("pr_auc", {logits, zeros}).str(), "pr_auc undefined: none of 2 rows has label 1");
+  EXPECT_EQ(measure("ne", {logits, ones}).str(),
+            "ne undefined: needs both classes: the entropy of the mean label is 0");
+  const std::vector<float> never = {-kInfinity, -kInfinity};
+  EXPECT_EQ(measure("copc", {never, ones}).str(), "copc undefined: every predicted probability is 0");
   EXPECT_EQ(measure("precision", {logits, ones}).str(), "precision undefined: no row is called positive");
   EXPECT_EQ(measure("recall", {logits, zeros}).str(), "recall undefined: no row has label 1");
   EXPECT_EQ(measure("f1", {logits, zeros}).str(), "f1 undefined: no row has label 1 or is called positive");
@@ -217,6 +241,19 @@ TEST(Metrics, UndefinedValuesCarryTheReason) {
   const auto all = evaluate_binary({logits, ones});
   EXPECT_TRUE(std::isnan(find_metric(all, "auc")->low));
   EXPECT_TRUE(find_metric(all, "logloss")->value);
+}
+
+TEST(Metrics, AManyRowAucIsTheSameForAnyThreads) {
+  const Columns c = random_rows(200'000, 3, 1000);
+  const int before = num_threads();
+  set_num_threads(1);
+  const auto one = evaluate_binary(c.rows(), {.bootstrap = {.resamples = 0}});
+  for (const int threads : {2, 5}) {
+    set_num_threads(threads);
+    const auto many = evaluate_binary(c.rows(), {.bootstrap = {.resamples = 0}});
+    for (size_t i = 0; i < one.size(); ++i) EXPECT_EQ(*one[i].value, *many[i].value) << one[i].name;
+  }
+  set_num_threads(before);
 }
 
 TEST(Metrics, ErrorsNameMetricAndRow) {

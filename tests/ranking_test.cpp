@@ -152,5 +152,68 @@ TEST(Ranking, ErrorsNameWhatIsWrong) {
   EXPECT_EQ(none.metrics[0].str(), "hr@1 undefined: no user has a positive that may be ranked");
 }
 
+TEST(Ranking, MapGiniNoveltyAndDiversityHandValues) {
+  const Small s;
+  RankingProblem problem = s.problem();
+  const std::vector<double> counts = {7, 3, 1, 0, 0, 3};  // 14 in all, + 6 items
+  const std::vector<int64_t> offsets = {0, 2, 3, 5, 5, 6, 6}, categories = {1, 2, 2, 2, 3, 9};
+  problem.item_counts = counts;
+  problem.item_categories = {offsets, categories};
+  const auto r = evaluate_ranking(problem, score_matrix(s.scores, 6), {.ks = {2}});
+  // top 2 and hits: {2, 1} second of 2 positives; {0, 1} second of 1; {2, 3} first of 2
+  EXPECT_DOUBLE_EQ(at(r, "map@2"), (0.5 / 2 + 0.5 / 1 + 1.0 / 2) / 3);
+  // shown: 0 once, 1 twice, 2 twice, 3 once, 4 and 5 never
+  EXPECT_DOUBLE_EQ(at(r, "gini@2"), (1 * 1 + -1 * 1 + 3 * 2 + 5 * 2.0) / (6 * 6));
+  const auto information = [](double count) { return -std::log2((count + 1) / 20); };
+  EXPECT_NEAR(at(r, "novelty@2"),
+              (information(1) + information(3) + information(7) + information(3) + information(1) + information(0)) / 6,
+              1e-14);
+  // {2 3} and {2}: 1 of 2 common; {1 2} and {2}: 1 of 2; item 3 has no category, so the list of user 2 has no pair
+  EXPECT_DOUBLE_EQ(at(r, "diversity@2"), 0.5);
+}
+
+TEST(Ranking, SampledMetricsAreOnlyThereOnRequestAndAgreeWithTheFullOnesWhenAllItemsAreDrawn) {
+  Rng rng(3);
+  const int64_t users = 30, items = 50;
+  std::vector<float> scores;
+  std::vector<int64_t> offsets = {0}, positives;
+  for (int64_t u = 0; u < users; ++u) {
+    for (int64_t i = 0; i < items; ++i) scores.push_back(static_cast<float>(rng.uniform()));
+    positives.push_back(static_cast<int64_t>(rng.below(50)));
+    offsets.push_back(u + 1);
+  }
+  const RankingProblem problem{.users = users, .items = items, .positives = {offsets, positives}};
+  const auto full = evaluate_ranking(problem, score_matrix(scores, items), {.ks = {5}});
+  EXPECT_TRUE(full.sampled.empty());
+  const auto all = evaluate_ranking(problem, score_matrix(scores, items), {.ks = {5}, .sampled_negatives = 49});
+  const auto sampled = [](const RankingResult& r, const char* name) { return *find_metric(r.sampled, name)->value; };
+  // one positive a user against all other items: the full ranking
+  EXPECT_EQ(sampled(all, "hr@5 (1+49 sampled)"), at(full, "hr@5"));
+  EXPECT_DOUBLE_EQ(sampled(all, "ndcg@5 (1+49 sampled)"), at(full, "ndcg@5"));
+  EXPECT_DOUBLE_EQ(sampled(all, "mrr@5 (1+49 sampled)"), at(full, "mrr@5"));
+  for (size_t i = 0; i < full.metrics.size(); ++i) EXPECT_EQ(*full.metrics[i].value, *all.metrics[i].value);
+  // among ten items chance alone has hr@5 = 0.5
+  double hits = 0;
+  for (uint64_t seed = 0; seed < 50; ++seed)
+    hits += sampled(
+        evaluate_ranking(problem, score_matrix(scores, items),
+                         {.ks = {5}, .bootstrap = {.resamples = 0}, .sampled_negatives = 9, .sampling_seed = seed}),
+        "hr@5 (1+9 sampled)");
+  double expected = 0;  // P(rank among 9 of 49 drawn <= 5): hypergeometric in the full rank
+  for (int64_t u = 0; u < users; ++u) {
+    int64_t better = 0;
+    const float own = scores[static_cast<size_t>(u * items + positives[static_cast<size_t>(u)])];
+    for (int64_t i = 0; i < items; ++i) better += scores[static_cast<size_t>(u * items + i)] > own;
+    const auto choose = [](int64_t n, int64_t k) {
+      double c = 1;
+      for (int64_t i = 0; i < k; ++i) c *= static_cast<double>(n - i) / static_cast<double>(i + 1);
+      return n < k ? 0 : c;
+    };
+    for (int64_t above = 0; above <= 4; ++above)
+      expected += choose(better, above) * choose(49 - better, 9 - above) / choose(49, 9);
+  }
+  EXPECT_NEAR(hits / 50, expected / static_cast<double>(users), 0.02);
+}
+
 }  // namespace
 }  // namespace winnow

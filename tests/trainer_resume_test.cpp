@@ -15,7 +15,7 @@ const std::atomic<bool> never{false};
 
 class TrainerResume : public ::testing::Test {
  protected:
-  TrainerResume() { write_synthetic_store(store(), {.users = 60, .items = 40, .interactions = 1500}); }
+  TrainerResume() { write_synthetic_store(store(), {.users = 60, .items = 40, .impressions = 1500}); }
   std::string store() const { return directory_.path() + "/store"; }
   std::string run(const std::string& name) const { return directory_.path() + "/" + name; }
 

@@ -12,6 +12,7 @@ void add_data_command(CLI::App& app, Action& chosen) {
   add_data_describe_command(*data, chosen);
   add_data_convert_command(*data, chosen);
   add_data_generate_command(*data, chosen);
+  add_data_split_command(*data, chosen);
   add_data_schema_command(*data, chosen);
 }
 

@@ -3,7 +3,7 @@
 
 #include "core/error.h"
 #include "data/clean.h"
-#include "data/csv_writer.h"
+#include "data/row_writer.h"
 #include "train/data_commands.h"
 #include "train/run.h"
 
@@ -25,18 +25,15 @@ int run_clean(const CommonOptions& common, const std::string& out, bool json) {
   const auto report = std::make_shared<CleanReport>();
   const auto reader =
       clean_rows([&] { return open_rows(config.schema.interactions.source); }, config.schema.clean, report);
-  std::optional<CsvWriter> writer;
-  if (!out.empty()) writer.emplace(out, reader->columns());
+  const auto writer = out.empty() ? nullptr : make_row_writer({.path = out}, reader->columns());
   for (RowBlock block; reader->next(block);)
-    for (int64_t r = 0; writer && r < block.rows; ++r)
-      writer->row(
-          std::span(block.cells).subspan(static_cast<size_t>(r * block.width), static_cast<size_t>(block.width)));
+    if (writer) writer->write(block);
   if (writer) writer->commit();
   if (json)
     std::puts(report->json().c_str());
   else
     std::fputs((report->str() + examples(*report)).c_str(), stdout);
-  if (writer) std::fputs(fmt::format("wrote {} rows to {}\n", writer->rows(), out).c_str(), stderr);
+  if (writer) std::fputs(fmt::format("wrote {} rows to {}\n", report->kept, out).c_str(), stderr);
   return 0;
 }
 
@@ -52,7 +49,9 @@ void add_data_clean_command(CLI::App& data, Action& chosen) {
   auto a = std::make_shared<Arguments>();
   command->add_option("--config", a->common.config, "YAML file")->required();
   command->add_option("--set", a->common.sets, "override a config key: a.b=c (repeatable)")->allow_extra_args(false);
-  command->add_option("--out", a->out, "write the cleaned interactions: FILE.csv or .tsv, also .gz or .zst");
+  command->add_option(
+      "--out", a->out,
+      "write the cleaned interactions, in the format of the ending: .csv, .tsv, .jsonl, also .gz or .zst; .sqlite");
   command->add_flag("--json", a->json, "print the report as JSON");
   command->footer(
       "Example:\n  winnow data clean --config examples/ctr/online_retail.yaml --out "

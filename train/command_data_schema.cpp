@@ -24,7 +24,7 @@ void add_data_schema_command(CLI::App& data, Action& chosen) {
   command->add_option("--out", a->out, "write the config there instead of printing it");
   command->add_flag("--json", a->json, "what was found as JSON");
   command->footer(
-      "Example:\n  winnow data schema data_cache/synthetic/views.csv --out config.yaml\n"
+      "Example:\n  winnow data schema data_cache/synthetic/impressions.csv --out config.yaml\n"
       "  winnow train ctr --config config.yaml --out runs/first");
   command->callback([a, &chosen] {
     chosen = [a] {

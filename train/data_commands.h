@@ -9,6 +9,7 @@ void add_data_clean_command(CLI::App& data, Action& chosen);
 void add_data_describe_command(CLI::App& data, Action& chosen);
 void add_data_convert_command(CLI::App& data, Action& chosen);
 void add_data_generate_command(CLI::App& data, Action& chosen);
+void add_data_split_command(CLI::App& data, Action& chosen);
 void add_data_schema_command(CLI::App& data, Action& chosen);
 
 }  // namespace winnow

@@ -116,8 +116,10 @@ double normal_quantile(double confidence) {
 }
 
 Interval delong_interval(double auc, double variance, double confidence) {
-  const double half = normal_quantile(confidence) * std::sqrt(variance);
-  return {std::max(0.0, auc - half), std::min(1.0, auc + half)};
+  if (auc <= 0 || auc >= 1) return {auc, auc};
+  const double logit = std::log(auc / (1 - auc));
+  const double half = normal_quantile(confidence) * std::sqrt(variance) / (auc * (1 - auc));
+  return {1 / (1 + std::exp(half - logit)), 1 / (1 + std::exp(-half - logit))};
 }
 
 AucDifference delong_difference(const DeLong& all, size_t a, size_t b, double confidence) {

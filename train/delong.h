@@ -32,7 +32,10 @@ struct DeLong {
 DeLong delong(std::span<const std::span<const float>> scores, std::span<const float> labels,
               std::span<const float> weights = {});
 
-// auc -+ z sqrt(variance), cut to [0, 1].
+// log(auc / (1 - auc)) -+ z sqrt(variance) / (auc (1 - auc)), back on the scale of the AUC: it stays within [0, 1] and
+// holds the truth more often than auc -+ z sqrt(variance) with few positives (Pepe 2003, "The Statistical Evaluation of
+// Medical Tests for Classification and Prediction", section 5.2; measured in docs/evaluation.md). At 0 and 1, where the
+// variance is 0 too: the AUC itself.
 Interval delong_interval(double auc, double variance, double confidence = 0.95);
 
 struct AucDifference {

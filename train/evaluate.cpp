@@ -31,7 +31,7 @@ struct ItemCategories {
 
 ItemCategories categories_of(const Dataset& dataset, const std::string& name) {
   const size_t feature = dataset.map.feature(name);
-  const Vocabulary& vocabulary = dataset.map.features[feature].vocabulary;
+  const int64_t oov = dataset.map.features[feature].oov();
   const int64_t field = cell_range(dataset.map, feature).field;
   std::vector<std::vector<int64_t>> sets(dataset.item_keys.size());
   std::vector<uint8_t> known(sets.size());
@@ -47,7 +47,7 @@ ItemCategories categories_of(const Dataset& dataset, const std::string& name) {
         if (known[item] != 0) continue;
         known[item] = 1;
         for (const int64_t id : cells.bag(r, field))
-          if (id != Vocabulary::kPad && (vocabulary.size() == 0 || id != vocabulary.oov())) sets[item].push_back(id);
+          if (id != Vocabulary::kPad && id != oov) sets[item].push_back(id);
       }
     });
   }

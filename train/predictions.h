@@ -12,11 +12,11 @@ namespace winnow {
 // Tensors logits, labels, weights f32 [N], users, items i64 [N] (positions in the run's own key lists); metadata
 // "split", "model" and "data".
 struct Predictions {
-  std::vector<float> logits, labels, weights;
-  std::vector<int64_t> users, items;
-  std::string split;  // train, valid, test
-  std::string model;  // its name
-  std::string data;   // fingerprint_of the split
+  std::vector<float> logits = {}, labels = {}, weights = {};
+  std::vector<int64_t> users = {}, items = {};
+  std::string split = {};  // train, valid, test
+  std::string model = {};  // its name
+  std::string data = {};   // fingerprint_of the split
   MetricRows rows() const { return {logits, labels, weights, users}; }
 };
 

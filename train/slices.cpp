@@ -39,10 +39,16 @@ std::vector<int64_t> training_counts(const Dataset& dataset, std::span<const int
 }
 
 std::string value_text(const FittedFeature& feature, int64_t id) {
-  const Vocabulary& v = feature.vocabulary;
   if (id == Vocabulary::kPad) return "(missing)";
-  if (v.size() > 0 && id <= v.size()) return std::string(v.value(id));
-  return v.size() > 0 && id == v.oov() ? "(unseen in training)" : fmt::format("id {}", id);
+  if (id == feature.oov()) return "(unseen in training)";
+  if (!feature.boundaries.empty()) {  // id = 1 + the number of boundaries up to the value
+    const auto b = static_cast<size_t>(id - 1);
+    if (b == 0) return fmt::format("under {:.4g}", feature.boundaries[0]);
+    if (b == feature.boundaries.size()) return fmt::format("{:.4g} or more", feature.boundaries[b - 1]);
+    return fmt::format("{:.4g} to under {:.4g}", feature.boundaries[b - 1], feature.boundaries[b]);
+  }
+  if (id <= feature.vocabulary.size()) return std::string(feature.vocabulary.value(id));
+  return fmt::format("hash bucket {}", id - 1);
 }
 
 std::vector<Slice> slices_by_id(const Dataset& dataset, Split split, size_t feature, int64_t top) {
@@ -76,10 +82,10 @@ std::vector<Slice> slices_by_id(const Dataset& dataset, Split split, size_t feat
 std::string number_text(const FittedFeature& feature, double encoded) {
   const Normalizer n = feature.spec.normalizer;
   double x = encoded;
-  if (n == Normalizer::Standard || n == Normalizer::LogStandard) x = x * feature.deviation + feature.mean;
+  if (n == Normalizer::Standard || n == Normalizer::LogStandard || n == Normalizer::MinMax)
+    x = x * feature.deviation + feature.mean;
   if (n == Normalizer::Log || n == Normalizer::LogStandard) x = std::copysign(std::expm1(std::abs(x)), x);
-  const bool known =
-      n == Normalizer::None || n == Normalizer::Standard || n == Normalizer::Log || n == Normalizer::LogStandard;
+  const bool known = n != Normalizer::Quantile;
   return fmt::format("{:.4g}{}", x, known ? "" : " (encoded)");
 }
 
@@ -171,6 +177,10 @@ SliceSpec read_slice(const ConfigNode& entry, const Schema& schema) {
   if (at == schema.features.end())
     entry.fail("column", fmt::format("'{}' is no feature{}; features: {}", spec.column,
                                      did_you_mean(spec.column, names), fmt::join(names, ", ")));
+  if (!has_ids(*at) && at->type != FeatureType::Numeric)
+    entry.fail("column", fmt::format("feature {} gives a model several numbers, which have no values to slice by; add "
+                                     "the column as a categorical or numeric feature",
+                                     spec.column));
   if (has_ids(*at))
     spec.top = entry.get("top", spec.top, between(1, 1000));
   else

@@ -135,8 +135,10 @@ class GzipStream final : public PackedStream {
 
 class ZstdStream final : public PackedStream {
  public:
-  ZstdStream(std::unique_ptr<ByteStream> packed, std::string file) : PackedStream(std::move(packed), std::move(file)) {
+  ZstdStream(std::unique_ptr<ByteStream> packed, std::string file, int max_window_log)
+      : PackedStream(std::move(packed), std::move(file)) {
     WN_CHECK(context_ != nullptr, OutOfMemory, "{}: no memory for the zstd window", file_);
+    ZSTD_DCtx_setParameter(context_, ZSTD_d_windowLogMax, max_window_log);
   }
   ~ZstdStream() override { ZSTD_freeDCtx(context_); }
   ZstdStream(const ZstdStream&) = delete;
@@ -168,9 +170,9 @@ class ZstdStream final : public PackedStream {
 
 }  // namespace
 
-std::unique_ptr<ByteStream> unpack(std::unique_ptr<ByteStream> packed, const std::string& file) {
+std::unique_ptr<ByteStream> unpack(std::unique_ptr<ByteStream> packed, const std::string& file, int max_window_log) {
   if (file.ends_with(".gz")) return std::make_unique<GzipStream>(std::move(packed), file);
-  if (file.ends_with(".zst")) return std::make_unique<ZstdStream>(std::move(packed), file);
+  if (file.ends_with(".zst")) return std::make_unique<ZstdStream>(std::move(packed), file, max_window_log);
   return packed;
 }
 

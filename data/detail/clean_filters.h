@@ -57,7 +57,7 @@ FilterPointer make_filter(const DropCancelled& spec, const RowReader& reader);
 FilterPointer make_filter(const DropBots& spec, const RowReader& reader);
 FilterPointer make_filter(const NormaliseTextStep& spec, const RowReader& reader);
 
-// What a row is tested for, without a schema's column: parsed once, ConfigError for a rule that is none.
+// The test of a DropRule, parsed once. ConfigError: a rule that is none.
 class RowRule {
  public:
   explicit RowRule(const DropRule& spec);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numbers>
 
 #include "core/error.h"
 #include "data/detail/hash128.h"
@@ -16,6 +18,30 @@ int64_t code_points(std::string_view text) {
   return std::ranges::count_if(text, [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
 }
 
+// The two series of Ertl's estimator, summed until they stand still.
+double sigma(double x) {
+  if (x == 1) return std::numeric_limits<double>::infinity();
+  double y = 1, z = x;
+  for (double before = -1; z != before; y += y) {
+    x *= x;
+    before = z;
+    z += x * y;
+  }
+  return z;
+}
+
+double tau(double x) {
+  if (x == 0 || x == 1) return 0;
+  double y = 1, z = 1 - x;
+  for (double before = -1; z != before;) {
+    x = std::sqrt(x);
+    before = z;
+    y /= 2;
+    z -= (1 - x) * (1 - x) * y;
+  }
+  return z / 3;
+}
+
 }  // namespace
 
 void DistinctSketch::add(uint64_t hash) {
@@ -25,14 +51,14 @@ void DistinctSketch::add(uint64_t hash) {
 }
 
 double DistinctSketch::estimate() const {
+  constexpr size_t kRanks = 64 - kBits;
   const auto m = static_cast<double>(registers_.size());
-  double sum = 0, zeros = 0;
-  for (const uint8_t r : registers_) {
-    sum += std::ldexp(1.0, -r);
-    zeros += r == 0 ? 1 : 0;
-  }
-  const double raw = 0.7213 / (1 + 1.079 / m) * m * m / sum;
-  return raw <= 2.5 * m && zeros > 0 ? m * std::log(m / zeros) : raw;
+  std::array<double, kRanks + 2> count = {};
+  for (const uint8_t r : registers_) ++count[r];
+  double z = m * tau(1 - count[kRanks + 1] / m);
+  for (size_t k = kRanks; k >= 1; --k) z = (z + count[k]) / 2;
+  z += m * sigma(count[0] / m);
+  return m * m / (2 * std::numbers::ln2 * z);
 }
 
 void FrequentValues::add(std::string_view text) {

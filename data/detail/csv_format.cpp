@@ -103,8 +103,9 @@ class CsvFormat final : public TextFormat {
     } else if (reader.header() != columns_) {
       report_difference(piece.file, reader.header());
     }
-    // the reader's text ends before the last line end: a header alone leaves just that
-    const size_t cut = reader.position() + 1 >= piece.bytes ? piece.bytes : reader.position();
+    // a piece ends with one line end: when nothing else is left, it is the header's own
+    const bool alone = piece.view().find_first_not_of("\r\n", reader.position()) == std::string_view::npos;
+    const size_t cut = alone ? piece.bytes : reader.position();
     piece.line += std::count(piece.text, piece.text + cut, '\n');
     piece.text += cut;
     piece.bytes -= cut;

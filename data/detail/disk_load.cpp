@@ -51,7 +51,7 @@ class DiskLoader {
 
   // Writes the file of rows.
   void run(const std::string& path, const std::string& fingerprint) {
-    read_facts();
+    load_facts();
     splits_ = plan_splits(schema_, facts_.each());
     KeyCounts users(users_.size()), items(items_.size());
     count_keys(users, items);
@@ -62,7 +62,7 @@ class DiskLoader {
   }
 
  private:
-  void read_facts();
+  void load_facts();
   void count_keys(KeyCounts& users, KeyCounts& items);
   void fit(const std::vector<int64_t>& user_rows, const std::vector<int64_t>& item_rows);
   void encode(const std::string& path, const std::string& fingerprint);
@@ -96,31 +96,11 @@ class DiskLoader {
   LoadReport report_;
 };
 
-void DiskLoader::read_facts() {
-  const auto rows = tables_.open_interactions();
-  FactReader reader(schema_, *rows);
-  const int workers = reading_workers();
-  std::vector<FactBlock> parsed(static_cast<size_t>(workers));
-  ordered_blocks(
-      *rows, workers,
-      [&](int w, RowBlock& block, int64_t) {
-        const std::shared_lock lock(reader.mutex());
-        reader.parse(block, parsed[static_cast<size_t>(w)]);
-      },
-      [&](int w, RowBlock& block, int64_t) {
-        FactBlock& facts = parsed[static_cast<size_t>(w)];
-        {
-          const std::unique_lock lock(reader.mutex());
-          reader.resolve(block, facts);
-        }
-        facts_.append(facts);
-        WN_CHECK(facts_.rows() <= std::numeric_limits<int32_t>::max(), DataError, "{}: more than {} rows", block.file,
-                 std::numeric_limits<int32_t>::max());
-      });
-  facts_.finish();
-  users_ = reader.take_users();
-  items_ = reader.take_items();
-  titles_ = reader.take_titles();
+void DiskLoader::load_facts() {
+  FactKeys keys = read_facts(schema_, tables_, facts_);
+  users_ = std::move(keys.users);
+  items_ = std::move(keys.items);
+  titles_ = std::move(keys.titles);
   report_.clean = tables_.clean_report();
   report_.rows_read = report_.clean.rows_read;
   WN_CHECK(facts_.rows() > 0, DataError, "{}: no interactions are left\n{}", schema_.interactions.source.name(),

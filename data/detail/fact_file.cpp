@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <limits>
+#include <mutex>
 #include <system_error>
 
 #include "core/error.h"
+#include "data/detail/ordered_blocks.h"
 
 namespace winnow::detail {
 namespace {
@@ -87,6 +91,31 @@ EachSplitRows FactFile::each() const {
       visit({.user = user, .stratum = stratum, .time = time});
     }
   };
+}
+
+FactKeys read_facts(const Schema& schema, Tables& tables, FactFile& out) {
+  const auto rows = tables.open_interactions();
+  FactReader reader(schema, *rows);
+  const int workers = reading_workers();
+  std::vector<FactBlock> parsed(static_cast<size_t>(workers));
+  ordered_blocks(
+      *rows, workers,
+      [&](int w, RowBlock& block, int64_t) {
+        const std::shared_lock lock(reader.mutex());
+        reader.parse(block, parsed[static_cast<size_t>(w)]);
+      },
+      [&](int w, RowBlock& block, int64_t) {
+        FactBlock& facts = parsed[static_cast<size_t>(w)];
+        {
+          const std::unique_lock lock(reader.mutex());
+          reader.resolve(block, facts);
+        }
+        out.append(facts);
+        WN_CHECK(out.rows() <= std::numeric_limits<int32_t>::max(), DataError, "{}: more than {} rows", block.file,
+                 std::numeric_limits<int32_t>::max());
+      });
+  out.finish();
+  return {reader.take_users(), reader.take_items(), reader.take_titles()};
 }
 
 }  // namespace winnow::detail

@@ -6,6 +6,7 @@
 
 #include "data/detail/facts.h"
 #include "data/detail/split_plan.h"
+#include "data/detail/tables.h"
 
 namespace winnow::detail {
 
@@ -40,5 +41,13 @@ class FactFile {
   bool times_ = false, strata_ = false;
   std::vector<FactRecord> buffer_;
 };
+
+// The keys of a source in order of first appearance, and the items' titles where the interactions have them.
+struct FactKeys {
+  StringIndex users, items;
+  std::vector<std::string> titles;
+};
+// Reads the facts of all interactions into `out`; tables.clean_report() is that of this pass.
+FactKeys read_facts(const Schema& schema, Tables& tables, FactFile& out);
 
 }  // namespace winnow::detail

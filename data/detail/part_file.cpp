@@ -44,15 +44,23 @@ void PartFile::sync() {
   if (::fsync(descriptor_) != 0) fail("cannot be synced");
 }
 
-void PartFile::commit() {
-  if (std::rename(part_.c_str(), path_.c_str()) != 0) fail("cannot be put in place");
-  const std::string directory = parent_directory(path_);
-  const int opened = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = opened >= 0 && ::fsync(opened) == 0;
-  if (opened >= 0) ::close(opened);
-  WN_CHECK(synced, IoError, "{}: is in place, but its directory could not be synced", path_);
-}
+void PartFile::commit() { put_in_place(part_, path_); }
 
 void PartFile::fail(const char* what) const { raise<IoError>("{}: {}: {}", part_, what, std::strerror(errno)); }
+
+void put_in_place(const std::string& temporary, const std::string& path) {
+  const auto sync = [](const std::string& name, int flags) {
+    const int descriptor = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | flags);
+    const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+    const int error = errno;
+    if (descriptor >= 0) ::close(descriptor);
+    errno = error;
+    return synced;
+  };
+  WN_CHECK(sync(temporary, 0) && std::rename(temporary.c_str(), path.c_str()) == 0, IoError,
+           "{}: cannot be put in place: {}", path, std::strerror(errno));
+  WN_CHECK(sync(parent_directory(path), O_DIRECTORY), IoError,
+           "{}: is in place, but its directory could not be synced: {}", path, std::strerror(errno));
+}
 
 }  // namespace winnow::detail

@@ -134,8 +134,7 @@ bool RowChunks::end_text(BlockMemory& memory, RowEnd& found) {
   if (size_ == 0) return false;
   reserve(memory, size_ + 1, size_);
   memory.bytes[size_++] = '\n';
-  found.end = size_;
-  found.lines = most_rows_ == INT64_MAX ? 0 : std::count(memory.bytes.get(), memory.bytes.get() + size_, '\n');
+  found = {size_, std::count(memory.bytes.get(), memory.bytes.get() + size_, '\n')};
   return true;
 }
 

@@ -1,17 +1,12 @@
 // A new SQLite database with one table.
-#include <fcntl.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-
 #include "core/error.h"
-#include "core/file.h"
 #include "data/detail/block_source.h"
 #include "data/detail/line_writer.h"
 #include "data/detail/parse_number.h"
+#include "data/detail/part_file.h"
 
 namespace winnow::detail {
 namespace {
@@ -51,10 +46,9 @@ class SqliteWriter final : public RowWriter {
   }
 
   ~SqliteWriter() override {
-    if (database_ == nullptr) return;
     insert_.reset();
     database_.reset();
-    ::unlink(temporary_.c_str());
+    if (!temporary_.empty()) ::unlink(temporary_.c_str());
   }
   SqliteWriter(const SqliteWriter&) = delete;
   SqliteWriter& operator=(const SqliteWriter&) = delete;
@@ -71,15 +65,8 @@ class SqliteWriter final : public RowWriter {
     run("COMMIT");
     insert_.reset();
     database_.reset();
-    const int descriptor = ::open(temporary_.c_str(), O_RDONLY | O_CLOEXEC);
-    const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
-    const int error = errno;
-    if (descriptor >= 0) ::close(descriptor);
-    if (!synced || std::rename(temporary_.c_str(), path_.c_str()) != 0) {
-      const int reason = synced ? errno : error;
-      ::unlink(temporary_.c_str());
-      raise<IoError>("{}: cannot be put in place: {}", path_, std::strerror(reason));
-    }
+    put_in_place(temporary_, path_);
+    temporary_.clear();
   }
 
  private:

@@ -1,15 +1,30 @@
 #include "data/detail/value_counts.h"
 
 #include <algorithm>
+#include <array>
 
 namespace winnow::detail {
 
-void ValueCounts::drop_bit() {
+void ValueCounts::drop_bits(int bits) {
   std::unordered_map<uint64_t, int64_t> coarser;
   coarser.reserve(counts_.size());
-  for (const auto& [key, count] : counts_) coarser[key >> 1] += count;
+  for (const auto& [key, count] : counts_) coarser[key >> bits] += count;
   counts_ = std::move(coarser);
-  ++dropped_;
+  dropped_ += bits;
+}
+
+// Neighbours in order stay apart under a shift of k exactly when they differ above bit k.
+void ValueCounts::coarsen() {
+  std::vector<uint64_t> keys;
+  keys.reserve(counts_.size());
+  for (const auto& [key, count] : counts_) keys.push_back(key);
+  std::ranges::sort(keys);
+  std::array<size_t, 65> widths{};
+  for (size_t i = 1; i < keys.size(); ++i) ++widths[static_cast<size_t>(std::bit_width(keys[i - 1] ^ keys[i]))];
+  size_t distinct = keys.size();
+  int bits = 0;
+  while (distinct > kMost) distinct -= widths[static_cast<size_t>(++bits)];
+  drop_bits(bits);
 }
 
 std::vector<std::pair<double, int64_t>> ValueCounts::sorted() const {

@@ -21,7 +21,7 @@ class ValueCounts {
     if (counts_.size() > kMost) coarsen();
   }
   void merge(const ValueCounts& other) {
-    while (dropped_ < other.dropped_) drop_bit();
+    if (dropped_ < other.dropped_) drop_bits(other.dropped_ - dropped_);
     for (const auto& [key, count] : other.counts_) counts_[key >> (dropped_ - other.dropped_)] += count;
     if (counts_.size() > kMost) coarsen();
   }
@@ -37,10 +37,8 @@ class ValueCounts {
   static double number_of(uint64_t key) {
     return std::bit_cast<double>((key >> 63) != 0 ? key & ~(uint64_t{1} << 63) : ~key);
   }
-  void drop_bit();
-  void coarsen() {
-    while (counts_.size() > kMost) drop_bit();
-  }
+  void drop_bits(int bits);
+  void coarsen();
   std::unordered_map<uint64_t, int64_t> counts_;
   int dropped_ = 0;
 };

@@ -1,7 +1,6 @@
 // Gradients, bounds, threads, errors: what Winnow's own operators are tested for.
-#include "field_pairs.h"
-
 #include "optest.h"
+#include "ours.h"
 
 int main(int argc, char** argv) {
   register_field_pairs();

@@ -12,8 +12,8 @@ class Fwfm final : public CtrModel {
  public:
   Fwfm(const CtrSpec& spec, const CtrOptions& options, double pair_init)
       : wide_(&child<WidePart>("wide", spec, options)),
-        table_(&child<EmbeddingTable>("embedding", rows_of(spec), pooling_of(spec),
-                                      embedding_options(options, options.embedding_dim))) {
+        table_(
+            &child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, options.embedding_dim))) {
     const auto fields = static_cast<int64_t>(spec.fields.size());
     pairs_ = &parameter("pairs", {fields * (fields - 1) / 2}, Group::Weight, Init::normal(pair_init));
   }

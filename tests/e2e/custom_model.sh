@@ -38,7 +38,7 @@ build/field_pairs_test grad >log && fail "a wrong gradient passed"
 grep -q 'central differences' log || { cat log; fail "the wrong gradient was not compared"; }
 echo "a wrong gradient is found"
 
-winnow/bin/winnow data generate --out store --users 300 --items 120 --interactions 12000 >/dev/null
+winnow/bin/winnow data generate --out store --users 300 --items 120 --impressions 12000 >/dev/null
 sed 's#data_cache/synthetic#store#; s/epochs: 30/epochs: 3/; s/batch_size: 1024/batch_size: 256/' \
   "$root/examples/ctr/synthetic.yaml" > config.yaml
 cp "$root/examples/custom_model/field_pairs.cpp" source/

@@ -57,7 +57,7 @@ one doctor
 one report a
 one compare a b
 for _ in {1..40}; do echo 'red cotton bag, blue linen shirt, green wool hat, white paper lamp'; done > titles.txt
-one tokenizer train titles.txt --vocab-size 40 --out spiece.model
+one tokenizer train titles.txt --vocab-size 28 --out spiece.model
 one tokenizer encode --model spiece.model 'red hat'
 one tokenizer decode --model spiece.model '5 6 7'
 # commands of data that a build may be without are called where they are listed

@@ -3,12 +3,12 @@
 # a study gives the same files and the same table; failures, halving, folds, what is refused.
 # Usage: tune.sh BUILD_DIR [KILLS]
 set -euo pipefail
-build=$1 kills=${2:-4} root=$PWD
+build=$1 kills=${2:-3} root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 fail() { echo "FAILED: $*"; exit 1; }
-"$build/winnow" data generate --out store --users 300 --items 120 --interactions 12000 >/dev/null
+"$build/winnow" data generate --out store --users 300 --items 120 --impressions 12000 >/dev/null
 sed 's#data_cache/synthetic#store#' "$root/examples/ctr/synthetic.yaml" > config.yaml
 small=(--set train.epochs=3 --set train.batch_size=256 --set 'model.hidden_units=[16]')
 tune() { "$build/winnow" tune "$@"; }

@@ -185,7 +185,7 @@ std::string render_compare(const std::vector<std::string>& run_directories, cons
   const std::vector<Contestant> all = results(comparison, runs);
   std::string intervals;
   if (!all.empty())
-    for (const MetricEntry& m : all[0].metrics) intervals += contestant_chart(m.name, all);
+    for (const MetricEntry& m : all[0].metrics) intervals += contestant_chart(m.name, m.name + " by run", all);
   std::string lead = fmt::format("{} runs", runs.size());
   if (const auto rows = number_in(comparison, "rows"))
     lead += fmt::format(" on the same {} rows of the {} split", count_text(*rows), text_in(comparison, "split"));

@@ -63,14 +63,14 @@ std::string contestant_table(const std::string& caption, const std::vector<Conte
   return table.str();
 }
 
-std::string contestant_chart(const std::string& metric, const std::vector<Contestant>& all) {
+std::string contestant_chart(const std::string& metric, const std::string& title, const std::vector<Contestant>& all) {
   std::vector<ChartRow> rows;
   for (const Contestant& c : all)
     if (const MetricEntry* m = find_entry(c.metrics, metric); m != nullptr && m->value)
       rows.push_back({c.name, metric_text(*m), *m->value, m->interval, c.is_model ? 1 : 5});
   if (rows.size() < 2) return "";
   ChartOptions options;
-  options.title = metric + " beside the baselines";
+  options.title = title;
   const std::string direction = better_text(better_of(metric));
   options.explanation = "Dots with 95 % intervals" + (direction.empty() ? "." : "; " + direction + ".");
   options.x_label = metric;

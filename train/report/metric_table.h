@@ -19,7 +19,7 @@ std::vector<Contestant> contestants(const Json& evaluation, Results which);
 // One row each, one column for each metric that any of them has, the best value of a column bold.
 std::string contestant_table(const std::string& caption, const std::vector<Contestant>& all);
 // The same metric of all of them with intervals; empty when fewer than two have it.
-std::string contestant_chart(const std::string& metric, const std::vector<Contestant>& all);
+std::string contestant_chart(const std::string& metric, const std::string& title, const std::vector<Contestant>& all);
 // The baseline with the best value of a metric; null when none has one.
 const Contestant* best_baseline(const std::vector<Contestant>& all, const std::string& metric);
 

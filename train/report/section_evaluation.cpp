@@ -116,7 +116,7 @@ std::string evaluation_section(const RunFiles& files) {
   if (!files.evaluation) return "";
   const auto all = contestants(*files.evaluation, Results::Rows);
   const Json& curves = member(files.evaluation, "curves");
-  const std::string charts = contestant_chart("auc", all) + roc_chart(curves) +
+  const std::string charts = contestant_chart("auc", "auc beside the baselines", all) + roc_chart(curves) +
                              pr_chart(curves, positive_share(curves)) + calibration_chart(curves) +
                              scores_chart(curves) + confusion_matrix(curves);
   std::string html = contestant_table("Metrics with 95 % intervals; the best of a column is bold", all);
@@ -148,7 +148,8 @@ std::string ranking_section(const RunFiles& files) {
   }
   std::string charts;
   for (const MetricEntry& m : all[0].metrics)
-    if (m.name.starts_with("ndcg@") || m.name.starts_with("recall@")) charts += contestant_chart(m.name, all);
+    if (m.name.starts_with("ndcg@") || m.name.starts_with("recall@"))
+      charts += contestant_chart(m.name, m.name + " beside the baselines", all);
   if (!charts.empty()) html += "<div class=\"grid\">\n" + charts + "</div>\n";
   return html_section("ranking", "Ranking", html);
 }

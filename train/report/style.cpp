@@ -46,7 +46,7 @@ svg text.strong{fill:var(--text)}
 .c1{--c:var(--s1)}.c2{--c:var(--s2)}.c3{--c:var(--s3)}.c4{--c:var(--s4)}.c5{--c:var(--s5)}.c6{--c:var(--s6)}
 .stroke{stroke:var(--c);stroke-width:2;fill:none;stroke-linejoin:round;stroke-linecap:round}
 .fill{fill:var(--c)}.area{fill:var(--c);fill-opacity:.2}.bar{fill:var(--c);fill-opacity:.55}.whisker{stroke:var(--text);stroke-width:1.4}
-.hit{fill:transparent}.hit:hover{fill:var(--c);fill-opacity:.7}
+.hit,.row{fill:transparent}.hit:hover{fill:var(--c);fill-opacity:.7}
 .dash2{stroke-dasharray:6 3}.dash3{stroke-dasharray:2 3}.dash4{stroke-dasharray:8 3 2 3}
 .scroll{overflow-x:auto;max-width:100%;margin:0 0 8px}
 table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums;overflow-wrap:normal}

@@ -18,6 +18,25 @@ std::vector<TrialResult> of_rung(const Study& study, int64_t rung) {
 
 std::string paragraph(const std::string& text) { return fmt::format("<p>{}</p>\n", escape_html(text)); }
 
+ChartOptions chart(std::string title, std::string explanation, std::string x, std::string y) {
+  ChartOptions o;
+  o.title = std::move(title);
+  o.explanation = std::move(explanation);
+  o.x_label = std::move(x);
+  o.y_label = std::move(y);
+  return o;
+}
+
+// The trials as dots.
+ChartSeries dots(std::string name, int colour) {
+  ChartSeries s;
+  s.name = std::move(name);
+  s.colour = colour;
+  s.dots = true;
+  s.line = false;
+  return s;
+}
+
 std::string grid(const std::string& charts) {
   return charts.empty() ? "" : "<div class=\"grid\">\n" + charts + "</div>\n";
 }
@@ -43,8 +62,8 @@ std::string summary(const Study& study) {
 }
 
 std::string history(const Study& study) {
-  ChartSeries each{.name = "each trial", .points = {}, .colour = 2, .dots = true, .line = false},
-      best{.name = "best so far", .points = {}, .colour = 1};
+  ChartSeries each = dots("each trial", 2), best;
+  best.name = "best so far";
   for (const TrialResult& r : of_rung(study, 0)) {
     const auto x = static_cast<double>(r.trial);
     if (!r.failed()) each.points.push_back({x, r.mean()});
@@ -55,35 +74,31 @@ std::string history(const Study& study) {
                                                   : std::min(before, r.mean());
     if (std::isfinite(now)) best.points.push_back({x, now});
   }
-  return line_chart({.title = "History",
-                     .explanation = "The result of each trial in the order in which they were proposed, and the best "
-                                    "until then. Trials that failed are left out.",
-                     .x_label = "trial",
-                     .y_label = study.metric()},
+  return line_chart(chart("History",
+                          "The result of each trial in the order in which they were proposed, and the best "
+                          "until then. Trials that failed are left out.",
+                          "trial", study.metric()),
                     {each, best});
 }
 
 // Successive halving: the results of the trials as their budget grew.
 std::string rungs(const Study& study) {
-  std::vector<ChartSeries> series;
   const TrialResult* best = study.best();
   if (best == nullptr || best->rung == 0) return "";
-  ChartSeries winner{.name = fmt::format("trial {}", best->trial), .points = {}, .colour = 1, .dots = true},
-      others{.name = "other trials", .points = {}, .colour = 2, .dots = true, .line = false};
+  ChartSeries winner = dots(fmt::format("trial {}", best->trial), 1), others = dots("other trials", 2);
+  winner.line = true;
   for (const TrialResult& r : study.results())
     if (!r.failed())
       (r.trial == best->trial ? winner : others).points.push_back({static_cast<double>(r.budget), r.mean()});
-  return line_chart({.title = "Budget",
-                     .explanation = "Every trial of every rung by the epochs or steps that it was trained for.",
-                     .x_label = "budget",
-                     .y_label = study.metric()},
+  return line_chart(chart("Budget", "Every trial of every rung by the epochs or steps that it was trained for.",
+                          "budget", study.metric()),
                     {others, winner});
 }
 
 std::string scatter(const Study& study, size_t dimension) {
   const Dimension& d = study.space().dimensions()[dimension];
   const bool log = d.kind == Dimension::LogUniform || d.kind == Dimension::IntLog;
-  ChartSeries points{.name = d.key, .points = {}, .colour = 1, .dots = true, .line = false};
+  ChartSeries points = dots(d.key, 1);
   for (const TrialResult& r : of_rung(study, 0)) {
     const double value = study.point_of(r)[dimension];
     if (!r.failed() && !std::isnan(value)) points.points.push_back({log ? std::log10(value) : value, r.mean()});
@@ -91,11 +106,8 @@ std::string scatter(const Study& study, size_t dimension) {
   std::string explanation = "Each trial by the value that it had.";
   if (d.kind == Dimension::Choice)
     for (size_t i = 0; i < d.choices.size(); ++i) explanation += fmt::format(" {}: {}.", i, d.choices[i]);
-  return line_chart({.title = d.key,
-                     .explanation = explanation,
-                     .x_label = (log ? "log10 of " : "") + short_name(study.space(), d.key),
-                     .y_label = study.metric()},
-                    {points});
+  return line_chart(
+      chart(d.key, explanation, (log ? "log10 of " : "") + short_name(study.space(), d.key), study.metric()), {points});
 }
 
 std::string importance(const Study& study) {
@@ -104,14 +116,12 @@ std::string importance(const Study& study) {
   for (size_t d = 0; d < shares.size(); ++d)
     rows.push_back({study.space().dimensions()[d].key, percent(shares[d].share), shares[d].share, std::nullopt, 1});
   std::ranges::stable_sort(rows, std::ranges::greater{}, &ChartRow::value);
-  return bar_chart(
-      {.title = "Importance",
-       .explanation = "The share of the variance of the trials' ranks that each key explains alone, what "
-                      "chance explains taken out (epsilon squared of Kruskal and Wallis). Keys that only "
-                      "matter together show less than they are worth; with few trials the shares are rough.",
-       .x_label = "share",
-       .y_label = ""},
-      rows);
+  return bar_chart(chart("Importance",
+                         "The share of the variance of the trials' ranks that each key explains alone, what "
+                         "chance explains taken out (epsilon squared of Kruskal and Wallis). Keys that only "
+                         "matter together show less than they are worth; with few trials the shares are rough.",
+                         "share", ""),
+                   rows);
 }
 
 std::string all_trials(const Study& study) {
