@@ -18,7 +18,7 @@ constexpr std::array kSplits = {Split::Train, Split::Valid, Split::Test};
 // A store of n views, its config, and what either storage loads from it.
 struct Store {
   explicit Store(int64_t interactions, const std::string& more = "") {
-    write_synthetic_store(directory.path(), {.users = 400, .items = 300, .interactions = interactions, .seed = 5});
+    write_synthetic_store(directory.path(), {.users = 400, .items = 300, .impressions = interactions, .seed = 5});
     yaml = more;
   }
   Dataset load(const std::string& storage, const std::string& set = "") const {
