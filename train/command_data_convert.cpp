@@ -116,7 +116,7 @@ void add_data_convert_command(CLI::App& data, Action& chosen) {
   command->add_flag("--json", a->json, "the result as JSON");
   command->footer(
       "Examples:\n"
-      "  winnow data convert data_cache/synthetic/views.csv --out views.jsonl.gz\n"
+      "  winnow data convert data_cache/synthetic/impressions.csv --out views.jsonl.gz\n"
       "  winnow data convert \"host=db dbname=shop user=reader\" --table clicks --key id --out clicks.csv.zst");
   command->callback([a, &chosen] { chosen = [a] { return convert(*a); }; });
 }

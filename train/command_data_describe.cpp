@@ -60,7 +60,7 @@ void add_data_describe_command(CLI::App& data, Action& chosen) {
   command->add_flag("--json", a->json, "print JSON");
   command->footer(
       "Examples:\n"
-      "  winnow data describe data_cache/synthetic/views.csv\n"
+      "  winnow data describe data_cache/synthetic/impressions.csv\n"
       "  winnow data describe --config examples/ctr/synthetic.yaml");
   command->callback([a, &chosen] {
     if (a->file.empty() && a->common.config.empty()) throw CLI::RequiredError("a file or --config");
