@@ -35,7 +35,6 @@ class FactReader {
   std::shared_mutex& mutex() { return mutex_; }
   StringIndex take_users() { return std::move(users_); }
   StringIndex take_items() { return std::move(items_); }
-  StringIndex take_strata() { return std::move(strata_); }
   std::vector<std::string> take_titles() { return std::move(titles_); }
 
  private:

@@ -18,13 +18,14 @@ bool add_file(const std::string& path, std::string& text) {
 
 // The files of a source: a file, those of a directory, or those that fit a pattern.
 bool add_source(const SourceSpec& source, std::string& text) {
-  if (!source.connection.empty()) return false;
+  if (!source.connection.empty() || !source.query.empty() || !source.table.empty()) return false;
   struct stat info;
+  const bool exists = ::stat(source.path.c_str(), &info) == 0;
   std::vector<std::string> paths;
-  if (::stat(source.path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
+  if (exists && S_ISDIR(info.st_mode)) {
     for (const auto& entry : std::filesystem::directory_iterator(source.path))
       if (entry.is_regular_file()) paths.push_back(entry.path().string());
-  } else if (info.st_mode = 0; ::stat(source.path.c_str(), &info) == 0) {
+  } else if (exists) {
     paths.push_back(source.path);
   } else {
     glob_t found{};
