@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The same command with 1 and 2 threads, each run twice, writes the same model.safetensors; a training that is killed at
-# random moments and resumed ends with the bytes of one that was not, and with its metrics.jsonl but for wall times. Usage: reproducible.sh BUILD_DIR [KILLS]
+# random moments and resumed ends with the bytes of one that was not, and with its metrics.jsonl but for wall times. Usage: reproducible.sh BUILD_DIR [KILLS] [SETTING]
 set -euo pipefail
 build=$1 kills=${2:-6}
 work=$(mktemp -d)
@@ -10,6 +10,7 @@ cd "$work"
 sed 's#data_cache/synthetic#store#' "$OLDPWD/examples/ctr/synthetic.yaml" > config.yaml
 settings=(--config config.yaml --batch-size 256 --epochs 3 --set train.patience=5 --set train.checkpoint_steps=7
   --set model.net_dropout=0.1 --set evaluation.ranking=false --set evaluation.resamples=0)
+[[ -z ${3:-} ]] || settings+=(--set "$3")
 sum() { sha256sum "$1/model.safetensors" | cut -d' ' -f1; }
 # metrics.jsonl without what is measured time
 lines() { sed -E 's/"(rows_per_second|seconds|time)":[^,}]*//g' "$1/metrics.jsonl"; }
