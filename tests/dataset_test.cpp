@@ -252,10 +252,10 @@ TEST(Negatives, NoDistributionGivesAKnownPositive) {
       for (source.start_epoch(1); source.next(slot);) {
         const auto ids = slot.feeds()[0].span<int64_t>();
         const auto labels = slot.feeds()[2].span<float>();
-        int64_t user = 0;
         for (size_t b = 0; b < static_cast<size_t>(slot.rows); ++b) {
           const auto item = static_cast<size_t>(slot.index[b]);
-          if (labels[b] > 0) user = d.user[item];
+          const std::string_view name = d.map.features[0].vocabulary.value(ids[b * 2]);
+          const auto user = std::ranges::find(d.user_keys, name) - d.user_keys.begin();
           negatives += labels[b] == 0;
           ASSERT_EQ(labels[b] > 0, taken.contains({user, d.item[item]})) << distribution << " " << seed;
           ASSERT_EQ(ids[b * 2 + 1], d.ids[item * 2 + 1]);
@@ -317,7 +317,7 @@ TEST_P(BadData, IsRefusedWithPlaceAndReason) {
 INSTANTIATE_TEST_SUITE_P(
     Table, BadData,
     testing::Values(
-        BadInput{"missing_file", "", "file: views.csv", "file: view.csv", "view.csv: cannot open"},
+        BadInput{"missing_file", "", "file: views.csv", "file: view.csv", "view.csv: cannot be opened"},
         BadInput{"empty_file", "views.csv", "", "", "views.csv:1: the file is empty"},
         BadInput{"wrong_column", "", "column: clicked", "column: cliked",
                  "views.csv: there is no column 'cliked'; did you mean 'clicked'?"},

@@ -153,9 +153,7 @@ TEST(Splits, FoldsShareTheTestSplitAndCoverTheRest) {
         latest_kept = std::max(latest_kept, f.time[i]);
     }
     EXPECT_EQ(count(first, Split::Test), 41);
-    if (by_time) {
-      EXPECT_LE(latest_kept, earliest_test);
-    }
+    if (by_time) { EXPECT_LE(latest_kept, earliest_test); }
   }
 }
 

@@ -4,10 +4,10 @@
 
 #include "core/file.h"
 #include "core/parallel.h"
+#include "core/rng.h"
 #include "data/batches.h"
 #include "data/row_facts.h"
 #include "data/row_file.h"
-#include "data/synthetic.h"
 #include "tests/data_files.h"
 
 namespace winnow {
@@ -15,18 +15,55 @@ namespace {
 
 constexpr std::array kSplits = {Split::Train, Split::Valid, Split::Test};
 
-// A store of n views, its config, and what either storage loads from it.
+const std::string kStore = R"(interactions: {file: views.csv}
+users: {file: users.csv}
+items: {file: items.csv, title: name}
+user_id: user
+item_id: item
+timestamp: {column: time}
+label: {column: clicked}
+weight: weight
+features:
+  - {name: user}
+  - {name: age, type: numeric, source: user}
+  - {name: city, source: user}
+  - {name: item, min_categr_count: 2}
+  - {name: price, type: numeric, source: item, normalizer: log_standard}
+  - {name: tags, type: multi, source: item, separator: "|", max_len: 3}
+  - {name: device, source: context}
+  - {name: seconds, type: numeric, source: context, normalizer: quantile}
+  - {name: words, type: multi, source: context, max_len: 4}
+)";
+
+// n views of a shop with missing cells, bags of both tables, weights, and equal times.
 struct Store {
-  explicit Store(int64_t interactions, const std::string& more = "") {
-    write_synthetic_store(directory.path(), {.users = 400, .items = 300, .impressions = interactions, .seed = 5});
-    yaml = more;
+  explicit Store(int n, std::string set = "") : more(std::move(set)) {
+    Rng rng(5);
+    const auto below = [&rng](uint64_t k) { return static_cast<int>(rng.below(k)); };
+    std::string users = "user,age,city\n", items = "item,price,tags,name\n", views;
+    for (int u = 0; u < 390; ++u)  // the last ten have no row
+      users += fmt::format("u{},{},{}\n", u, u % 9 == 0 ? "" : std::to_string(18 + below(60)),
+                           u % 7 == 0 ? "" : "c" + std::to_string(below(30)));
+    for (int i = 0; i < 300; ++i)
+      items +=
+          fmt::format("i{},{}.{},{},Item {}\n", i, below(90), below(10),
+                      i % 11 == 0 ? "" : fmt::format("t{}|t{}|t{}|t{}", below(9), below(9), below(99), below(9)), i);
+    views = "user,item,time,device,seconds,words,weight,clicked\n";
+    for (int v = 0; v < n; ++v)
+      views += fmt::format("u{},i{},{},{},{},{},{},{}\n", below(400), below(1 + static_cast<uint64_t>(below(300))),
+                           1000000 + v / 3, v % 13 == 0 ? "" : "d" + std::to_string(below(5)),
+                           v % 17 == 0 ? "" : std::to_string(below(1000)),
+                           v % 5 == 0 ? "" : fmt::format("w{} w{}", below(50), below(2000)), 1 + below(3), below(2));
+    directory.write("users.csv", users);
+    directory.write("items.csv", items);
+    directory.write("views.csv", views);
   }
   Dataset load(const std::string& storage, const std::string& set = "") const {
-    Config config = Config::load(directory.path() + "/schema.yaml");
-    config.apply_override("data.storage=" + storage);
-    for (const std::string& s : {yaml, set})
+    Config config = Config::parse(kStore + "\npath: '" + directory.path() + "'\n", "data.yaml");
+    config.apply_override("storage=" + storage);
+    for (const std::string& s : {more, set})
       if (!s.empty()) config.apply_override(s);
-    return load_dataset(parse_schema(config.root().child("data")), directory.path() + "/cache");
+    return load_dataset(parse_schema(config.root()), directory.path() + "/cache");
   }
   std::string row_file() const {
     for (const auto& entry : std::filesystem::directory_iterator(directory.path() + "/cache"))
@@ -34,7 +71,7 @@ struct Store {
     return "";
   }
   TemporaryDirectory directory;
-  std::string yaml;
+  std::string more;
 };
 
 std::vector<std::vector<char>> batches_of(RowSource& source, int64_t batch_size) {
@@ -83,7 +120,7 @@ TEST(Storage, EverySplitIsTheSame) {
   for (const char* split : {"{method: random}", "{method: stratified}", "{method: stratified, by: device}",
                             "{method: leave_last_out}", "{method: user}", "{method: kfold, folds: 4, fold: 2}",
                             "{method: kfold, folds: 3, fold: 0, test_method: random}"})
-    expect_same(store, std::string("data.split=") + split);
+    expect_same(store, std::string("split=") + split);
 }
 
 TEST(Storage, ThreadsDoNotChangeTheFile) {
@@ -107,9 +144,9 @@ TEST(Storage, TheFileIsReusedUntilSomethingChanges) {
   EXPECT_TRUE(again.report.reused);
   EXPECT_EQ(again.report.rows_read, 3000);
   EXPECT_NE(again.report.str().find("encoded by an earlier run"), std::string::npos);
-  EXPECT_FALSE(store.load("disk", "data.seed=7").report.reused) << "another schema";
+  EXPECT_FALSE(store.load("disk", "seed=7").report.reused) << "another schema";
   EXPECT_TRUE(store.load("disk").report.reused) << "each schema has its own file";
-  store.directory.write("users.csv", read_text(store.directory.path() + "/users.csv", 1 << 20) + "u9999,30,f,Ulm,\n");
+  store.directory.write("users.csv", read_text(store.directory.path() + "/users.csv", 1 << 20) + "u9999,30,Ulm\n");
   EXPECT_FALSE(store.load("disk").report.reused) << "a side table changed";
 }
 
@@ -146,7 +183,7 @@ std::vector<int32_t> rest_of_epoch(BatchSource& source) {
 }
 
 TEST(Storage, ShufflesByBlocksAndResumesExactly) {
-  const Store store(700000, "data.features=[{name: user_id, source: user}, {name: device, source: context}]");
+  const Store store(700000, "features=[{name: user}, {name: device, source: context}]");
   const Dataset d = store.load("disk");
   ASSERT_GT(d.file->blocks(Split::Train), 2 * size_t{128}) << "more than two windows";
   BatchSource source(make_training_source(d, 9), {4096, 2});

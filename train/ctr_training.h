@@ -35,7 +35,8 @@ class CtrTraining {
   // best epoch's parameters are in the model then. Errors of Trainer::run.
   TrainResult train(TrainListener& listener, const std::atomic<bool>& stop);
   // The model and the trivial baselines, then the models of evaluation.baselines, trained beside with the same settings
-  // in baseline-NAME; writes evaluation.json and report.html. When `stop` is set during a baseline, the report holds those before it.
+  // in baseline-NAME; writes evaluation.json and report.html. When `stop` is set during a baseline, the report holds
+  // those before it.
   EvaluationReport evaluate(TrainListener& listener, const std::atomic<bool>& stop);
 
  private:

@@ -33,7 +33,7 @@ struct Trainer::State {
   Tensor rate = Tensor::zeros({DType::F32, {}}), step_tensor = Tensor::zeros({DType::I64, {}});
   std::vector<Tensor> feeds;
   MetricsLog log;
-  double learning_rate = 0;           // of the last step
+  double learning_rate = 0;    // of the last step
   Clock::time_point point_at;  // the last point of the log, or the start of this epoch
   int64_t point_step = 0;
 
@@ -256,12 +256,9 @@ bool Trainer::finish_epoch(double seconds) {
   const double train_loss = s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch));
   const auto metrics = task_.validate();
   bool improved = options_.monitor.empty();
-  Json line{{"step", s.step},
-            {"epoch", s.epoch + 1},
-            {"train_loss", train_loss},
-            {"learning_rate_factor", s.rate_factor},
-            {"seconds", seconds},
-            {"time", wall_seconds()}};
+  Json line{{"step", s.step},           {"epoch", s.epoch + 1},
+            {"train_loss", train_loss}, {"learning_rate_factor", s.rate_factor},
+            {"seconds", seconds},       {"time", wall_seconds()}};
   for (const NamedMetric& m : metrics) {
     line["valid_" + m.name] = m.value;
     if (m.name == options_.monitor)
