@@ -1,4 +1,5 @@
 // data/: from files and schema to an encoded data set, and the text of every refusal.
+#include <algorithm>
 #include <cmath>
 #include <set>
 
