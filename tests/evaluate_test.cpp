@@ -32,7 +32,7 @@ std::string text_of(F&& f) {
 
 class EvaluateRun : public ::testing::Test {
  protected:
-  EvaluateRun() { write_synthetic_store(store(), {.users = 60, .items = 40, .impressions = 3000}); }
+  EvaluateRun() { write_synthetic_store(store(), {.users = 60, .items = 40, .impressions = 3000, .pictures = 0}); }
   std::string store() const { return directory_.path() + "/store"; }
   CtrConfig config(std::vector<std::string> sets = {}) const {
     sets.insert(sets.begin(),
