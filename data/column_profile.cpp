@@ -95,14 +95,13 @@ std::string ColumnProfile::time_format() const {
 }
 
 void KeyDependence::add(uint64_t key, const std::vector<uint64_t>& cells) {
-  const auto at = last_.find(key);
-  if (at == last_.end()) {
-    if (last_.size() < kKeys) last_.emplace(key, cells);
+  const auto at = first_.find(key);
+  if (at == first_.end()) {
+    if (first_.size() < kKeys) first_.emplace(key, cells);
     return;
   }
   ++pairs_;
   for (size_t c = 0; c < columns_; ++c) same_[c] += at->second[c] == cells[c];
-  at->second = cells;
 }
 
 }  // namespace winnow

@@ -67,8 +67,9 @@ class ColumnProfile {
   bool too_many_ = false;
 };
 
-// How much a column depends on a key: of pairs of neighbouring rows of one key, how many have equal cells. The first
-// kKeys keys are watched.
+// How much a column depends on a key: of the later rows of a key, how many have the cell of its first row.
+// (Neighbouring rows would not tell: those of one page or visit share its hour and device.) The first kKeys keys are
+// watched.
 class KeyDependence {
  public:
   explicit KeyDependence(size_t columns) : same_(columns), pairs_(0), columns_(columns) {}
@@ -83,7 +84,7 @@ class KeyDependence {
   std::vector<int64_t> same_;
   int64_t pairs_;
   size_t columns_;
-  std::map<uint64_t, std::vector<uint64_t>> last_;
+  std::map<uint64_t, std::vector<uint64_t>> first_;
 };
 
 }  // namespace winnow

@@ -11,7 +11,7 @@
 namespace winnow {
 namespace {
 
-constexpr double kSameValue = 0.5;     // of a key's neighbouring rows, for a feature of that key
+constexpr double kSameValue = 0.5;     // of a key's rows, for a feature of that key
 constexpr int64_t kFewIntegers = 31;   // distinct integers that are rather names than sizes
 constexpr int64_t kManyValues = 1000;  // from here on rare values become OOV
 constexpr int64_t kWordsOfAText = 3;
@@ -239,8 +239,8 @@ std::string Inference::source_of(const ColumnProfile& p, size_t c, std::string& 
     why += "; changes from row to row of a user or item";
     return "context";
   }
-  why += fmt::format("; the same in {:.0f} % of neighbouring rows of one {}", 100 * dependence_[best].share(c),
-                     names[best]);
+  why += fmt::format("; the same as in the first row in {:.0f} % of the rows of one {}",
+                     100 * dependence_[best].share(c), names[best]);
   return names[best];
 }
 

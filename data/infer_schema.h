@@ -47,8 +47,8 @@ struct InferredSchema {
 //   features     numeric: all cells are numbers, unless the name says code or id, or 31 integers or fewer occur (hours,
 //   days);
 //                multi: a separator in 5 % of the cells or more, whose parts repeat; text: 3 words a cell or more;
-//                categorical otherwise. Of the user or the item when neighbouring rows of the same one agree in at
-//                least half of the cells, beyond what the column's frequencies explain, else of the context.
+//                categorical otherwise. Of the user or the item when its rows agree with its first in at least
+//                half of the cells, beyond what the column's frequencies explain, else of the context.
 //   left out     constants, all missing, times, a new value in nearly every row, numbers of orders and sessions,
 //   columns
 //                named like a label that is not the label

@@ -85,7 +85,6 @@ class BlockMaker {
     block_.first_row = first_row;
   }
   Block make() {
-    std::vector<int64_t> starts;
     while (block_.rows.size() < rows_) add_session();
     number_sessions();
     std::ranges::stable_sort(block_.rows, {}, [](const Impression& r) { return std::pair(r.time, r.session); });
