@@ -60,17 +60,14 @@ for _ in {1..40}; do echo 'red cotton bag, blue linen shirt, green wool hat, whi
 one tokenizer train titles.txt --vocab-size 28 --out spiece.model
 one tokenizer encode --model spiece.model 'red hat'
 one tokenizer decode --model spiece.model '5 6 7'
-# commands of data that a build may be without are called where they are listed
-has() { grep -qxF "$1" commands; }
-if has 'data describe'; then one data describe "$table"; fi
-if has 'data schema'; then one data schema "$table"; fi
-if has 'data check'; then one data check --config config.yaml; fi
-if has 'data clean'; then one data clean --config config.yaml; fi
-if has 'data convert'; then one data convert "$table" --out rows.jsonl; fi
-if has tune; then
-  echo 'train.learning_rate: {log_uniform: [1e-4, 1e-2]}' > space.yaml
-  one tune --config config.yaml --space space.yaml --trials 2 --out study "${settings[@]:2}" --set train.epochs=1
-fi
+one data describe "$table"
+one data schema "$table"
+one data check --config config.yaml
+one data clean --config config.yaml
+one data convert "$table" --out rows.jsonl
+one data split --config config.yaml --out splits
+echo 'train.learning_rate: {log_uniform: [1e-4, 1e-2]}' > space.yaml
+one tune --config config.yaml --space space.yaml --trials 2 --out study "${settings[@]:2}" --set train.epochs=1
 while read -r command; do
   grep -qxF "$command" called || fail "winnow $command is not called in tests/e2e/json.sh"
 done < commands
