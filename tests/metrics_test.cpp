@@ -9,7 +9,7 @@
 #include "core/parallel.h"
 #include "core/rng.h"
 #include "train/baselines.h"
-#include "train/exact_sum.h"
+#include "core/exact_sum.h"
 #include "train/metrics_auc.h"
 #include "train/metrics_binary.h"
 

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "core/parallel.h"
-#include "train/exact_sum.h"
+#include "core/exact_sum.h"
 #include "train/metrics_auc.h"
 #include "train/metrics_calibration.h"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "train/exact_sum.h"
+#include "core/exact_sum.h"
 
 namespace winnow {
 namespace {

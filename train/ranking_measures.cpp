@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "train/detail/ranked_users.h"
-#include "train/exact_sum.h"
+#include "core/exact_sum.h"
 
 namespace winnow {
 namespace {
