@@ -74,6 +74,7 @@ std::unique_ptr<RowSource> make_row_source(const Dataset& dataset, Split split, 
 //   Negatives in_batch: an epoch's rows are the training positives; a batch takes floor(batch_size / (1 + n)) of them,
 //   and beside each stand up to n rows of label 0 with its user, context and weight and the item of another positive of
 //   the batch: distinct items, drawn by (seed, epoch, row), never one that the user is known to have taken.
+//   id_dropout p: each id of a vocabulary is replaced by the OOV id with probability p, by (seed, epoch, batch, place).
 std::unique_ptr<RowSource> make_training_source(const Dataset& dataset, uint64_t seed);
 
 struct BatchOptions {

@@ -177,6 +177,7 @@ Dataset load_dataset(const Schema& schema, const std::string& run_directory) {
   const auto begun = std::chrono::steady_clock::now();
   check_schema(schema);
   Dataset d = schema.storage == Storage::Disk ? detail::load_on_disk(schema, run_directory) : load_in_memory(schema);
+  d.id_dropout = schema.id_dropout;
   d.report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   return d;
 }

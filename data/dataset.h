@@ -78,6 +78,7 @@ struct Dataset {
   std::vector<std::string> item_titles;     // like item_keys; empty without a title column
   std::vector<int32_t> train, valid, test;  // rows of each split, ascending; rows are in time order when there is time
   std::shared_ptr<const RowFile> file;      // storage: disk; the order of its rows is that of the source
+  double id_dropout = 0;                    // of training batches: Schema::id_dropout
   std::shared_ptr<const InBatchNegatives> in_batch;  // what training draws beside each positive; null: nothing
   LoadReport report;
 

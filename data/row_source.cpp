@@ -117,8 +117,9 @@ std::unique_ptr<RowSource> make_row_source(const Dataset& dataset, Split split, 
 }
 
 std::unique_ptr<RowSource> make_training_source(const Dataset& dataset, uint64_t seed) {
-  return dataset.in_batch != nullptr ? detail::make_in_batch_rows(dataset, seed)
-                                     : make_row_source(dataset, Split::Train, true, seed);
+  auto rows = dataset.in_batch != nullptr ? detail::make_in_batch_rows(dataset, seed)
+                                          : make_row_source(dataset, Split::Train, true, seed);
+  return dataset.id_dropout > 0 ? detail::make_id_dropout(dataset, std::move(rows), seed) : std::move(rows);
 }
 
 }  // namespace winnow

@@ -125,6 +125,8 @@ struct Schema {
   std::vector<FeatureSpec> features;
   LeakCheck leak_check = LeakCheck::Warn;
   uint64_t seed = 42;  // of the splits that draw and of the sampled negatives
+  // Training shows each id as unseen (OOV) with this probability, so that the rows of unseen ids are trained.
+  double id_dropout = 0;
   Storage storage = Storage::Memory;
   std::string cache;  // disk: the directory of the file of encoded rows; "" that of the run
   std::string text;   // the resolved section, which tells whether a file of encoded rows is of this schema

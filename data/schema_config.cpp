@@ -83,6 +83,7 @@ Schema parse_schema(const ConfigNode& n) {
   s.storage = n.choice("storage", "memory", {"memory", "disk"}) == "disk" ? Storage::Disk : Storage::Memory;
   if (s.storage == Storage::Disk) s.cache = n.get("cache", "");
   s.seed = n.get("seed", s.seed);
+  s.id_dropout = n.get("id_dropout", s.id_dropout, fraction());
   const auto min_categr_count = n.get<int64_t>("min_categr_count", 1, at_least(1));
   for (const ConfigNode& feature : n.list("features")) read_feature(feature, min_categr_count, s);
   try {

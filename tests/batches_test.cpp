@@ -216,6 +216,34 @@ TEST(Batches, NoAllocationInSteadyState) {
   EXPECT_EQ(allocations - before, 0);
 }
 
+TEST(IdDropout, ShowsIdsAsUnseenAtItsRateAndTheSameAfterASeek) {
+  Dataset d = store();
+  BatchSource plain(make_training_source(d, 9), {64, 0});
+  d.id_dropout = 0.1;
+  BatchSource source(make_training_source(d, 9), {64, 0}), later(make_training_source(d, 9), {64, 0});
+  int64_t shown = 0, unseen = 0;
+  BatchSlot a, b, c;
+  plain.start_epoch(2);
+  for (source.start_epoch(2); source.next(a);) {
+    ASSERT_TRUE(plain.next(b));
+    later.seek({2, source.cursor().row - a.rows});
+    ASSERT_TRUE(later.next(c));
+    const auto ids = a.feeds()[0].span<int64_t>(), before = b.feeds()[0].span<int64_t>(),
+               again = c.feeds()[0].span<int64_t>(), offsets = a.feeds()[1].span<int64_t>();
+    for (int64_t cell = 0; cell < a.rows * d.fields(); ++cell)
+      for (int64_t i = offsets[static_cast<size_t>(cell)]; i < offsets[static_cast<size_t>(cell) + 1]; ++i) {
+        const auto at = static_cast<size_t>(i);
+        const int64_t oov = d.map.field(static_cast<size_t>(cell % d.fields())).oov();
+        ASSERT_EQ(ids[at], again[at]);
+        ASSERT_TRUE(ids[at] == before[at] || ids[at] == oov);
+        if (before[at] <= 0 || before[at] == oov || oov < 0) continue;
+        ++shown;
+        unseen += ids[at] != before[at];
+      }
+  }
+  EXPECT_NEAR(static_cast<double>(unseen) / static_cast<double>(shown), 0.1, 0.015);
+}
+
 TEST(Batches, OptionsAreChecked) {
   EXPECT_THROW(BatchSource(std::make_unique<FailingRows>(-1), {0, 2}), ConfigError);
   EXPECT_THROW(BatchSource(std::make_unique<FailingRows>(-1), {1, -1}), ConfigError);

@@ -10,19 +10,12 @@
 #include "core/parallel.h"
 #include "core/rng.h"
 #include "tests/data_files.h"
+#include "tests/error_text.h"
 #include "train/metrics_binary.h"
 #include "train/predictions.h"
 
 namespace winnow {
 namespace {
-
-template <class E, class F>
-std::string text_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) { return e.what(); }
-  return "no error";
-}
 
 class Compare : public ::testing::Test {
  protected:

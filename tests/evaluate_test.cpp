@@ -13,6 +13,7 @@
 #include "core/rng.h"
 #include "data/synthetic.h"
 #include "tests/data_files.h"
+#include "tests/error_text.h"
 #include "train/metrics_auc.h"
 #include "train/row_cells.h"
 #include "train/run.h"
@@ -21,14 +22,6 @@ namespace winnow {
 namespace {
 
 using Json = nlohmann::json;
-
-template <class E, class F>
-std::string text_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) { return e.what(); }
-  return "no error";
-}
 
 class EvaluateRun : public ::testing::Test {
  protected:

@@ -6,10 +6,11 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/exact_sum.h"
 #include "core/parallel.h"
 #include "core/rng.h"
+#include "tests/error_text.h"
 #include "train/baselines.h"
-#include "core/exact_sum.h"
 #include "train/metrics_auc.h"
 #include "train/metrics_binary.h"
 
@@ -82,14 +83,6 @@ double brute_force_auc(const Columns& c) {
     }
   }
   return pairs / total;
-}
-
-template <class E, class F>
-std::string text_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) { return e.what(); }
-  return "no error";
 }
 
 TEST(ExactSum, IsTheRoundedSumWhateverTheOrder) {

@@ -5,16 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tests/error_text.h"
+
 namespace winnow {
 namespace {
-
-template <class E, class F>
-std::string text_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) { return e.what(); }
-  return "no error";
-}
 
 TEST(GradedRanking, AveragedTiesAreTheMeanOverTheirOrders) {
   const std::vector<float> scores = {2, 1, 1, 1, 0}, grades = {0, 3, 1, 0, 2};

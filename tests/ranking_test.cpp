@@ -8,20 +8,13 @@
 
 #include "core/parallel.h"
 #include "core/rng.h"
+#include "tests/error_text.h"
 #include "train/metrics_binary.h"
 
 namespace winnow {
 namespace {
 
 double at(const RankingResult& result, const char* name) { return *find_metric(result.metrics, name)->value; }
-
-template <class E, class F>
-std::string text_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) { return e.what(); }
-  return "no error";
-}
 
 // 4 users, 6 items. User 0: top is 2, 1, 0...; user 3 has no positives.
 struct Small {

@@ -18,4 +18,8 @@ std::unique_ptr<RowSource> make_disk_rows(const Dataset& dataset, Split split, b
 // batch.
 std::unique_ptr<RowSource> make_in_batch_rows(const Dataset& dataset, uint64_t seed);
 
+// The batches of `rows` in which each id of a vocabulary is the OOV id with probability dataset.id_dropout, drawn by
+// (seed, epoch, row of the batch, place).
+std::unique_ptr<RowSource> make_id_dropout(const Dataset& dataset, std::unique_ptr<RowSource> rows, uint64_t seed);
+
 }  // namespace winnow::detail

@@ -23,6 +23,8 @@ AttentionSpec attention_spec(const NodeSpec& node, bool gradient);
 // Element of weight (i, j) of an item, for its random bits.
 inline uint64_t first_element(int64_t item) { return static_cast<uint64_t>(item) << 34; }
 
+void attention_samples(Samples& samples);
+void attention_grad_samples(Samples& samples);
 void attention_reference(const Call& call);
 void attention_grad_reference(const Call& call);
 size_t attention_reference_scratch(const AttentionSpec& spec, DType dtype, int threads);
