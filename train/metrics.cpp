@@ -4,8 +4,8 @@
 #include <atomic>
 #include <cmath>
 
-#include "core/parallel.h"
 #include "core/exact_sum.h"
+#include "core/parallel.h"
 #include "train/metrics_auc.h"
 #include "train/metrics_calibration.h"
 

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "train/detail/ranked_users.h"
 #include "core/exact_sum.h"
+#include "train/detail/ranked_users.h"
 
 namespace winnow {
 namespace {
