@@ -4,6 +4,7 @@
 #include <charconv>
 #include <vector>
 
+#include "core/utf8.h"
 #include "data/detail/html_entities.h"
 #include "data/text_normalise.h"
 
@@ -11,20 +12,6 @@ namespace winnow {
 namespace {
 
 constexpr size_t kLongestReference = 34;  // bytes from & to ;, both included: the longest name has 31
-constexpr uint32_t kReplacement = 0xFFFD;
-
-void append_utf8(std::string& out, uint32_t c) {
-  const auto byte = [&out](uint32_t b) { out += static_cast<char>(b); };
-  if (c < 0x80) {
-    byte(c);
-  } else if (c < 0x800) {
-    byte(0xC0 | (c >> 6)), byte(0x80 | (c & 0x3F));
-  } else if (c < 0x10000) {
-    byte(0xE0 | (c >> 12)), byte(0x80 | ((c >> 6) & 0x3F)), byte(0x80 | (c & 0x3F));
-  } else {
-    byte(0xF0 | (c >> 18)), byte(0x80 | ((c >> 12) & 0x3F)), byte(0x80 | ((c >> 6) & 0x3F)), byte(0x80 | (c & 0x3F));
-  }
-}
 
 struct Entity {
   std::string_view name;

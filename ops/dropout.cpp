@@ -9,8 +9,6 @@ namespace {
 
 using namespace detail;
 
-constexpr int64_t kLevels = 65536;
-
 struct State {
   Philox philox;
   int32_t threshold = 0;  // dropped when the bits are below
@@ -18,9 +16,6 @@ struct State {
 };
 
 bool valid(double p) { return p >= 0 && p < 1; }
-int32_t threshold_of(double p) {
-  return static_cast<int32_t>(std::min<int64_t>(kLevels - 1, std::llround(p * static_cast<double>(kLevels))));
-}
 
 void infer_dropout(Infer& in) {
   in.expect_inputs(2);
@@ -38,8 +33,8 @@ void record_gradient(Grad& g) { g.dx(0, g.apply("dropout_grad", {g.dy(), g.x(1)}
 void prepare(const NodeSpec& node, Prepare& p) {
   State& s = p.state<State>();
   s.philox = {static_cast<uint64_t>(node.attrs.integer("seed")), static_cast<uint64_t>(node.attrs.integer("stream"))};
-  s.threshold = threshold_of(node.attrs.number("p"));
-  s.scale = static_cast<double>(kLevels) / static_cast<double>(kLevels - s.threshold);
+  s.threshold = dropout_threshold(node.attrs.number("p"));
+  s.scale = dropout_scale(s.threshold);
 }
 
 const char* reject_lanes(const NodeSpec& node, const DeviceInfo&) {

@@ -16,7 +16,7 @@ using namespace detail;
 
 namespace {
 
-constexpr int64_t kLevels = 65536, kMaxDim = 256, kDimStep = 16;
+constexpr int64_t kMaxDim = 256, kDimStep = 16;
 
 }  // namespace
 
@@ -33,8 +33,8 @@ AttentionSpec detail::attention_spec(const NodeSpec& node, bool gradient) {
   s.causal = a.flag("causal");
   int next = gradient ? 5 : 2;
   if (const double p = a.number("p"); p > 0) {
-    s.threshold = static_cast<int32_t>(std::min<int64_t>(kLevels - 1, std::llround(p * static_cast<double>(kLevels))));
-    s.keep_scale = static_cast<double>(kLevels) / static_cast<double>(kLevels - s.threshold);
+    s.threshold = dropout_threshold(p);
+    s.keep_scale = dropout_scale(s.threshold);
     s.philox = {static_cast<uint64_t>(a.integer("seed")), static_cast<uint64_t>(a.integer("stream"))};
     s.step = next++;
   }
@@ -113,9 +113,9 @@ struct Tiled {
   AttentionSpec spec;
   int64_t workspace = 0;  // floats a thread
 };
+template <bool kGradient>
 const char* reject_tiled(const NodeSpec& node, const DeviceInfo&) {
-  const bool gradient = node.in.size() > 2 && node.in[1].shape.rank() == 2;
-  const AttentionSpec s = attention_spec(node, gradient);
+  const AttentionSpec s = attention_spec(node, kGradient);
   if (node.in[0].dtype != DType::F32) return "f32 only";
   if (s.dim % kDimStep != 0 || s.dim > kMaxDim) return "heads whose width is no multiple of 16 up to 256";
   return nullptr;
@@ -265,7 +265,7 @@ void register_jagged_attention(Registry& r) {
   op.cost = cost;
   op.samples = attention_samples;
   op.tolerance = tolerance;
-  op.kernels = {{.name = "tiled", .reject = reject_tiled, .prepare = prepare_tiled<false>, .run = run_tiled},
+  op.kernels = {{.name = "tiled", .reject = reject_tiled<false>, .prepare = prepare_tiled<false>, .run = run_tiled},
                 {.name = "reference", .prepare = prepare_reference<false>, .run = attention_reference}};
   r.add(op);
   op.name = "jagged_attention_grad";
@@ -275,7 +275,7 @@ void register_jagged_attention(Registry& r) {
   op.no_grad = "first-order only";
   op.cost = cost_grad;
   op.samples = attention_grad_samples;
-  op.kernels = {{.name = "tiled", .reject = reject_tiled, .prepare = prepare_tiled<true>, .run = run_tiled_grad},
+  op.kernels = {{.name = "tiled", .reject = reject_tiled<true>, .prepare = prepare_tiled<true>, .run = run_tiled_grad},
                 {.name = "reference", .prepare = prepare_reference<true>, .run = attention_grad_reference}};
   r.add(std::move(op));
 }

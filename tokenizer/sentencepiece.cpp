@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "core/rng.h"
 #include "core/text.h"
-#include "tokenizer/detail/utf8.h"
+#include "core/utf8.h"
 
 namespace winnow {
 namespace {
@@ -106,7 +106,7 @@ struct Symbols {
     const auto* p = reinterpret_cast<const uint8_t*>(text.data());
     for (size_t at = 0; at < text.size();) {
       uint32_t c = 0;
-      const auto size = static_cast<size_t>(detail::decode_utf8(p + at, p + text.size(), c));
+      const auto size = static_cast<size_t>(decode_utf8(p + at, p + text.size(), c));
       const auto n = static_cast<int32_t>(list.size());
       list.push_back({at, size, n - 1, n + 1});
       at += size;

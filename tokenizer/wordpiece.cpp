@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "tokenizer/detail/utf8.h"
+#include "core/utf8.h"
 
 namespace winnow {
 namespace {
@@ -42,7 +42,7 @@ struct WordPiece::Word {
   uint8_t text[4 * kMaxWordChars + 8];
   explicit Word(size_t max_chars) : limit(max_chars) {}
   void add(uint32_t c) {
-    if (++chars <= limit) bytes += static_cast<size_t>(detail::write_utf8(c, text + bytes));
+    if (++chars <= limit) bytes += static_cast<size_t>(write_utf8(c, text + bytes));
   }
   void add_ascii(uint8_t c) {
     if (++chars <= limit) text[bytes++] = c;
@@ -165,7 +165,7 @@ void WordPiece::encode(std::string_view text, std::vector<int32_t>& ids) const {
       continue;
     }
     uint32_t c = 0;
-    p += detail::decode_utf8(p, end, c);
+    p += decode_utf8(p, end, c);
     if (c - kFirstIdeograph < ideographs_.size()) {
       finish(word, ids);
       ids.push_back(ideographs_[c - kFirstIdeograph]);

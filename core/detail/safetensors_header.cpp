@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "core/utf8.h"
 
 namespace winnow::detail {
 namespace {
@@ -203,23 +204,6 @@ class Parser {
       value = value * 16 + static_cast<uint32_t>(digit);
     }
     return value;
-  }
-
-  static void append_utf8(std::string& out, uint32_t c) {
-    const auto put = [&](uint32_t byte) { out += static_cast<char>(byte); };
-    if (c < 0x80) return put(c);
-    if (c < 0x800) {
-      put(0xc0 | (c >> 6));
-    } else {
-      if (c < 0x10000) {
-        put(0xe0 | (c >> 12));
-      } else {
-        put(0xf0 | (c >> 18));
-        put(0x80 | ((c >> 12) & 63));
-      }
-      put(0x80 | ((c >> 6) & 63));
-    }
-    put(0x80 | (c & 63));
   }
 
   std::string_view text_;

@@ -6,6 +6,8 @@
 #pragma once
 #include <immintrin.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include "core/rng.h"
@@ -13,6 +15,17 @@
 namespace winnow::detail {
 
 inline constexpr int64_t kBitsGroup = 64;
+
+// Dropped are elements whose 16 bits are below the threshold of p in [0, 1); the others are scaled by 1 / (1 - q), q
+// being p rounded to 1 / 65536.
+inline constexpr int64_t kDropoutLevels = 65536;
+inline int32_t dropout_threshold(double p) {
+  return static_cast<int32_t>(
+      std::min<int64_t>(kDropoutLevels - 1, std::llround(p * static_cast<double>(kDropoutLevels))));
+}
+inline double dropout_scale(int32_t threshold) {
+  return static_cast<double>(kDropoutLevels) / static_cast<double>(kDropoutLevels - threshold);
+}
 
 inline uint32_t dropout_bits(const Philox& philox, uint64_t step, int64_t element) {
   const auto i = static_cast<uint64_t>(element), e = i % 64;

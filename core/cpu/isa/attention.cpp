@@ -171,18 +171,16 @@ struct Workspace {
   }
 };
 
+WN_INLINE int64_t bias_place(const AttentionItem& item, int64_t distance) {
+  return (distance < -item.reach ? -item.reach : distance > item.reach ? item.reach : distance) + item.reach;
+}
+
 // p[j] = scale p[j] + bias of key k0 + j for query i.
 void add_bias(const AttentionItem& item, int64_t i, int64_t k0, int64_t used, float* p) {
-  for (int64_t j = 0; j < used; ++j) {
-    const int64_t d = k0 + j - i, at = d < -item.reach ? -item.reach : d > item.reach ? item.reach : d;
-    p[j] = p[j] * item.scale + item.bias[at + item.reach];
-  }
+  for (int64_t j = 0; j < used; ++j) { p[j] = p[j] * item.scale + item.bias[bias_place(item, k0 + j - i)]; }
 }
 void add_bias_gradient(const AttentionItem& item, int64_t i, int64_t k0, int64_t used, const float* ds) {
-  for (int64_t j = 0; j < used; ++j) {
-    const int64_t d = k0 + j - i, at = d < -item.reach ? -item.reach : d > item.reach ? item.reach : d;
-    item.dbias[at + item.reach] += ds[j];
-  }
+  for (int64_t j = 0; j < used; ++j) { item.dbias[bias_place(item, k0 + j - i)] += ds[j]; }
 }
 
 // Scores of a row become weights e^(score - maximum); what was summed before is rescaled.

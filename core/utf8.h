@@ -2,8 +2,9 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
-namespace winnow::detail {
+namespace winnow {
 
 constexpr uint32_t kReplacement = 0xFFFD;
 
@@ -55,4 +56,10 @@ inline int write_utf8(uint32_t c, uint8_t* out) {
   return 4;
 }
 
-}  // namespace winnow::detail
+inline void append_utf8(std::string& out, uint32_t c) {
+  uint8_t bytes[4];
+  const int size = write_utf8(c, bytes);
+  for (int i = 0; i < size; ++i) out += static_cast<char>(bytes[i]);
+}
+
+}  // namespace winnow
