@@ -180,9 +180,6 @@ struct OpDef {
   // input `operand`. To take it over, rewrite the producer's attributes and inputs and return true; the fused node then
   // computes the consumer's output, at the consumer's place in the order.
   bool (*absorb)(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) = nullptr;
-  // The same for a consumer with no other input, where output 0 of the producer has further readers: the fused node
-  // computes the consumer's output as output 0 and what the producer computed as output 1, at the producer's place.
-  bool (*absorb_beside)(Node& producer, const Node& consumer) = nullptr;
 };
 
 // The outputs of a node. Errors that do not name the operator themselves (a missing attribute, a shape that overflows)

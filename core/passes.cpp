@@ -149,7 +149,7 @@ bool Fusion::beside_producer(size_t at) {
   const auto from = static_cast<size_t>(place[index(consumer.inputs[0])]);
   if (gone[from] || ir.nodes[from].outputs != consumer.inputs) return false;
   Node fused = ir.nodes[from];
-  if (fused.op->absorb_beside == nullptr || !fused.op->absorb_beside(fused, consumer)) return false;
+  if (fused.op->absorb == nullptr || !fused.op->absorb(fused, consumer, kBeside, ir.values)) return false;
   fused.outputs = {consumer.outputs[0], fused.outputs[0]};
   ir.nodes[from] = std::move(fused);
   gone[at] = true;

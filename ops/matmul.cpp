@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "core/passes.h"
 #include "core/samples.h"
 #include "ops/detail/matmul_node.h"
 
@@ -98,11 +99,22 @@ Cost cost(const NodeSpec& node) {
   return c;
 }
 
-// Takes over what the epilogue can do, in the epilogue's order: bias, residual, act, mask.
-bool absorb(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) {
+// The activations whose gradient needs the value before them.
+bool keep_and_activate(Node& producer, const Node& consumer) {
   const std::string name = consumer.op->name;
   Attrs& at = producer.attrs;
-  if (at.flag("has_mask")) return false;
+  if ((name != "gelu" && name != "gelu_tanh") || at.flag("has_mask") || at.text("act", "none") != "none") return false;
+  at.set("act", name);
+  at.set("has_preact", int64_t{1});
+  return true;
+}
+
+// Takes over what the epilogue can do, in the epilogue's order: bias, residual, act, mask.
+bool absorb(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) {
+  if (operand == kBeside) return keep_and_activate(producer, consumer);
+  const std::string name = consumer.op->name;
+  Attrs& at = producer.attrs;
+  if (at.flag("has_mask") || at.flag("has_preact")) return false;
   const auto spec_of = [&](int32_t id) -> const TensorSpec& { return values[static_cast<size_t>(id)].spec; };
   const TensorSpec &mine = spec_of(producer.outputs[0]), &result = spec_of(consumer.outputs[0]);
   if (!(mine == result)) return false;
@@ -132,16 +144,6 @@ bool absorb(Node& producer, const Node& consumer, int operand, const std::deque<
   return true;
 }
 
-// The activations whose gradient needs the value before them.
-bool absorb_beside(Node& producer, const Node& consumer) {
-  const std::string name = consumer.op->name;
-  Attrs& at = producer.attrs;
-  if ((name != "gelu" && name != "gelu_tanh") || at.flag("has_mask") || at.text("act", "none") != "none") return false;
-  at.set("act", name);
-  at.set("has_preact", int64_t{1});
-  return true;
-}
-
 }  // namespace
 
 void register_matmul(Registry& r) {
@@ -154,8 +156,7 @@ void register_matmul(Registry& r) {
          // RELIABILITY N4: 2 sqrt(K) eps |A||B|, with K = 8192 and normal inputs about 64 eps of the largest element.
          .tolerance = {.ulp = 4, .sum = 64, .exact_integers = true},
          .kernels = detail::matmul_kernels(),
-         .absorb = absorb,
-         .absorb_beside = absorb_beside});
+         .absorb = absorb});
 }
 
 }  // namespace winnow
