@@ -95,6 +95,12 @@ std::vector<Parameter> Module::parameters() const {
 
 void Module::initialize(uint64_t seed) {
   for (Parameter& p : parameters()) fill(p.value(), p.init, seed, p.name());
+  finish_initialization();
+}
+
+void Module::finish_initialization() {
+  for (const auto& [name, module] : children_) module->finish_initialization();
+  initialized();
 }
 
 }  // namespace winnow

@@ -42,9 +42,12 @@ class Module {
 
   // Depth first, in order of registration, with dotted names: "deep.0.weight".
   std::vector<Parameter> parameters() const;
-  void initialize(uint64_t seed);  // names every parameter and fills it
+  // Names every parameter and fills it, then calls initialized() of every module, children first.
+  void initialize(uint64_t seed);
 
  protected:
+  // A module that starts from values of its own, such as published weights, copies them here.
+  virtual void initialized() {}
   Parameter& parameter(const std::string& name, const Shape& shape, Group group, Init init, DType dtype = DType::F32);
   template <class M, class... A>
   M& child(const std::string& name, A&&... args) {
@@ -56,6 +59,7 @@ class Module {
 
  private:
   void collect(const std::string& prefix, std::vector<Parameter>& out) const;
+  void finish_initialization();
   std::vector<std::pair<std::string, std::unique_ptr<Parameter>>> own_;
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
 };

@@ -21,7 +21,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"nn", {"core", "ops"}},
     {"tokenizer", {"core"}},
     {"data", {"core", "tokenizer"}},
-    {"models", {"core", "ops", "nn", "data"}},
+    {"models", {"core", "ops", "nn", "data", "tokenizer"}},
     {"train", {"core", "core/cpu", "ops", "nn", "models", "data", "tokenizer"}},
     {"serve", {"core", "ops", "nn", "models", "data", "tokenizer"}},
 };

@@ -73,7 +73,7 @@ CtrTask::CtrTask(const Dataset& dataset, CtrModel& model, int64_t batch_size, ui
       options_(options),
       train_(make_training_source(dataset, seed), {batch_size}) {}
 
-Value CtrTask::record_loss(Graph& graph, Value step) {
+Value CtrTask::record_loss(Graph& graph, Value step, int64_t /*form*/) {
   const BatchValues batch(graph, train_.spec());
   return bce_with_logits(model_.logits(batch.ctr, {step, batch.weight, true}), batch.label, batch.weight);
 }

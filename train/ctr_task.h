@@ -31,9 +31,9 @@ class CtrTask final : public TrainTask {
  public:
   CtrTask(const Dataset& dataset, CtrModel& model, int64_t batch_size, uint64_t seed, const CompileOptions& options);
   Module& model() override { return model_; }
-  int64_t steps_per_epoch() const override { return train_.batches(); }
+  int64_t steps_in_epoch(int64_t /*epoch*/) const override { return train_.batches(); }
   int64_t rows_per_step() const override { return batch_size_; }
-  Value record_loss(Graph& graph, Value step) override;
+  Value record_loss(Graph& graph, Value step, int64_t form) override;
   std::span<const Tensor> next_batch() override;
   void start_epoch(int64_t epoch) override { train_.start_epoch(epoch); }
   std::string cursor() const override { return train_.cursor().str(); }

@@ -46,8 +46,11 @@ Optimizer::Optimizer(OptimizerOptions options) : options_(std::move(options)) {
 }
 
 Value Optimizer::state_value(Graph& graph, const Parameter& p, const StateSpec& spec) {
+  const std::string name = fmt::format("{}.{}", p.name(), spec.name);
+  const auto known = std::ranges::find(state_, name, [](const VariablePtr& v) { return v->name; });
+  if (known != state_.end()) return graph.persistent(*known);
   auto variable = std::make_shared<Variable>();
-  variable->name = fmt::format("{}.{}", p.name(), spec.name);
+  variable->name = name;
   variable->trainable = false;
   variable->value = Tensor::zeros(spec.spec);
   const bool accumulator = options_.initial_accumulator != 0 && spec.name == "sum";

@@ -32,6 +32,7 @@ class Optimizer {
   explicit Optimizer(OptimizerOptions options);  // ConfigError: unknown names, settings that contradict each other
   // learning_rate f32 [], step i64 [] (1 at the first step). Also records the output "gradient_norm": over the dense
   // gradients, and the rows' when clip_norm is set. When it is not finite the step changes nothing (NaN guard).
+  // Several graphs over the same parameters share one state.
   // ratio: embedding_learning_rate / base_learning_rate is applied to the scheduled rate.
   void emit(Graph& graph, const std::vector<Parameter>& parameters, Value learning_rate, Value step,
             double base_learning_rate);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <nlohmann/json.hpp>
 
 #include "train/checkpoint.h"
@@ -23,10 +24,10 @@ double wall_seconds() {
 
 struct Trainer::State {
   State(const TrainOptions& options, const std::string& run_directory)
-      : graph(Device{}, options.seed), optimizer(options.optimizer), log(run_directory) {}
-  Graph graph;
+      : optimizer(options.optimizer), log(run_directory) {}
+  std::deque<Graph> graphs;  // one a form of the task, as programs
   Optimizer optimizer;
-  std::optional<Program> program;
+  std::vector<Program> programs;
   std::unique_ptr<Stream> stream = make_stream({});
   std::vector<Parameter> parameters;
   std::vector<Tensor> best;  // copies of the parameters of the best epoch; empty before the first
@@ -58,17 +59,22 @@ void Trainer::build() {
   State& s = *state_;
   task_.model().initialize(options_.seed);
   s.parameters = task_.model().parameters();
-  const Value step = s.graph.input("step", {DType::I64, {}});
-  const Value rate = s.graph.input("learning_rate", {DType::F32, {}});
-  const Value loss = task_.record_loss(s.graph, step);
-  s.graph.output("loss", loss);
-  s.graph.backward(loss);
-  s.optimizer.emit(s.graph, s.parameters, rate, step, options_.schedule.learning_rate);
-  s.program.emplace(compile(s.graph, options_.compile));
+  CompileOptions compile_options = options_.compile;
+  if (compile_options.arena == nullptr) compile_options.arena = std::make_shared<Arena>();
+  for (const int64_t form : task_.forms()) {
+    Graph& graph = s.graphs.emplace_back(Device{}, options_.seed);
+    const Value step = graph.input("step", {DType::I64, {}});
+    const Value rate = graph.input("learning_rate", {DType::F32, {}});
+    const Value loss = task_.record_loss(graph, step, form);
+    graph.output("loss", loss);
+    graph.backward(loss);
+    s.optimizer.emit(graph, s.parameters, rate, step, options_.schedule.learning_rate);
+    s.programs.push_back(compile(graph, compile_options));
+  }
   s.feeds = {s.step_tensor, s.rate};
   int64_t count = 0;
   for (const Parameter& p : s.parameters) count += p.value().numel();
-  listener_.on_start(*s.program, count, task_.steps_per_epoch());
+  listener_.on_start(s.programs.back(), count, task_.steps_in_epoch(0));
 }
 
 std::vector<Tensor> Trainer::snapshot() const {
@@ -199,7 +205,10 @@ void Trainer::guard(double loss, double norm) {
 }
 
 int64_t Trainer::total_steps() const {
-  return options_.max_steps > 0 ? options_.max_steps : task_.steps_per_epoch() * options_.epochs;
+  if (options_.max_steps > 0) return options_.max_steps;
+  int64_t total = 0;
+  for (int64_t epoch = 0; epoch < options_.epochs; ++epoch) total += task_.steps_in_epoch(epoch);
+  return total;
 }
 
 // By the options of this run, not by those of the one that wrote the checkpoint: a finished training goes on when it is
@@ -213,7 +222,7 @@ bool Trainer::is_over() const {
 // One epoch from where the state stands; false when the stop flag ended it early.
 bool Trainer::train_epoch() {
   State& s = *state_;
-  const int64_t per_epoch = task_.steps_per_epoch();
+  const int64_t per_epoch = task_.steps_in_epoch(s.epoch);
   const int64_t total = total_steps();
   task_.start_epoch(s.epoch);
   if (!s.cursor.empty()) task_.seek(s.cursor);
@@ -229,8 +238,9 @@ bool Trainer::train_epoch() {
     *s.rate.data<float>() = static_cast<float>(s.learning_rate);
     s.feeds.resize(2);
     s.feeds.insert(s.feeds.end(), batch.begin(), batch.end());
-    s.program->run(s.feeds, *s.stream);
-    const float loss = s.program->output("loss").item<float>(), norm = s.program->output("gradient_norm").item<float>();
+    Program& program = s.programs[task_.form()];
+    program.run(s.feeds, *s.stream);
+    const float loss = program.output("loss").item<float>(), norm = program.output("gradient_norm").item<float>();
     guard(loss, norm);
     listener_.on_step(s.epoch, s.step_in_epoch, per_epoch,
                       s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch)));
@@ -247,7 +257,8 @@ bool Trainer::train_epoch() {
 // Validation, early stopping, the epoch's checkpoint. False when training is over.
 bool Trainer::finish_epoch(double seconds) {
   State& s = *state_;
-  const bool cut = options_.max_steps > 0 && s.step >= options_.max_steps && s.step_in_epoch < task_.steps_per_epoch();
+  const bool cut =
+      options_.max_steps > 0 && s.step >= options_.max_steps && s.step_in_epoch < task_.steps_in_epoch(s.epoch);
   if (cut) {  // in the middle of an epoch: a training with more steps goes on from here
     s.cursor = task_.cursor();
     save();

@@ -41,12 +41,15 @@ class TrainTask {
  public:
   virtual ~TrainTask() = default;
   virtual Module& model() = 0;
-  virtual int64_t steps_per_epoch() const = 0;
+  virtual int64_t steps_in_epoch(int64_t epoch) const = 0;
   virtual int64_t rows_per_step() const = 0;  // of a full batch
-  // Declares the batch's inputs in `graph` and records the loss, rank 0.
-  virtual Value record_loss(Graph& graph, Value step) = 0;
+  // The sizes that a batch may have, such as capacities in tokens. Each becomes a Program, all on one arena.
+  virtual std::vector<int64_t> forms() const { return {0}; }
+  // Declares the inputs of a batch of that size in `graph` and records the loss, rank 0.
+  virtual Value record_loss(Graph& graph, Value step, int64_t form) = 0;
   // The tensors of the next batch in the order of those inputs; empty at the end of the epoch.
   virtual std::span<const Tensor> next_batch() = 0;
+  virtual size_t form() const { return 0; }  // of that batch, an index into forms()
   virtual void start_epoch(int64_t epoch) = 0;
   // Position of the next batch, for exact resume.
   virtual std::string cursor() const = 0;

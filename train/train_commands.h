@@ -1,0 +1,9 @@
+// The jobs of `winnow train`. Each adds its subcommand; train/command_train.cpp lists them.
+#pragma once
+#include "train/commands.h"
+
+namespace winnow {
+
+void add_train_ctr(CLI::App& train, Action& chosen);
+
+}  // namespace winnow
