@@ -51,8 +51,8 @@ RankingRows reorder(const RankingRows& all, const std::vector<int64_t>& order) {
 
 class Reader {
  public:
-  Reader(const RankingSource& source, const RankingColumns& columns, bool absent_is_zero, const RankingRows* like,
-         bool labels_required)
+  Reader(const RankingSource& source, const RankingColumns& columns, bool absent_is_zero,
+         const std::vector<std::string>* like, bool labels_required)
       : source_(source),
         columns_(columns),
         absent_(absent_is_zero ? 0 : kMissing),
@@ -88,7 +88,7 @@ class Reader {
       values_ = place("values");
       return;
     }
-    rows_.features = like_ != nullptr ? like_->features : columns_.features;
+    rows_.features = like_ != nullptr ? *like_ : columns_.features;
     if (like_ == nullptr && columns_.all_features) {
       for (const std::string& name : reader_->columns())
         if (name != columns_.label && name != columns_.query && name != columns_.item &&
@@ -146,7 +146,7 @@ class Reader {
   void make_dense() {
     std::map<uint32_t, size_t> place;
     if (like_ != nullptr) {
-      for (const std::string& name : like_->features) {
+      for (const std::string& name : *like_) {
         uint32_t index = 0;
         std::from_chars(name.data(), name.data() + name.size(), index);
         place.emplace(index, place.size());
@@ -160,7 +160,7 @@ class Reader {
     WN_CHECK(width <= static_cast<size_t>(kMaxRankingFeatures), DataError, "{}: {} features, at most {} are supported",
              rows_.name, width, kMaxRankingFeatures);
     for (const auto& [index, at] : place) rows_.features.push_back(std::to_string(index));
-    if (like_ != nullptr) rows_.features = like_->features;
+    if (like_ != nullptr) rows_.features = *like_;
     rows_.values.assign(rows_.labels.size() * width, absent_);
     size_t at = 0;
     for (size_t r = 0; r < entry_ends_.size(); ++r)
@@ -195,7 +195,7 @@ class Reader {
   const RankingSource& source_;
   const RankingColumns& columns_;
   float absent_;
-  const RankingRows* like_;
+  const std::vector<std::string>* like_;
   bool labels_required_, sparse_;
   std::unique_ptr<RowReader> reader_;
   std::optional<size_t> label_, query_, item_, ids_, values_;
@@ -211,7 +211,7 @@ class Reader {
 }  // namespace
 
 RankingRows read_ranking_rows(const RankingSource& source, const RankingColumns& columns, bool absent_is_zero,
-                              const RankingRows* like, bool labels_required) {
+                              const std::vector<std::string>* like, bool labels_required) {
   return Reader(source, columns, absent_is_zero, like, labels_required).read();
 }
 

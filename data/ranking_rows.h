@@ -42,13 +42,13 @@ struct RankingSource {
   std::string groups;  // a file of group sizes (data/group_sizes.h); "" none
 };
 
-// With `like` the columns are those of an earlier table, in its order: an index that no line has is absent, and one
-// that `like` does not have is left out, as LightGBM does. absent_is_zero: of libsvm, what a line leaves out is 0, else
-// missing. labels_required: false for rows that are only to be scored.
-// DataError with file:line: an absent column (with the nearest name), a cell that is no number, a grade out of range, a
-// row without a query, sizes that do not add up to the rows, no rows. IoError.
+// With `like` the features are these, those of an earlier table, in this order: an index that no line has is absent,
+// and one that `like` does not have is left out, as LightGBM does. absent_is_zero: of libsvm, what a line leaves out is
+// 0, else missing. labels_required: false for rows that are only to be scored. DataError with file:line: an absent
+// column (with the nearest name), a cell that is no number, a grade out of range, a row without a query, sizes that do
+// not add up to the rows, no rows. IoError.
 RankingRows read_ranking_rows(const RankingSource& source, const RankingColumns& columns, bool absent_is_zero = true,
-                              const RankingRows* like = nullptr, bool labels_required = true);
+                              const std::vector<std::string>* like = nullptr, bool labels_required = true);
 
 // The queries of `rows` that `chosen` numbers, in that order.
 RankingRows select_queries(const RankingRows& rows, const std::vector<int64_t>& chosen);
