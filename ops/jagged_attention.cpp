@@ -16,7 +16,7 @@ using namespace detail;
 
 namespace {
 
-constexpr int64_t kMaxDim = 256, kDimStep = 16;
+constexpr int64_t kMaxDim = 256, kDimStep = 16, kTasks = 64;
 
 }  // namespace
 
@@ -174,10 +174,16 @@ void each_item(const Call& c, F&& f) {
   const auto& t = c.state<Tiled>();
   const AttentionSpec& s = t.spec;
   const FillState fill{s.philox, s.step >= 0 ? static_cast<uint64_t>(*c.in<int64_t>(s.step)) : 0};
-  parallel_tasks(s.items(), [&](int64_t item) {
-    const RowRange rows = rows_of_bag(c.in<int64_t>(s.first + 1), item / s.heads, s.tokens);
+  // A task is some heads of one sequence: many tasks for balance, long ones because handing out costs as much as a
+  // head of a short title.
+  const int64_t heads = std::clamp<int64_t>(s.items() / kTasks, 1, s.heads), parts = (s.heads + heads - 1) / heads;
+  parallel_tasks(s.sequences * parts, [&](int64_t task) {
+    const RowRange rows = rows_of_bag(c.in<int64_t>(s.first + 1), task / parts, s.tokens);
     if (rows.begin == rows.end) return;
-    f(describe(s, c, item, fill, rows), rows.begin, item, c.scratch_as<float>() + omp_get_thread_num() * t.workspace);
+    float* workspace = c.scratch_as<float>() + omp_get_thread_num() * t.workspace;
+    const int64_t first = task / parts * s.heads, begin = task % parts * heads;
+    for (int64_t item = first + begin; item < first + std::min(s.heads, begin + heads); ++item)
+      f(describe(s, c, item, fill, rows), rows.begin, item, workspace);
   });
 }
 
