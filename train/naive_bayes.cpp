@@ -75,7 +75,9 @@ class Counts {
 };
 
 ClassRows with_predictions(const ClassRows& expected, const std::vector<std::vector<int32_t>>& predicted) {
-  ClassRows out{.classes = expected.classes, .multi = expected.multi};
+  ClassRows out;
+  out.classes = expected.classes;
+  out.multi = expected.multi;
   for (int64_t r = 0; r < expected.rows(); ++r) out.add(expected.labels_of(r), predicted[static_cast<size_t>(r)]);
   return out;
 }

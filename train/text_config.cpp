@@ -73,6 +73,8 @@ std::string job_of_run(const std::string& directory) {
   return job.value_or("ctr");
 }
 
-bool is_text_job(const std::string& job) { return std::ranges::find(job_names(), job) != job_names().end(); }
+bool is_text_job(const std::string& job) {
+  return std::ranges::any_of(kJobs, [&](const auto& known) { return job == known.first; });
+}
 
 }  // namespace winnow

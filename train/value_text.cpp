@@ -35,7 +35,7 @@ double ValueText::value_of(const TextTable& table, int32_t row) const {
   for (size_t c = 0; c < options_.target.size(); ++c) {
     const std::string& cell = table.cells[c][static_cast<size_t>(row)];
     const auto number = parse_number(cell);
-    if (!number) table.fail(row, options_.target[c], quoted(cell) + " is no number");
+    if (!number) table.fail(row, options_.target[c], winnow::quoted(cell) + " is no number");
     value *= *number;
   }
   if (options_.log && !(value > 0))
@@ -62,7 +62,7 @@ void ValueText::fit(const TextTable& table) {
   for (const double x : g) squares += (x - mean_) * (x - mean_);
   std_ = std::sqrt(squares / static_cast<double>(g.size()));
   WN_CHECK(std_ > 0, DataError, "column {}: every training row has the same target; there is nothing to learn",
-           quoted(options_.target[0]));
+           winnow::quoted(options_.target[0]));
 }
 
 TextTargets ValueText::targets(const TextTable& table, std::span<const int32_t> rows) const {
