@@ -8,6 +8,8 @@ void add_train_command(CLI::App& app, Action& chosen) {
   train->require_subcommand(1);
   add_train_ctr(*train, chosen);
   add_train_rank(*train, chosen);
+  add_train_classify(*train, chosen);
+  add_train_value_text(*train, chosen);
 }
 
 }  // namespace winnow

@@ -28,6 +28,7 @@ int run_program(int argc, char** argv) {
   add_train_command(app, chosen);
   add_tune_command(app, chosen);
   add_evaluate_command(app, chosen);
+  add_predict_command(app, chosen);
   add_compare_command(app, chosen);
   add_recommend_command(app, chosen);
   add_rank_command(app, chosen);

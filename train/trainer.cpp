@@ -132,8 +132,9 @@ void Trainer::restore() {
            source, j.at("seed").get<uint64_t>(), options_.seed);
   const int64_t total = j.value("total_steps", total_steps());
   WN_CHECK(total == total_steps() || !depends_on_total(options_.schedule), ConfigError,
-           "{} belongs to a training of {} steps and train.schedule '{}' ends at the last one; {} steps would have had "
-           "other rates from the start. Train anew with another --out, or use the schedule constant or inverse_sqrt",
+           "{} belongs to a training of {} steps and train.schedule '{}' ends at the last one, or train.warmup_fraction "
+           "counts them; {} steps would have had other rates from the start. Train anew with another --out, or use the "
+           "schedule constant or inverse_sqrt with warmup_steps",
            source, total, options_.schedule.name, total_steps());
   load_variables(checkpoint->tensors, "model/", variables_of(s.parameters), source);
   load_variables(checkpoint->tensors, "optimizer/", s.optimizer.state(), source);
