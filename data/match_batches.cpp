@@ -150,7 +150,7 @@ bool MatchBatches::is_negative(int64_t query, int64_t candidate) const {
   if (item < 0 || query == candidate) return false;
   const auto text = [&](int32_t i) { return data_.item_text[static_cast<size_t>(i)]; };
   if (text(item) == text(candidate_[static_cast<size_t>(query)])) return false;
-  return !std::ranges::binary_search(data_.known_of(query_[static_cast<size_t>(query)]), item);
+  return !data_.is_known(query_[static_cast<size_t>(query)], item);
 }
 
 void MatchBatches::fill_excluded() {

@@ -21,6 +21,12 @@ std::span<const int32_t> MatchData::known_of(int32_t query) const {
                                   static_cast<size_t>(known_begin[o + 1] - known_begin[o]));
 }
 
+bool MatchData::is_known(int32_t query, int32_t item) const {
+  const auto o = static_cast<size_t>(owner[static_cast<size_t>(query)]);
+  const auto from = known_texts.begin() + known_begin[o], to = known_texts.begin() + known_begin[o + 1];
+  return std::binary_search(from, to, item_text[static_cast<size_t>(item)]);
+}
+
 MatchData::Targets MatchData::targets(Split split) const {
   Targets t;
   const auto add = [&](int32_t query, std::vector<int32_t> found) {
@@ -103,6 +109,9 @@ void finish_match_data(MatchData& data, std::vector<std::pair<int32_t, int32_t>>
   for (const auto& [o, item] : owner_items) data.known.push_back(item);
   StringIndex texts;
   for (const std::string& text : data.items) data.item_text.push_back(texts.add(text));
+  for (const int32_t item : data.known) data.known_texts.push_back(data.item_text[static_cast<size_t>(item)]);
+  for (size_t o = 0; o < static_cast<size_t>(owners); ++o)
+    std::sort(data.known_texts.begin() + data.known_begin[o], data.known_texts.begin() + data.known_begin[o + 1]);
   for (const MatchData::Pair& p : data.pairs[0]) data.graded |= p.strength != data.pairs[0].front().strength;
 }
 

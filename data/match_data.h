@@ -64,6 +64,7 @@ struct MatchData {
   // Items of each owner by training, ascending: items[known_begin[o] .. known_begin[o + 1]).
   std::vector<int64_t> known_begin;
   std::vector<int32_t> known;
+  std::vector<int32_t> known_texts;  // item_text of the same, ascending for each owner
   bool labelled = false;
   bool draw = false;    // MatchSpec::draw
   bool graded = false;  // training strengths differ
@@ -77,6 +78,8 @@ struct MatchData {
   } report;
 
   std::span<const int32_t> known_of(int32_t query) const;
+  // Whether the query's owner is known to like the item, or another of the same text.
+  bool is_known(int32_t query, int32_t item) const;
   // The queries of a split, and what each is to find, ascending (labelled: all texts of its label).
   struct Targets {
     std::vector<int32_t> queries;
