@@ -3,6 +3,7 @@
 
 #include "core/parallel.h"
 #include "train/commands.h"
+#include "train/rank_training.h"
 #include "train/run.h"
 
 namespace winnow {
@@ -49,6 +50,11 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
   command->callback([a, &chosen] {
     chosen = [a] {
       prepare(*a);
+      if (job_of_run(a->run) == "rank") {
+        const RankReport report = OpenedRankRun(a->run, a->sets).evaluate(a->valid ? Split::Valid : Split::Test);
+        if (a->save) save_evaluation(a->run, report);
+        return print(report, a->json);
+      }
       const OpenedRun run(a->run, a->sets);
       const EvaluationReport report = evaluate_run(run.config, run.dataset, *run.model, run.config.model.name,
                                                    a->valid ? Split::Valid : Split::Test);

@@ -1,6 +1,6 @@
 #include "train/options.h"
 
-#include "train/metrics.h"
+#include <algorithm>
 
 namespace winnow {
 
@@ -48,7 +48,7 @@ OptimizerOptions read_optimizer(const ConfigNode& n) {
 
 }  // namespace
 
-LoopOptions read_train_options(const ConfigNode& n) {
+LoopOptions read_train_options(const ConfigNode& n, const Monitors& monitors) {
   LoopOptions loop;
   TrainOptions& o = loop.train;
   loop.batch_size = n.get("batch_size", loop.batch_size, between(1, 1 << 24));
@@ -58,10 +58,12 @@ LoopOptions read_train_options(const ConfigNode& n) {
   o.schedule.name = n.choice("schedule", "constant", {"constant", "linear", "cosine", "inverse_sqrt"});
   o.schedule.warmup_steps = n.get("warmup_steps", o.schedule.warmup_steps, at_least(0));
   o.optimizer = read_optimizer(n);
-  const std::vector<std::string> monitors = {"none", "auc", "gauc", "logloss"};
-  o.monitor = n.choice("monitor", "auc", monitors);
+  std::vector<std::string> names = {"none"};
+  names.insert(names.end(), monitors.higher.begin(), monitors.higher.end());
+  names.insert(names.end(), monitors.lower.begin(), monitors.lower.end());
+  o.monitor = n.choice("monitor", monitors.fallback, names);
+  o.monitor_higher = std::ranges::find(monitors.lower, o.monitor) == monitors.lower.end();
   if (o.monitor == "none") o.monitor.clear();
-  o.monitor_higher = o.monitor.empty() || higher_is_better(o.monitor);
   o.patience = n.get("patience", o.patience, at_least(1));
   o.plateau_factor = n.get("plateau_factor", o.plateau_factor, between(0, 1));
   o.min_learning_rate = n.get("min_learning_rate", o.min_learning_rate, at_least(0));
