@@ -9,11 +9,10 @@ namespace winnow {
 namespace {
 
 TextEncoderOptions read_tower(const ConfigNode& root, const char* section, int64_t projection) {
-  const ConfigNode n = root.child(section);
-  TextEncoderOptions o = read_text_encoder_options(n);
-  if (n.has("normalize") && !o.normalize)
-    n.fail("normalize", "vectors are compared by their cosine, so that they have length 1 in any case; leave it out");
-  o.normalize = projection == 0;  // behind a projection that is what has length 1
+  TextEncoderOptions o = read_text_encoder_options(root.child(section));
+  // Vectors are compared by their cosine, so that they have length 1 whatever the section says; behind a projection it
+  // is the projected ones that have it.
+  o.normalize = projection == 0;
   return o;
 }
 

@@ -8,6 +8,7 @@ void add_train_command(CLI::App& app, Action& chosen) {
   train->require_subcommand(1);
   add_train_ctr(*train, chosen);
   add_train_rank(*train, chosen);
+  add_train_match(*train, chosen);
 }
 
 }  // namespace winnow

@@ -1,8 +1,10 @@
 // winnow evaluate, winnow recommend: commands that read a finished run.
 #include <cstdio>
 
+#include "core/file.h"
 #include "core/parallel.h"
 #include "train/commands.h"
+#include "train/match/training.h"
 #include "train/rank_training.h"
 #include "train/run.h"
 
@@ -53,6 +55,11 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
       if (job_of_run(a->run) == "rank") {
         const RankReport report = OpenedRankRun(a->run, a->sets).evaluate(a->valid ? Split::Valid : Split::Test);
         if (a->save) save_evaluation(a->run, report);
+        return print(report, a->json);
+      }
+      if (job_of_run(a->run) == "match") {
+        const MatchReport report = evaluate_match_run(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
+        if (a->save) write_atomically(a->run + "/evaluation.json", report.json() + "\n");
         return print(report, a->json);
       }
       const OpenedRun run(a->run, a->sets);

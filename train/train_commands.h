@@ -6,5 +6,6 @@ namespace winnow {
 
 void add_train_ctr(CLI::App& train, Action& chosen);
 void add_train_rank(CLI::App& train, Action& chosen);
+void add_train_match(CLI::App& train, Action& chosen);
 
 }  // namespace winnow
