@@ -10,6 +10,7 @@ void add_train_command(CLI::App& app, Action& chosen) {
   add_train_rank(*train, chosen);
   add_train_classify(*train, chosen);
   add_train_value_text(*train, chosen);
+  add_train_match(*train, chosen);
 }
 
 }  // namespace winnow

@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "core/parallel.h"
 #include "train/commands.h"
+#include "train/match/training.h"
 #include "train/rank_training.h"
 #include "train/run.h"
 #include "train/text_job.h"
@@ -65,6 +66,11 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
         return print(report, a->json);
       }
       if (is_text_job(job_of_run(a->run))) return evaluate_text(*a);
+      if (job_of_run(a->run) == "match") {
+        const MatchReport report = evaluate_match_run(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
+        if (a->save) write_atomically(a->run + "/evaluation.json", report.json() + "\n");
+        return print(report, a->json);
+      }
       const OpenedRun run(a->run, a->sets);
       const EvaluationReport report = evaluate_run(run.config, run.dataset, *run.model, run.config.model.name,
                                                    a->valid ? Split::Valid : Split::Test);
