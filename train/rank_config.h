@@ -37,7 +37,5 @@ struct RankConfig {
   std::string resolved;  // YAML with all defaults
 };
 
-// The job that a run's config.yaml names: rank, or ctr where it names none.
-std::string job_of_run(const std::string& directory);
 
 }  // namespace winnow
