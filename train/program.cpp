@@ -28,8 +28,11 @@ int run_program(int argc, char** argv) {
   add_train_command(app, chosen);
   add_tune_command(app, chosen);
   add_evaluate_command(app, chosen);
+  add_predict_command(app, chosen);
   add_compare_command(app, chosen);
   add_recommend_command(app, chosen);
+  add_match_command(app, chosen);
+  add_rank_command(app, chosen);
   add_report_command(app, chosen);
   add_inspect_command(app, chosen);
   add_data_command(app, chosen);

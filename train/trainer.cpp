@@ -96,6 +96,7 @@ void Trainer::save() {
   checkpoint.step = s.step;
   for (const Parameter& p : s.parameters) checkpoint.tensors.push_back({"model/" + p.name(), p.value()});
   for (const VariablePtr& v : s.optimizer.state()) checkpoint.tensors.push_back({"optimizer/" + v->name, v->value});
+ for (const VariablePtr& v : task_.state()) checkpoint.tensors.push_back({"task/" + v->name, v->value});
   for (size_t i = 0; i < s.best.size(); ++i)
     checkpoint.tensors.push_back({"best/" + s.parameters[i].name(), s.best[i]});
   checkpoint.trainer_state = Json{
@@ -132,11 +133,13 @@ void Trainer::restore() {
            source, j.at("seed").get<uint64_t>(), options_.seed);
   const int64_t total = j.value("total_steps", total_steps());
   WN_CHECK(total == total_steps() || !depends_on_total(options_.schedule), ConfigError,
-           "{} belongs to a training of {} steps and train.schedule '{}' ends at the last one; {} steps would have had "
-           "other rates from the start. Train anew with another --out, or use the schedule constant or inverse_sqrt",
+           "{} belongs to a training of {} steps and train.schedule '{}' ends at the last one, or train.warmup_fraction "
+           "counts them; {} steps would have had other rates from the start. Train anew with another --out, or use the "
+           "schedule constant or inverse_sqrt with warmup_steps",
            source, total, options_.schedule.name, total_steps());
   load_variables(checkpoint->tensors, "model/", variables_of(s.parameters), source);
   load_variables(checkpoint->tensors, "optimizer/", s.optimizer.state(), source);
+  load_variables(checkpoint->tensors, "task/", task_.state(), source);
   if (j.at("has_best").get<bool>()) {
     std::vector<VariablePtr> best;
     for (const Parameter& p : s.parameters) {
