@@ -119,6 +119,7 @@ int64_t TokenBatches::batches(int64_t epoch) const {
 void TokenBatches::seek(const Cursor& cursor) {
   if (cursor.epoch != epoch_) plan_ = plan(cursor.epoch);
   epoch_ = cursor.epoch;
+  rows_ = {};
   WN_CHECK(cursor.row >= 0 && cursor.row <= plan_.batches(), DataError, "batch {} is outside epoch {}, which has {}",
            cursor.row, cursor.epoch, plan_.batches());
   at_ = cursor.row;

@@ -109,7 +109,7 @@ void Optimizer::update_table(Graph& graph, const Table& t, const StepScalars& st
 }
 
 void Optimizer::emit(Graph& graph, const std::vector<Parameter>& parameters, Value learning_rate, Value step,
-                     double base_learning_rate) {
+                     double base_learning_rate, const GradientBuffers* gathered) {
   const OptimizerOptions& o = options_;
   std::vector<const Parameter*> weights, others;
   std::vector<Value> weight_grads, other_grads, all_grads, squares;
@@ -117,7 +117,7 @@ void Optimizer::emit(Graph& graph, const std::vector<Parameter>& parameters, Val
   for (const Parameter& p : parameters) {
     if (p.group == Group::Statistic) continue;
     const Value value = graph.persistent(p.variable);
-    const Value gradient = graph.gradient(value);
+    const Value gradient = gathered != nullptr ? gathered->gradient(graph, p) : graph.gradient(value);
     const auto& uses = graph.row_gradients(value);
     WN_CHECK(!gradient || uses.empty(), Error,
              "'{}' is read as table rows and as a whole; its gradient would need both forms", p.name());
