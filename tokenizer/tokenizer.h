@@ -26,6 +26,8 @@ class Tokenizer {
   virtual std::string_view token(int32_t id) const = 0;    // DataError as decode()
   virtual int32_t find(std::string_view token) const = 0;  // its id, or -1
   const SpecialTokens& special() const { return special_; }
+  // Writes the files that load_tokenizer() and transformers read. token_types: whether the model takes them.
+  virtual void save(const std::string& directory, bool token_types = true) const = 0;
 
  protected:
   void check_ids(std::span<const int32_t> ids) const;

@@ -38,6 +38,8 @@ class WordPiece final : public Tokenizer {
   int32_t size() const override { return static_cast<int32_t>(vocabulary_.size()); }
   std::string_view token(int32_t id) const override;
   int32_t find(std::string_view token) const override;
+  void save(const std::string& directory, bool token_types = true) const override;  // vocab.txt, tokenizer_config.json
+  const WordPieceOptions& options() const { return options_; }
 
  private:
   struct Word;
@@ -47,6 +49,7 @@ class WordPiece final : public Tokenizer {
   void match(const Word& word, std::vector<int32_t>& ids) const;
 
   std::vector<std::string> vocabulary_;
+  WordPieceOptions options_;
   detail::ByteTrie trie_;
   const detail::BertCharacters& characters_;
   int32_t continuation_ = -1;  // the trie's state behind "##"
