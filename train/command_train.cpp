@@ -7,6 +7,7 @@ void add_train_command(CLI::App& app, Action& chosen) {
   CLI::App* train = app.add_subcommand("train", "Train a model; `winnow train JOB --help`");
   train->require_subcommand(1);
   add_train_ctr(*train, chosen);
+  add_train_mlm(*train, chosen);
 }
 
 }  // namespace winnow

@@ -17,5 +17,6 @@ void add_doctor_command(CLI::App& app, Action& chosen);
 void add_tune_command(CLI::App& app, Action& chosen);
 void add_data_command(CLI::App& app, Action& chosen);
 void add_tokenizer_command(CLI::App& app, Action& chosen);
+void add_fill_mask_command(CLI::App& app, Action& chosen);
 
 }  // namespace winnow

@@ -5,5 +5,6 @@
 namespace winnow {
 
 void add_train_ctr(CLI::App& train, Action& chosen);
+void add_train_mlm(CLI::App& train, Action& chosen);
 
 }  // namespace winnow
