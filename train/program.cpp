@@ -38,6 +38,7 @@ int run_program(int argc, char** argv) {
   add_data_command(app, chosen);
   add_tokenizer_command(app, chosen);
   add_encode_command(app, chosen);
+  add_fill_mask_command(app, chosen);
   add_doctor_command(app, chosen);
   auto words = arguments(argc, argv);
   std::reverse(words.begin(), words.end());  // CLI11 takes them from the back
