@@ -9,6 +9,7 @@ void add_train_command(CLI::App& app, Action& chosen) {
   add_train_ctr(*train, chosen);
   add_train_classify(*train, chosen);
   add_train_value_text(*train, chosen);
+  add_train_rank(*train, chosen);
 }
 
 }  // namespace winnow

@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "core/parallel.h"
 #include "train/commands.h"
+#include "train/rank_training.h"
 #include "train/run.h"
 #include "train/text_job.h"
 
@@ -58,7 +59,13 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
   command->callback([a, &chosen] {
     chosen = [a] {
       prepare(*a);
-      if (is_text_job(job_of_run(a->run))) return evaluate_text(*a);
+      const std::string job = job_of_run(a->run);
+      if (is_text_job(job)) return evaluate_text(*a);
+      if (job == "rank") {
+        const RankReport report = OpenedRankRun(a->run, a->sets).evaluate(a->valid ? Split::Valid : Split::Test);
+        if (a->save) save_evaluation(a->run, report);
+        return print(report, a->json);
+      }
       const OpenedRun run(a->run, a->sets);
       const EvaluationReport report = evaluate_run(run.config, run.dataset, *run.model, run.config.model.name,
                                                    a->valid ? Split::Valid : Split::Test);

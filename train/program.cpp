@@ -31,6 +31,7 @@ int run_program(int argc, char** argv) {
   add_predict_command(app, chosen);
   add_compare_command(app, chosen);
   add_recommend_command(app, chosen);
+  add_rank_command(app, chosen);
   add_report_command(app, chosen);
   add_inspect_command(app, chosen);
   add_data_command(app, chosen);

@@ -68,11 +68,6 @@ TextConfig::TextConfig(const CommonOptions& options, const std::string& wanted, 
   resolved = config.emit();
 }
 
-std::string job_of_run(const std::string& directory) {
-  const auto job = Config::load(directory + "/config.yaml").root().find<std::string>("job");
-  return job.value_or("ctr");
-}
-
 bool is_text_job(const std::string& job) {
   return std::ranges::any_of(kJobs, [&](const auto& known) { return job == known.first; });
 }

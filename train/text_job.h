@@ -75,8 +75,6 @@ struct TextConfig {
   std::string resolved;  // YAML with all defaults
 };
 
-// The value of the key `job` in a run's config.yaml: ctr where there is none. IoError, ConfigError.
-std::string job_of_run(const std::string& directory);
 bool is_text_job(const std::string& job);
 
 struct TextTrainingOptions {
