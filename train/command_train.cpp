@@ -8,6 +8,7 @@ void add_train_command(CLI::App& app, Action& chosen) {
   train->require_subcommand(1);
   add_train_ctr(*train, chosen);
   add_train_classify(*train, chosen);
+  add_train_click_text(*train, chosen);
   add_train_value_text(*train, chosen);
   add_train_rank(*train, chosen);
 }

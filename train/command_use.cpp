@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/parallel.h"
+#include "train/click_text.h"
 #include "train/commands.h"
 #include "train/rank_training.h"
 #include "train/run.h"
@@ -61,6 +62,12 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
       prepare(*a);
       const std::string job = job_of_run(a->run);
       if (is_text_job(job)) return evaluate_text(*a);
+      if (job == "click-text") {
+        const EvaluationReport report =
+            evaluate_click_text(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
+        if (a->save) save_evaluation(a->run, report);
+        return print(report, a->json);
+      }
       if (job == "rank") {
         const RankReport report = OpenedRankRun(a->run, a->sets).evaluate(a->valid ? Split::Valid : Split::Test);
         if (a->save) save_evaluation(a->run, report);
