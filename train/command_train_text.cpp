@@ -17,7 +17,7 @@ struct TextArguments : TrainArguments {
 int run_train(const TextArguments& a, const std::string& job) {
   a.prepare();
   std::vector<std::string> sets;
-  if (!a.encoder.empty()) sets.push_back("encoder.path=" + a.encoder);
+  if (!a.encoder.empty()) sets.push_back(encoder_override(a.encoder));
   TextTraining training(TextConfig(a.resolved(std::move(sets)), job),
                         {.out = a.out, .resume = a.resume, .test = !a.no_test});
   if (!a.quiet) print_message(training.summary());

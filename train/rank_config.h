@@ -37,5 +37,4 @@ struct RankConfig {
   std::string resolved;  // YAML with all defaults
 };
 
-
 }  // namespace winnow
