@@ -29,10 +29,6 @@ CtrConfig::CtrConfig(const CommonOptions& options) {
   resolved = config.emit();
 }
 
-std::string job_of_run(const std::string& directory) {
-  return Config::load(directory + "/config.yaml").root().get("job", "ctr");
-}
-
 void save_run(const std::string& directory, const CtrConfig& config, const Dataset& dataset, const CtrModel& model) {
   std::vector<NamedTensor> tensors;
   for (const Parameter& p : model.parameters()) tensors.push_back({p.name(), p.value()});
