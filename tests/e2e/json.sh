@@ -64,6 +64,7 @@ sed 's#data_cache/synthetic#store#' "$root/examples/text/mlm.yaml" > mlm.yaml
 one train mlm --config mlm.yaml --epochs 1 --set 'tokenizer.train={vocab_size: 150, character_coverage: 0.9}' --out m
 one fill-mask --model m --text 'red [MASK]'
 one encode --model m --text 'red bag' --text ''
+one encode --model m --data store/items.csv --column title --out vectors.safetensors
 one inspect m/encoder
 one data describe "$table"
 one data schema "$table"
