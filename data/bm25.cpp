@@ -2,78 +2,60 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
-#include "data/string_index.h"
+#include "core/error.h"
+#include "data/detail/words.h"
+#include "data/text_normalise.h"
 
 namespace winnow {
+namespace {
 
-struct Bm25::Match {
-  double score = 0, found = 0, found_idf = 0, idf = 0;  // over the query's distinct tokens
-  double query_distinct = 0, query_length = 0, length = 0;
-  double shared = 0;  // tokens of the document that are the query's
-};
+template <class F>
+void for_each_word(std::string_view text, F&& f) {
+  std::string normal, word;
+  normalise_text(text, {.letter_case = TextCase::Fold, .invalid = InvalidUtf8::Replace}, normal);
+  for (std::string_view rest = normal; detail::next_word(rest, word);) f(word);
+}
 
-Bm25::Bm25(const Tokenizer& tokenizer, std::span<const std::string> documents, const Bm25Options& options)
-    : tokenizer_(tokenizer), options_(options), documents_with_(static_cast<size_t>(tokenizer.size())) {
-  StringIndex seen;
-  std::vector<int32_t> ids;
-  double tokens = 0;
-  for (const std::string& document : documents) {
-    if (seen.add(document) < static_cast<int32_t>(documents_)) continue;
-    ++documents_;
-    ids.clear();
-    tokenizer_.encode(document, ids);
-    tokens += static_cast<double>(ids.size());
-    std::ranges::sort(ids);
-    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    for (const int32_t id : ids) ++documents_with_[static_cast<size_t>(id)];
+}  // namespace
+
+Bm25::Bm25(std::span<const std::string> texts, double k1, double b) {
+  WN_CHECK(k1 >= 0 && b >= 0 && b <= 1, ConfigError, "bm25: k1 {} must not be negative and b {} lies in [0, 1]", k1, b);
+  std::vector<int64_t> lengths;
+  double total = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    std::map<int32_t, int64_t> counts;
+    int64_t length = 0;
+    for_each_word(texts[i], [&](const std::string& word) {
+      ++counts[words_.add(word)];
+      ++length;
+    });
+    postings_.resize(static_cast<size_t>(words_.size()));
+    for (const auto& [word, count] : counts)
+      postings_[static_cast<size_t>(word)].push_back({static_cast<int32_t>(i), static_cast<float>(count)});
+    lengths.push_back(length);
+    total += static_cast<double>(length);
   }
-  mean_length_ = documents_ > 0 ? tokens / documents_ : 0;
-}
-
-double Bm25::idf(int32_t token) const {
-  const double n = documents_with_[static_cast<size_t>(token)];
-  return std::log1p((documents_ - n + 0.5) / (n + 0.5));
-}
-
-Bm25::Match Bm25::match(std::string_view query, std::string_view document) const {
-  std::vector<int32_t> q, d;
-  tokenizer_.encode(query, q);
-  tokenizer_.encode(document, d);
-  Match m;
-  m.query_length = static_cast<double>(q.size());
-  m.length = static_cast<double>(d.size());
-  std::ranges::sort(q);
-  q.erase(std::unique(q.begin(), q.end()), q.end());
-  m.query_distinct = static_cast<double>(q.size());
-  const double relative = mean_length_ > 0 ? m.length / mean_length_ : 1;
-  for (const int32_t token : q) {
-    const double weight = idf(token), f = static_cast<double>(std::ranges::count(d, token));
-    m.idf += weight;
-    if (f == 0) continue;
-    m.found += 1;
-    m.found_idf += weight;
-    m.shared += f;
-    m.score += weight * f * (options_.k1 + 1) / (f + options_.k1 * (1 - options_.b + options_.b * relative));
+  const auto n = static_cast<double>(texts.size());
+  for (auto& list : postings_) {
+    const auto with = static_cast<double>(list.size());
+    const double idf = std::log(1 + (n - with + 0.5) / (with + 0.5));
+    for (Posting& p : list) {
+      const double tf = static_cast<double>(p.weight),
+                   length = static_cast<double>(lengths[static_cast<size_t>(p.text)]) * n / total;
+      p.weight = static_cast<float>(idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length)));
+    }
   }
-  return m;
 }
 
-double Bm25::score(std::string_view query, std::string_view document) const { return match(query, document).score; }
-
-const std::vector<std::string>& Bm25::feature_names() {
-  static const std::vector<std::string> names = {
-      "text.bm25",         "text.query_covered", "text.query_idf_covered", "text.item_from_query",
-      "text.query_tokens", "text.item_tokens"};
-  return names;
-}
-
-void Bm25::features(std::string_view query, std::string_view document, std::vector<float>& out) const {
-  const Match m = match(query, document);
-  const auto share = [](double part, double whole) { return whole > 0 ? part / whole : 0; };
-  for (const double x : {m.score, share(m.found, m.query_distinct), share(m.found_idf, m.idf),
-                         share(m.shared, m.length), m.query_length, m.length})
-    out.push_back(static_cast<float>(x));
+void Bm25::score(std::string_view query, std::span<float> scores) const {
+  std::ranges::fill(scores, 0.0f);
+  for_each_word(query, [&](const std::string& word) {
+    const int32_t w = words_.find(word);
+    if (w < 0) return;
+    for (const Posting& p : postings_[static_cast<size_t>(w)]) scores[static_cast<size_t>(p.text)] += p.weight;
+  });
 }
 
 }  // namespace winnow

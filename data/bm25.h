@@ -1,43 +1,33 @@
-// How well a text answers a query by the words they share: Okapi BM25 (Robertson and Zaragoza 2009, "The Probabilistic
-// Relevance Framework: BM25 and Beyond", section 3) over the tokens of any tokenizer.
-//   score(q, d) = sum over the distinct tokens t of q of idf(t) f (k1 + 1) / (f + k1 (1 - b + b |d| / mean |d|))
-//   f = how often t is in d, |d| = tokens of d, idf(t) = ln(1 + (N - n_t + .5) / (n_t + .5)), n_t the documents with t
+// BM25: the classic ranking of texts by the words they share with a query.
 #pragma once
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/tokenizer.h"
+#include "data/string_index.h"
 
 namespace winnow {
 
-struct Bm25Options {
-  double k1 = 1.2, b = 0.75;
-};
-
+// score(query, text) = sum over the query's words t, each as often as it stands there, of
+//   idf(t) tf (k1 + 1) / (tf + k1 (1 - b + b |text| / mean |text|)),  idf(t) = log(1 + (n - n_t + .5) / (n_t + .5))
+// with tf the times that t is in the text, n_t of n texts with t (Robertson and Zaragoza 2009, "The probabilistic
+// relevance framework: BM25 and beyond", section 3; the 1 within the logarithm keeps it positive). Words are those of a
+// `text` feature (data/schema.h): normal form, folded case, runs of letters and digits, ideographs one by one.
 class Bm25 {
  public:
-  // documents: whose statistics idf and the mean length are; a text that comes twice counts once.
-  Bm25(const Tokenizer& tokenizer, std::span<const std::string> documents, const Bm25Options& options = {});
-  double score(std::string_view query, std::string_view document) const;
-
-  // What a model may learn from beside the score.
-  static const std::vector<std::string>& feature_names();
-  // feature_names().size() numbers: the score, the share of the query's distinct tokens that the document has and the
-  // same weighted by idf, the share of the document's tokens that are the query's, both lengths in tokens.
-  void features(std::string_view query, std::string_view document, std::vector<float>& out) const;
+  explicit Bm25(std::span<const std::string> texts, double k1 = 1.2, double b = 0.75);
+  // scores[i] of text i; those without a common word have 0.
+  void score(std::string_view query, std::span<float> scores) const;
 
  private:
-  struct Match;
-  Match match(std::string_view query, std::string_view document) const;
-  double idf(int32_t token) const;
-  const Tokenizer& tokenizer_;
-  Bm25Options options_;
-  std::vector<int32_t> documents_with_;  // by token
-  double documents_ = 0, mean_length_ = 0;
+  struct Posting {
+    int32_t text;
+    float weight;  // of one such word in the query
+  };
+  StringIndex words_;
+  std::vector<std::vector<Posting>> postings_;  // of each word, by text ascending
 };
 
 }  // namespace winnow

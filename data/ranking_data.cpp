@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "core/rng.h"
 #include "core/text.h"
-#include "data/bm25.h"
+#include "data/term_match.h"
 #include "data/feature_fitter.h"
 #include "data/string_index.h"
 
@@ -163,7 +163,7 @@ class Loader {
         rows.values.insert(rows.values.end(), before.begin() + r * width, before.begin() + (r + 1) * width);
         matcher_->features(split.query_texts[q], split.item_texts[static_cast<size_t>(r)], rows.values);
       }
-    const auto& names = Bm25::feature_names();
+    const auto& names = TermMatch::feature_names();
     rows.features.insert(rows.features.end(), names.begin(), names.end());
   }
 
@@ -171,7 +171,7 @@ class Loader {
   RankingColumns columns_;
   std::optional<Texts> queries_, items_;
   std::unique_ptr<Tokenizer> tokenizer_;
-  std::optional<Bm25> matcher_;
+  std::optional<TermMatch> matcher_;
 };
 
 // Some queries of a split that has no scaled features yet.

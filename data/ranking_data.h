@@ -32,14 +32,14 @@ struct RankingSchema {
   Normalizer normalizer = Normalizer::Standard;
   QueryScaling per_query = QueryScaling::None;
   bool texts = false;                              // queries and items have texts
-  std::string text_features;                       // a tokenizer: features of data/bm25.h are added; "" none
+  std::string text_features;                       // a tokenizer: features of data/term_match.h are added; "" none
   TextTable queries, items;                        // by the columns query and item of the rows
   std::vector<std::string> query_text, item_text;  // or columns of the rows themselves
   uint64_t seed = 1;                               // of the queries that are drawn for validation and test
 };
 // Keys: docs/rank.md. texts: the model reads texts and no features. ConfigError.
 RankingSchema parse_ranking_schema(const ConfigNode& data, bool texts);
-constexpr const char* kTextFeaturePrefix = "text.";  // of the names of data/bm25.h
+constexpr const char* kTextFeaturePrefix = "text.";  // of the names of data/term_match.h
 
 struct RankingSplit {
   RankingRows rows;                                  // values: as the file has them

@@ -17,6 +17,9 @@ struct Monitors {
   std::string fallback = "auc";
   std::vector<std::string> higher = {"auc", "gauc"}, lower = {"logloss"};
 };
-LoopOptions read_train_options(const ConfigNode& train, const Monitors& monitors = {});
+// defaults: of batch_size, learning_rate, epochs, schedule, optimizer, plateau_factor. tables: whether the model has
+// embedding tables; without them their keys are unknown ones.
+LoopOptions read_train_options(const ConfigNode& train, const Monitors& monitors = {}, const LoopOptions& defaults = {},
+                               bool tables = true);
 
 }  // namespace winnow

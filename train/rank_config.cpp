@@ -75,9 +75,4 @@ RankConfig::RankConfig(const CommonOptions& options) {
   resolved = config.emit();
 }
 
-std::string job_of_run(const std::string& directory) {
-  Config config = Config::load(directory + "/config.yaml");
-  return config.root().get("job", "ctr");
-}
-
 }  // namespace winnow

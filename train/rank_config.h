@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "data/bm25.h"
+#include "data/term_match.h"
 #include "data/ranking_data.h"
 #include "models/cross_encoder.h"
 #include "ops/group_losses.h"
@@ -39,8 +39,5 @@ struct RankConfig {
   RankEvaluation evaluation;
   std::string resolved;  // YAML with all defaults
 };
-
-// The job that a run's config.yaml names: rank, or ctr where it names none.
-std::string job_of_run(const std::string& directory);
 
 }  // namespace winnow

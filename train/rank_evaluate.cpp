@@ -46,7 +46,7 @@ RankReport::Baseline best_feature(const RankConfig& config, const RankingData& d
 
 RankReport::Baseline bm25(const Tokenizer& tokenizer, const RankingData& data, Split split,
                           const RankEvaluation& options) {
-  const Bm25 matcher(tokenizer, data.documents, options.bm25);
+  const TermMatch matcher(tokenizer, data.documents, options.bm25);
   const RankingSplit& judged = data.split(split);
   std::vector<float> scores;
   for (size_t q = 0; q < judged.query_texts.size(); ++q)

@@ -29,7 +29,7 @@ struct RankReport {
 };
 
 // Baselines: random (scores drawn by the seed); of models on features the one feature, rising or falling, with the best
-// last ndcg@k on the training queries; of a cross-encoder BM25 over its tokens (data/bm25.h).
+// last ndcg@k on the training queries; of a cross-encoder BM25 over its tokens (data/term_match.h).
 RankReport evaluate_ranking(const RankConfig& config, const RankingData& data, const RankModel& model,
                             std::vector<float> scores, Split split);
 
