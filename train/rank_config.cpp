@@ -70,7 +70,7 @@ RankConfig::RankConfig(const CommonOptions& options) {
   evaluation = read_evaluation(root.child("evaluation"), texts());
   Monitors monitors{.fallback = fmt::format("ndcg@{}", evaluation.ks.back()), .higher = {"map", "mrr"}, .lower = {}};
   for (const int64_t k : evaluation.ks) monitors.higher.push_back(fmt::format("ndcg@{}", k));
-  loop = read_train_options(root.child("train"), monitors);
+  loop = read_train_options(root.child("train"), monitors, {}, false);
   config.finish();
   resolved = config.emit();
 }

@@ -63,6 +63,12 @@ one tokenizer decode --model spiece.model '5 6 7'
 sed 's#data_cache/synthetic#store#' "$root/examples/text/mlm.yaml" > mlm.yaml
 one train mlm --config mlm.yaml --epochs 1 --set 'tokenizer.train={vocab_size: 150, character_coverage: 0.9}' --out m
 one fill-mask --model m --text 'red [MASK]'
+sed 's#data_cache/search#store#; s#relevance_en#relevance#; s#data_cache/all-MiniLM-L6-v2#spiece.model#' \
+  "$root/examples/rank/text_features.yaml" > rank.yaml
+one train rank --config rank.yaml "${settings[@]}" --out r
+one rank --run r --data store/relevance.csv
+printf 'red\nblue\ngreen hat\n' > terms.txt
+one synonyms --run m --terms terms.txt --threshold -1
 one data describe "$table"
 one data schema "$table"
 one data check --config config.yaml
