@@ -65,6 +65,12 @@ one train mlm --config mlm.yaml --epochs 1 --set 'tokenizer.train={vocab_size: 1
 one fill-mask --model m --text 'red [MASK]'
 one encode --model m --text 'red bag' --text ''
 one inspect m/encoder
+sed 's#data_cache/search#store#; s#relevance_en#relevance#; s#data_cache/all-MiniLM-L6-v2#spiece.model#' \
+  "$root/examples/rank/text_features.yaml" > rank.yaml
+one train rank --config rank.yaml "${settings[@]}" --out r
+one rank --run r --data store/relevance.csv
+printf 'red\nblue\ngreen hat\n' > terms.txt
+one synonyms --run m --terms terms.txt --threshold -1
 one data describe "$table"
 one data schema "$table"
 one data check --config config.yaml
