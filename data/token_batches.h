@@ -28,8 +28,9 @@ class TokenBatches {
   // lengths: tokens of each row. ConfigError: batch_size < 1, or a row of more than max_tokens (names both).
   TokenBatches(std::vector<int64_t> lengths, const TokenBatchOptions& options);
 
-  // Tokens for which a batch may be prepared, ascending: quantiles of the first epoch's batches, and the most that any
-  // batch can have. A batch takes the smallest one that holds it.
+  // Tokens for which a batch may be prepared, ascending, at most TokenBatchOptions::forms: those that leave the fewest
+  // places of the first epoch's batches empty, and the most that any batch can have. A batch takes the smallest one
+  // that holds it.
   const std::vector<int64_t>& capacities() const { return capacities_; }
   int64_t batches(int64_t epoch) const;
 

@@ -23,6 +23,27 @@ double wall_seconds() {
 }  // namespace
 
 struct Trainer::State {
+  // What programs leave in the arena. Fetched at an epoch's start, for fetching allocates, and let go at its end, for
+  // validation may compile programs that make the arena grow.
+  class Outputs {
+   public:
+    explicit Outputs(State& state) : state_(state) {
+      for (const Program& p : state_.programs) state_.losses.push_back(p.output("loss"));
+      if (state_.from_sum)
+        state_.norms.push_back(state_.from_sum->output("gradient_norm"));
+      else
+        for (const Program& p : state_.programs) state_.norms.push_back(p.output("gradient_norm"));
+    }
+    ~Outputs() {
+      state_.losses.clear();
+      state_.norms.clear();
+    }
+    Outputs(const Outputs&) = delete;
+    Outputs& operator=(const Outputs&) = delete;
+
+   private:
+    State& state_;
+  };
   State(const TrainOptions& options, const std::string& run_directory)
       : optimizer(options.optimizer), log(run_directory) {}
   std::deque<Graph> graphs;  // one a form of the task, as programs
@@ -37,6 +58,7 @@ struct Trainer::State {
   Tensor keep = Tensor::zeros({DType::F32, {}}), share = Tensor::zeros({DType::F32, {}});
   Tensor batch_tensor = Tensor::zeros({DType::I64, {}});  // counts batches, as step_tensor does updates
   std::vector<Tensor> feeds, update_feeds;
+  std::vector<Tensor> losses, norms;  // of each program; with accumulate_steps > 1 the norm is from_sum's
   MetricsLog log;
   double learning_rate = 0;            // of the last step
   Clock::time_point point_at;          // the last point of the log, or the start of this epoch
@@ -159,9 +181,9 @@ void Trainer::restore() {
   WN_CHECK(
       total == total_steps() || !depends_on_total(options_.schedule), ConfigError,
       "{} belongs to a training of {} steps and train.schedule '{}' ends at the last one, or train.warmup_fraction "
-           "counts them; {} steps would have had other rates from the start. Train anew with another --out, or use the "
-           "schedule constant or inverse_sqrt with warmup_steps",
-           source, total, options_.schedule.name, total_steps());
+      "counts them; {} steps would have had other rates from the start. Train anew with another --out, or use the "
+      "schedule constant or inverse_sqrt with warmup_steps",
+      source, total, options_.schedule.name, total_steps());
   load_variables(checkpoint->tensors, "model/", variables_of(s.parameters), source);
   load_variables(checkpoint->tensors, "optimizer/", s.optimizer.state(), source);
   if (j.at("has_best").get<bool>()) {
@@ -259,10 +281,9 @@ bool Trainer::update(double& loss, double& norm) {
     *s.share.data<float>() = static_cast<float>(share);
     s.feeds.resize(static_cast<size_t>(scalars));
     s.feeds.insert(s.feeds.end(), batch.begin(), batch.end());
-    Program& program = s.programs[task_.form()];
-    program.run(s.feeds, *s.stream);
-    loss = (keep > 0 ? keep * loss : 0) + share * static_cast<double>(program.output("loss").item<float>());
-    if (each == 1) norm = static_cast<double>(program.output("gradient_norm").item<float>());
+    s.programs[task_.form()].run(s.feeds, *s.stream);
+    loss = (keep > 0 ? keep * loss : 0) + share * static_cast<double>(s.losses[task_.form()].item<float>());
+    if (each == 1) norm = static_cast<double>(s.norms[task_.form()].item<float>());
     weight = sum;
     s.units += task_.units();
   }
@@ -273,7 +294,7 @@ bool Trainer::update(double& loss, double& norm) {
   if (s.from_sum) {
     *s.step_tensor.data<int64_t>() = s.step;
     s.from_sum->run(s.update_feeds, *s.stream);
-    norm = static_cast<double>(s.from_sum->output("gradient_norm").item<float>());
+    norm = static_cast<double>(s.norms[0].item<float>());
   }
   return true;
 }
@@ -295,6 +316,7 @@ bool Trainer::train_epoch() {
   if (!s.cursor.empty()) task_.seek(s.cursor);
   s.point_at = Clock::now();
   s.units = s.point_units = s.steps_here = 0;
+  const State::Outputs outputs(s);
   while (options_.max_steps == 0 || s.step < options_.max_steps) {
     const double rate = scheduled_rate(options_.schedule, s.step + 1, total) * s.rate_factor;
     *s.rate.data<float>() = static_cast<float>(rate);
