@@ -19,7 +19,7 @@ struct TokenBatchOptions {
   bool by_length = false;
   bool shuffle = true;  // rows in an order by (seed, epoch); else in that of the data
   uint64_t seed = 0;
-  int forms = 8;  // how many capacities are prepared
+  int forms = 16;  // how many capacities are prepared
 };
 
 // The batches of every epoch, a function of (lengths, options, epoch). Used by one thread at a time.

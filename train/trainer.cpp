@@ -20,30 +20,15 @@ double wall_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+// An output after a run; `kept` holds it from the first time on.
+double scalar_of(const Program& program, const std::string& name, Tensor& kept) {
+  if (!kept.defined()) kept = program.output(name);
+  return static_cast<double>(kept.item<float>());
+}
+
 }  // namespace
 
 struct Trainer::State {
-  // What programs leave in the arena. Fetched at an epoch's start, for fetching allocates, and let go at its end, for
-  // validation may compile programs that make the arena grow.
-  class Outputs {
-   public:
-    explicit Outputs(State& state) : state_(state) {
-      for (const Program& p : state_.programs) state_.losses.push_back(p.output("loss"));
-      if (state_.from_sum)
-        state_.norms.push_back(state_.from_sum->output("gradient_norm"));
-      else
-        for (const Program& p : state_.programs) state_.norms.push_back(p.output("gradient_norm"));
-    }
-    ~Outputs() {
-      state_.losses.clear();
-      state_.norms.clear();
-    }
-    Outputs(const Outputs&) = delete;
-    Outputs& operator=(const Outputs&) = delete;
-
-   private:
-    State& state_;
-  };
   State(const TrainOptions& options, const std::string& run_directory)
       : optimizer(options.optimizer), log(run_directory) {}
   std::deque<Graph> graphs;  // one a form of the task, as programs
@@ -58,7 +43,9 @@ struct Trainer::State {
   Tensor keep = Tensor::zeros({DType::F32, {}}), share = Tensor::zeros({DType::F32, {}});
   Tensor batch_tensor = Tensor::zeros({DType::I64, {}});  // counts batches, as step_tensor does updates
   std::vector<Tensor> feeds, update_feeds;
-  std::vector<Tensor> losses, norms;  // of each program; with accumulate_steps > 1 the norm is from_sum's
+  // Of each program, since its first run in this epoch: to ask for an output allocates, and validation may compile
+  // programs that make the arena grow. With accumulate_steps > 1 the norm is from_sum's.
+  std::vector<Tensor> losses, norms;
   MetricsLog log;
   double learning_rate = 0;            // of the last step
   Clock::time_point point_at;          // the last point of the log, or the start of this epoch
@@ -281,9 +268,10 @@ bool Trainer::update(double& loss, double& norm) {
     *s.share.data<float>() = static_cast<float>(share);
     s.feeds.resize(static_cast<size_t>(scalars));
     s.feeds.insert(s.feeds.end(), batch.begin(), batch.end());
-    s.programs[task_.form()].run(s.feeds, *s.stream);
-    loss = (keep > 0 ? keep * loss : 0) + share * static_cast<double>(s.losses[task_.form()].item<float>());
-    if (each == 1) norm = static_cast<double>(s.norms[task_.form()].item<float>());
+    Program& program = s.programs[task_.form()];
+    program.run(s.feeds, *s.stream);
+    loss = (keep > 0 ? keep * loss : 0) + share * scalar_of(program, "loss", s.losses[task_.form()]);
+    if (each == 1) norm = scalar_of(program, "gradient_norm", s.norms[task_.form()]);
     weight = sum;
     s.units += task_.units();
   }
@@ -294,7 +282,7 @@ bool Trainer::update(double& loss, double& norm) {
   if (s.from_sum) {
     *s.step_tensor.data<int64_t>() = s.step;
     s.from_sum->run(s.update_feeds, *s.stream);
-    norm = static_cast<double>(s.norms[0].item<float>());
+    norm = scalar_of(*s.from_sum, "gradient_norm", s.norms[0]);
   }
   return true;
 }
@@ -316,7 +304,8 @@ bool Trainer::train_epoch() {
   if (!s.cursor.empty()) task_.seek(s.cursor);
   s.point_at = Clock::now();
   s.units = s.point_units = s.steps_here = 0;
-  const State::Outputs outputs(s);
+  s.losses.assign(s.programs.size(), {});
+  s.norms.assign(s.programs.size(), {});
   while (options_.max_steps == 0 || s.step < options_.max_steps) {
     const double rate = scheduled_rate(options_.schedule, s.step + 1, total) * s.rate_factor;
     *s.rate.data<float>() = static_cast<float>(rate);
@@ -347,6 +336,8 @@ bool Trainer::finish_epoch(double seconds) {
     save();
   }
   if (s.window.steps > 0) log_point();
+  s.losses.clear();
+  s.norms.clear();
   const double train_loss = s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch));
   const auto metrics = task_.validate();
   bool improved = options_.monitor.empty();
