@@ -31,6 +31,12 @@ constexpr Shape2 kLayers[] = {{"ctr", 429, 1024}, {"ctr", 1024, 512},  {"ctr", 5
                               {"ctr", 256, 1},    {"cross", 429, 429}, {"dlrm", 13, 512},
                               {"dlrm", 256, 64},  {"dlrm", 64, 16},    {"dlrm", 367, 512}};
 
+// Transformer layers, for a training step's tokens, a batch of titles and one query; and the vocabulary's logits.
+constexpr Shape2 kTextLayers[] = {
+    {"tiny", 128, 384},  {"tiny", 128, 512},    {"tiny", 512, 128},   {"mini", 256, 768},    {"mini", 256, 1024},
+    {"mini", 1024, 256}, {"minilm", 384, 1152}, {"minilm", 384, 384}, {"minilm", 384, 1536}, {"minilm", 1536, 384},
+    {"base", 768, 2304}, {"base", 768, 768},    {"base", 768, 3072},  {"base", 3072, 768}};
+
 struct Options {
   int threads = 1;
   Isa isa = Isa::Best;
@@ -100,13 +106,23 @@ int main(int argc, char** argv) {
   o.peak = o.isa == Isa::Avx2 ? measure_fma_peak_gflops_avx2(o.threads) : measure_fma_peak_gflops(o.threads);
   fmt::print("{}, {} thread(s): FMA peak {:.1f} GFLOP/s, copy {:.1f} GB/s\n", isa_name(o.isa), o.threads, o.peak,
              measure_copy_gbs(o.threads));
+  const auto run = [&](const Product& p) {
+    if (p.name.find(o.filter) != std::string::npos) compare(p, o);
+  };
+  const auto run_layer = [&](const Shape2& l, int64_t rows) {
+    run({fmt::format("{} {} forward", l.net, rows), rows, l.out, l.in, false, false});
+    if (rows < 600) return;
+    run({fmt::format("{} {} input gradient", l.net, rows), rows, l.in, l.out, false, true});
+    run({fmt::format("{} {} weight gradient", l.net, rows), l.in, l.out, rows, true, false});
+  };
   for (const int64_t batch : {2048, 8192})
-    for (const Shape2& l : kLayers) {
-      const Product products[] = {
-          {fmt::format("{} {} forward", l.net, batch), batch, l.out, l.in, false, false},
-          {fmt::format("{} {} input gradient", l.net, batch), batch, l.in, l.out, false, true},
-          {fmt::format("{} {} weight gradient", l.net, batch), l.in, l.out, batch, true, false}};
-      for (const Product& p : products)
-        if (p.name.find(o.filter) != std::string::npos) compare(p, o);
-    }
+    for (const Shape2& l : kLayers) run_layer(l, batch);
+  for (const int64_t tokens : {2048, 640, 16})
+    for (const Shape2& l : kTextLayers) run_layer(l, tokens);
+  for (const int64_t hidden : {128, 384, 768}) {
+    const int64_t vocabulary = 30522, masked = 307;
+    run({fmt::format("vocabulary {} forward", hidden), masked, vocabulary, hidden, false, true});
+    run({fmt::format("vocabulary {} input gradient", hidden), masked, hidden, vocabulary, false, false});
+    run({fmt::format("vocabulary {} weight gradient", hidden), vocabulary, hidden, masked, true, false});
+  }
 }

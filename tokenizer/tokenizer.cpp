@@ -1,6 +1,8 @@
 #include "tokenizer/tokenizer.h"
 
+#include <atomic>
 #include <exception>
+#include <optional>
 #include <thread>
 
 #include "core/error.h"
@@ -76,12 +78,73 @@ void RowEncoder::append(std::string_view first, std::string_view second, JaggedI
 
 namespace {
 
+constexpr size_t kChunkRows = 2048;  // encoded in a thread's own cache, then copied to their place
+
 void append_rows(const JaggedIds& part, JaggedIds& out) {
   const int64_t shift = out.offsets.back();
   out.ids.insert(out.ids.end(), part.ids.begin(), part.ids.end());
   out.types.insert(out.types.end(), part.types.begin(), part.types.end());
   for (size_t i = 1; i < part.offsets.size(); ++i) out.offsets.push_back(part.offsets[i] + shift);
 }
+
+// The threads take chunks of rows as they come and append them in order.
+class BatchEncoding {
+ public:
+  BatchEncoding(const Tokenizer& tokenizer, std::span<const std::string_view> first,
+                std::span<const std::string_view> second, const EncodeOptions& options)
+      : tokenizer_(tokenizer), first_(first), second_(second), options_(options) {
+    out_.offsets.reserve(first.size() + 1);
+  }
+  size_t chunks() const { return (first_.size() + kChunkRows - 1) / kChunkRows; }
+
+  void work() noexcept {
+    std::exception_ptr error;
+    JaggedIds part;
+    std::optional<RowEncoder> encoder;
+    for (size_t c = next_++; c < chunks(); c = next_++) {
+      try {
+        if (!encoder) encoder.emplace(tokenizer_, options_);
+        if (!failed_) encode(c, *encoder, part);
+      } catch (...) { error = std::current_exception(); }
+      for (size_t turn = turn_; turn != c; turn = turn_) turn_.wait(turn);
+      try {
+        if (!error && !failed_) append(c, part);
+      } catch (...) { error = std::current_exception(); }
+      if (error && !failed_.exchange(true)) error_ = error;
+      turn_ = c + 1;
+      turn_.notify_all();
+    }
+  }
+  JaggedIds finish() {  // after every work() has returned
+    if (error_) std::rethrow_exception(error_);
+    return std::move(out_);
+  }
+
+ private:
+  void encode(size_t chunk, RowEncoder& encoder, JaggedIds& part) const {
+    part.ids.clear();
+    part.types.clear();
+    part.offsets.assign(1, 0);
+    for (size_t i = chunk * kChunkRows, end = std::min(first_.size(), i + kChunkRows); i < end; ++i)
+      second_.empty() ? encoder.append(first_[i], part) : encoder.append(first_[i], second_[i], part);
+  }
+  void append(size_t chunk, const JaggedIds& part) {
+    if (chunk == 0) {  // room for all, as the first rows let expect
+      const size_t expected = part.ids.size() * chunks() + part.ids.size() / 8;
+      out_.ids.reserve(expected);
+      out_.types.reserve(expected);
+    }
+    append_rows(part, out_);
+  }
+
+  const Tokenizer& tokenizer_;
+  std::span<const std::string_view> first_, second_;
+  const EncodeOptions& options_;
+  JaggedIds out_;
+  std::atomic<size_t> next_ = 0, turn_ = 0;
+  std::atomic<bool> failed_ = false;
+  std::exception_ptr error_;
+};
 
 }  // namespace
 
@@ -90,26 +153,15 @@ JaggedIds encode_batch(const Tokenizer& tokenizer, std::span<const std::string_v
   WN_CHECK(second.empty() || second.size() == first.size(), ShapeError,
            "encode_batch(): {} first texts, {} second ones", first.size(), second.size());
   WN_CHECK(threads >= 1 && threads <= 1024, ConfigError, "threads {} must be 1 to 1024", threads);
-  const auto team = std::min(static_cast<size_t>(threads), std::max<size_t>(1, first.size()));
-  std::vector<JaggedIds> parts(team);
-  std::vector<std::exception_ptr> errors(team);
-  const auto work = [&](size_t t) {
-    try {
-      RowEncoder encoder(tokenizer, options);
-      for (size_t i = first.size() * t / team, end = first.size() * (t + 1) / team; i < end; ++i)
-        second.empty() ? encoder.append(first[i], parts[t]) : encoder.append(first[i], second[i], parts[t]);
-    } catch (...) { errors[t] = std::current_exception(); }
-  };
+  RowEncoder(tokenizer, options);  // its errors, also for no rows
+  BatchEncoding encoding(tokenizer, first, second, options);
   {
     std::vector<std::jthread> others;
-    for (size_t t = 1; t < team; ++t) others.emplace_back(work, t);
-    work(0);
+    for (size_t t = 1; t < std::min(static_cast<size_t>(threads), encoding.chunks()); ++t)
+      others.emplace_back([&] { encoding.work(); });
+    encoding.work();
   }
-  for (const std::exception_ptr& e : errors)
-    if (e) std::rethrow_exception(e);
-  JaggedIds out = std::move(parts[0]);
-  for (size_t t = 1; t < team; ++t) append_rows(parts[t], out);
-  return out;
+  return encoding.finish();
 }
 
 }  // namespace winnow

@@ -36,16 +36,25 @@ int32_t find_in(const ByteTrie& trie, std::string_view token) {
 
 }  // namespace
 
-// The bytes of the word being collected. Characters past the limit are counted and not stored.
+// The bytes of the word being collected. Characters past the limit are counted and not stored. A word of ASCII letters
+// is looked up as it comes: `state` is that of its bytes in the trie, kNone when no token begins so, or other bytes
+// came.
 struct WordPiece::Word {
   size_t limit, bytes = 0, chars = 0;
+  int32_t state = ByteTrie::kRoot;
   uint8_t text[4 * kMaxWordChars + 8];
   explicit Word(size_t max_chars) : limit(max_chars) {}
   void add(uint32_t c) {
+    state = ByteTrie::kNone;
     if (++chars <= limit) bytes += static_cast<size_t>(write_utf8(c, text + bytes));
   }
-  void add_ascii(uint8_t c) {
+  void add_ascii(uint8_t c, const ByteTrie& trie) {
+    if (state != ByteTrie::kNone) state = trie.step(state, c);
     if (++chars <= limit) text[bytes++] = c;
+  }
+  void clear() {
+    bytes = chars = 0;
+    state = ByteTrie::kRoot;
   }
 };
 
@@ -110,11 +119,13 @@ void WordPiece::match(const Word& word, std::vector<int32_t>& ids) const {
 
 void WordPiece::finish(Word& word, std::vector<int32_t>& ids) const {
   if (word.chars == 0) return;
-  if (word.chars <= max_word_chars_)
-    match(word, ids);
-  else
+  if (word.chars > max_word_chars_)
     ids.push_back(special_.unk);
-  word.bytes = word.chars = 0;
+  else if (word.state != ByteTrie::kNone && trie_.number(word.state) >= 0)
+    ids.push_back(trie_.number(word.state));  // the word is a token
+  else
+    match(word, ids);
+  word.clear();
 }
 
 void WordPiece::add_alone(uint32_t character, Word& word, std::vector<int32_t>& ids) const {
@@ -157,7 +168,7 @@ void WordPiece::encode(std::string_view text, std::vector<int32_t>& ids) const {
     if (*p < 0x80) {
       const uint8_t a = characters_.ascii(*p++);
       if (a > static_cast<uint8_t>(BertKind::Punctuation)) {
-        word.add_ascii(a);
+        word.add_ascii(a, trie_);
       } else if (a == static_cast<uint8_t>(BertKind::Space)) {
         finish(word, ids);
       } else if (a == static_cast<uint8_t>(BertKind::Punctuation)) {

@@ -1,5 +1,6 @@
 // Optimizer: writes the update of every parameter as graph nodes after backward(), and owns the optimizer's state.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ struct OptimizerOptions {
   double initial_accumulator = 0;  // adagrad family
   double clip_norm = 0;            // global norm over all gradients; 0: none
   double clip_value = 0;           // per element; 0: none
+  // The factor on the learning rate of a dense parameter, by its name; empty: 1 for all.
+  std::function<double(const std::string& parameter)> rate_factor = {};
 };
 
 class Optimizer {

@@ -63,6 +63,8 @@ class TrainTask {
   // Position of the next batch, for exact resume.
   virtual std::string cursor() const = 0;
   virtual void seek(const std::string& cursor) = 0;
+  // What else a checkpoint must hold; restored before the first batch.
+  virtual std::vector<VariablePtr> state() { return {}; }
   virtual std::vector<NamedMetric> validate() = 0;  // with the parameters as they are now
 };
 

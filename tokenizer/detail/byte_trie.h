@@ -30,9 +30,9 @@ class ByteTrie {
     uint8_t byte;
     size_t begin;
   };
-  int32_t place(const std::vector<Child>& children);
+  class FreeNodes;
+  int32_t place(const std::vector<Child>& children, FreeNodes& free);
   std::vector<Node> nodes_;
-  size_t first_free_ = 1;
 };
 
 }  // namespace winnow::detail
