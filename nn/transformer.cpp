@@ -4,10 +4,10 @@
 #include "ops/dropout.h"
 #include "ops/jagged.h"
 #include "ops/jagged_attention.h"
+#include "ops/l2_normalize.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/pointwise.h"
-#include "ops/reduce.h"
 #include "ops/shape_ops.h"
 
 namespace winnow {
@@ -167,7 +167,7 @@ Value pool_tokens(Value hidden, Value offsets, TokenPooling pooling, Loc loc) {
 
 // The smallest length that divides is 1e-12, as in torch.nn.functional.normalize.
 Value unit_length(Value x, Loc loc) {
-  return div(x, sqrt(affine(sum(square(x, loc), {-1}, true, loc), 1, 1e-24, loc), loc), loc);
+  return l2_normalize(x, 1e-12, loc);
 }
 
 Pooler::Pooler(const TransformerOptions& o)

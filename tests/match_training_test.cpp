@@ -149,8 +149,8 @@ TEST_F(MatchTrainingTest, BringsTextsOfOneLabelTogether) {
     training.model().initialize(c.loop.train.seed);
     SilentListener silent;
     MatchTask before(c, training.data(), training.model(), silent);
-    const double untrained =
-        metric(match_metrics(training.data(), c.evaluation, Split::Test, before.vectors(), 0), "precision@5");
+    const double untrained = metric(
+        match_metrics(training.data(), c.evaluation, Split::Test, before.vectors(Split::Test), 0), "precision@5");
     training.train(silent, never);
     const MatchReport report = training.evaluate();
     EXPECT_GT(metric(report.ranking.metrics, "precision@5"), untrained + 0.15) << loss;
