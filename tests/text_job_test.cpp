@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
@@ -157,7 +158,7 @@ TEST_F(TextJobTest, ErrorsNameFileLineColumnAndWhatToDo) {
   const std::string all = "  split: {valid: 0, test: 0}\n";
   const auto message = [&](const std::string& job, const std::string& more) {
     const std::string yaml = "data:\n  path: " + directory_.path() + "\n  train: {file: rows.csv}\n  text: [text]\n" + all + more;
-    return text_of<DataError>([&] { TextTraining(TextConfig({config(job, yaml)}), {path("none")}); });
+    return text_of<DataError>([&] { TextTraining(TextConfig({config(job, yaml), {}}), {path("none")}); });
   };
   EXPECT_NE(message("classify", "  label: kind").find("rows.csv:3: column 'kind': the label is missing"), std::string::npos);
   EXPECT_NE(message("value-text", "  target: [price]").find("rows.csv:5: column 'price': 'cheap' is no number"),
