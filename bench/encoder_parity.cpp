@@ -2,11 +2,12 @@
 //   build/encoder_parity DIR IN OUT
 // IN: safetensors with ids, types i64 [T], offsets i64 [B + 1], weights f32 [T, H]. OUT: hidden [T, H], and under the
 // names of DIR's tensors the gradients of sum(hidden * weights).
+//   build/encoder_parity --save DIR OUT: DIR's text encoder loaded and saved again, with its MLM head if it has one.
 #include <cstdio>
 #include <map>
 
 #include "core/program.h"
-#include "nn/pretrained.h"
+#include "models/text_encoder.h"
 #include "ops/binary.h"
 #include "ops/reduce.h"
 
@@ -54,16 +55,26 @@ int run(const std::string& directory, const std::string& in, const std::string& 
   return 0;
 }
 
+int save(const std::string& directory, const std::string& out) {
+  TextEncoder encoder(published_encoder_options(directory));
+  encoder.initialize(0);
+  MlmHead head(encoder.options().transformer);
+  head.initialize(0);
+  const bool has_head = encoder.load_mlm_head(head);
+  encoder.save(out, has_head ? &head : nullptr);
+  return 0;
+}
+
 }  // namespace
 }  // namespace winnow
 
 int main(int argc, char** argv) {
   if (argc != 4) {
-    std::fputs("usage: encoder_parity DIR IN OUT\n", stderr);
+    std::fputs("usage: encoder_parity DIR IN OUT | --save DIR OUT\n", stderr);
     return 2;
   }
   try {
-    return winnow::run(argv[1], argv[2], argv[3]);
+    return std::string(argv[1]) == "--save" ? winnow::save(argv[2], argv[3]) : winnow::run(argv[1], argv[2], argv[3]);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "encoder_parity: %s\n", e.what());
     return 1;

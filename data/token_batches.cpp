@@ -1,6 +1,7 @@
 #include "data/token_batches.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "core/error.h"
@@ -59,13 +60,21 @@ void TokenBatches::cut(std::span<const int32_t> rows, std::vector<std::vector<in
   if (!batch.empty()) batches.push_back(std::move(batch));
 }
 
+// Of a batch that is full: fewer than batch_size where max_tokens ends it before.
+int64_t TokenBatches::rows_of_a_batch() const {
+  const int64_t tokens = std::accumulate(lengths_.begin(), lengths_.end(), int64_t{0});
+  if (options_.max_tokens == 0 || tokens == 0) return options_.batch_size;
+  const double rows = static_cast<double>(options_.max_tokens) * static_cast<double>(lengths_.size());
+  return std::clamp<int64_t>(std::llround(rows / static_cast<double>(tokens)), 1, options_.batch_size);
+}
+
 TokenBatches::Plan TokenBatches::plan(int64_t epoch) const {
   std::vector<int32_t> order(lengths_.size());
   std::iota(order.begin(), order.end(), 0);
   if (options_.shuffle) permute(order, options_.seed, kRowStream, epoch);
   std::vector<std::vector<int32_t>> batches;
   if (options_.by_length) {
-    const auto window = static_cast<size_t>(options_.batch_size * kWindowBatches);
+    const auto window = static_cast<size_t>(rows_of_a_batch() * kWindowBatches);
     for (size_t begin = 0; begin < order.size(); begin += window) {
       const auto part = std::span(order).subspan(begin, std::min(window, order.size() - begin));
       std::ranges::stable_sort(part, {}, [&](int32_t r) { return lengths_[static_cast<size_t>(r)]; });
@@ -119,6 +128,7 @@ int64_t TokenBatches::batches(int64_t epoch) const {
 void TokenBatches::seek(const Cursor& cursor) {
   if (cursor.epoch != epoch_) plan_ = plan(cursor.epoch);
   epoch_ = cursor.epoch;
+  rows_ = {};
   WN_CHECK(cursor.row >= 0 && cursor.row <= plan_.batches(), DataError, "batch {} is outside epoch {}, which has {}",
            cursor.row, cursor.epoch, plan_.batches());
   at_ = cursor.row;

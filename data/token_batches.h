@@ -50,6 +50,7 @@ class TokenBatches {
   };
   Plan plan(int64_t epoch) const;
   void cut(std::span<const int32_t> rows, std::vector<std::vector<int32_t>>& batches) const;
+  int64_t rows_of_a_batch() const;
   int64_t tokens_of(std::span<const int32_t> rows) const;
   void choose_capacities();
 

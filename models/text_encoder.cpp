@@ -160,7 +160,7 @@ std::map<std::string, VariablePtr> named(const MlmHead& head) {
 }  // namespace
 
 bool TextEncoder::load_mlm_head(MlmHead& head) const {
-  if (weights_.empty()) return false;
+  if (weights_.empty() || config_.architecture == Architecture::Gpt2) return false;
   const std::string path = pretrained_tensors_path(weights_);
   SafeTensors file = SafeTensors::open(path);
   const std::vector<TensorLink> of_head = mlm_head_links(config_);

@@ -19,7 +19,7 @@ const char* name_of(Architecture architecture);  // "bert", the model_type of co
 struct PretrainedConfig {
   Architecture architecture = Architecture::Bert;
   TransformerOptions transformer;
-  int64_t pad_token_id = 0;
+  int64_t pad_token_id = -1;    // -1: not said
   bool tied_embeddings = true;  // the MLM head's last layer is the word embedding
 };
 
@@ -56,7 +56,7 @@ class PretrainedTensors {
   const std::vector<std::string>& unused() const { return unused_; }  // names in the file
   // The names of a link's tensors in this file.
   std::vector<std::string> names(const TensorLink& link) const;
-  void copy_to(const TensorLink& link, Tensor& ours) const;  // f32; f64, bf16 and f16 are converted
+  void copy_to(const TensorLink& link, Tensor& ours) const;  // f32; bf16 and f64 are converted
 
  private:
   std::string found(const TensorLink& link, const std::string& theirs) const;

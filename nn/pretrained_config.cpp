@@ -126,7 +126,7 @@ void read_bert(const Reader& r, bool roberta, PretrainedConfig& c) {
   o.hidden_dropout_prob = r.probability("hidden_dropout_prob", 0.1);
   o.attention_probs_dropout_prob = r.probability("attention_probs_dropout_prob", 0.1);
   o.initializer_range = r.number("initializer_range", 0.02, 0, 1e3);
-  c.pad_token_id = r.integer("pad_token_id", roberta ? 1 : 0, -1, kMaxVocabulary);
+  c.pad_token_id = r.integer("pad_token_id", roberta ? 1 : -1, roberta ? 0 : -1, kMaxVocabulary);
   if (roberta) o.position_offset = c.pad_token_id + 1;
 }
 
@@ -145,7 +145,7 @@ void read_distilbert(const Reader& r, PretrainedConfig& c) {
   o.hidden_dropout_prob = r.probability("dropout", 0.1);
   o.attention_probs_dropout_prob = r.probability("attention_dropout", 0.1);
   o.initializer_range = r.number("initializer_range", 0.02, 0, 1e3);
-  c.pad_token_id = r.integer("pad_token_id", 0, -1, kMaxVocabulary);
+  c.pad_token_id = r.integer("pad_token_id", -1, -1, kMaxVocabulary);
 }
 
 void read_gpt2(const Reader& r, PretrainedConfig& c) {
@@ -200,7 +200,7 @@ void read_own(const Reader& r, PretrainedConfig& c) {
   o.rotary_base = r.number("rotary_base", 10000, 1, 1e12);
   o.causal = r.flag("causal", false);
   o.embedding_norm = r.flag("embedding_norm", true);
-  c.pad_token_id = r.integer("pad_token_id", 0, -1, kMaxVocabulary);
+  c.pad_token_id = r.integer("pad_token_id", -1, -1, kMaxVocabulary);
 }
 
 const char* activation_there(const std::string& ours) {

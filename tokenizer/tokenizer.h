@@ -68,9 +68,9 @@ JaggedIds encode_batch(const Tokenizer& tokenizer, std::span<const std::string_v
                        std::span<const std::string_view> second, const EncodeOptions& options, int threads);
 
 // A tokenizer from its file or folder:
-//   vocab.txt, or a folder with it    WordPiece, options from tokenizer_config.json beside it
+//   vocab.txt, or a folder with it or tokenizer.json    WordPiece, options from tokenizer_config.json beside it
 //   *.model, or a folder with spiece.model / sentencepiece.bpe.model / tokenizer.model    SentencePiece
-// IoError, DataError: names the file and what is wrong with it.
+// IoError, DataError: names the file and what is wrong with it, such as a tokenizer_config.json of another class.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path);
 
 }  // namespace winnow

@@ -32,6 +32,10 @@ class WordPiece final : public Tokenizer {
   static std::vector<std::string> parse_vocabulary(std::string_view text);
   // do_lower_case, strip_accents, tokenize_chinese_chars and the special tokens of a tokenizer_config.json. DataError.
   static WordPieceOptions parse_options(std::string_view json, const std::string& name);
+  // tokenizer.json of the tokenizers package: the vocabulary, and what it says about options. DataError also for a
+  // model, normalizer or pre-tokenizer that is not BERT's.
+  static std::vector<std::string> parse_tokenizer_json(std::string_view json, const std::string& name,
+                                                       WordPieceOptions& options);
 
   void encode(std::string_view text, std::vector<int32_t>& ids) const override;
   std::string decode(std::span<const int32_t> ids) const override;  // pieces joined; words with a blank between

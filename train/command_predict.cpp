@@ -4,6 +4,7 @@
 
 #include "core/parallel.h"
 #include "train/commands.h"
+#include "train/run.h"
 #include "train/text_job.h"
 
 namespace winnow {

@@ -10,6 +10,8 @@ void add_train_command(CLI::App& app, Action& chosen) {
   add_train_classify(*train, chosen);
   add_train_click_text(*train, chosen);
   add_train_value_text(*train, chosen);
+  add_train_match(*train, chosen);
+  add_train_mlm(*train, chosen);
   add_train_rank(*train, chosen);
 }
 

@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "train/click_text.h"
 #include "train/commands.h"
+#include "train/match/training.h"
 #include "train/rank_training.h"
 #include "train/run.h"
 #include "train/text_job.h"
@@ -71,6 +72,11 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
       if (job == "rank") {
         const RankReport report = OpenedRankRun(a->run, a->sets).evaluate(a->valid ? Split::Valid : Split::Test);
         if (a->save) save_evaluation(a->run, report);
+        return print(report, a->json);
+      }
+      if (job == "match") {
+        const MatchReport report = evaluate_match_run(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
+        if (a->save) write_atomically(a->run + "/evaluation.json", report.json() + "\n");
         return print(report, a->json);
       }
       const OpenedRun run(a->run, a->sets);

@@ -29,10 +29,6 @@ CtrConfig::CtrConfig(const CommonOptions& options) {
   resolved = config.emit();
 }
 
-std::string job_of_run(const std::string& directory) {
-  return Config::load(directory + "/config.yaml").root().get("job", "ctr");
-}
-
 void save_run(const std::string& directory, const CtrConfig& config, const Dataset& dataset, const CtrModel& model) {
   std::vector<NamedTensor> tensors;
   for (const Parameter& p : model.parameters()) tensors.push_back({p.name(), p.value()});
@@ -40,6 +36,10 @@ void save_run(const std::string& directory, const CtrConfig& config, const Datas
   dataset.map.save(directory + "/feature_map.json");
   write_atomically(directory + "/config.yaml", config.resolved);
   save_safetensors(directory + "/model.safetensors", tensors, {{"model", config.model.name}});
+}
+
+std::string job_of_run(const std::string& directory) {
+  return Config::load(directory + "/config.yaml").root().find<std::string>("job").value_or("ctr");
 }
 
 OpenedRun::OpenedRun(const std::string& directory, const std::vector<std::string>& sets)

