@@ -12,8 +12,8 @@ using kernels::Wrong;
 class WrongKernels : public Machine {
  protected:
   // Runs it to the end; true when the launch or its synchronisation failed.
-  bool fails(Wrong which, float* p, float* q = nullptr, int n = 100) {
-    kernels::wrong(which, p, q, n, stream);
+  bool fails(Wrong which, float* data, float* other = nullptr, int n = 100) {
+    kernels::wrong(which, data, other, n, stream);
     return cudaStreamSynchronize(stream) != cudaSuccess;
   }
   DeviceBuffer<float> p{std::vector<float>(100, 0.f)}, q{std::size_t{64}};
