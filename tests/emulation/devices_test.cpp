@@ -34,6 +34,7 @@ TEST_F(Devices, AKernelReachesAnotherDevicesMemoryOnlyAsAPeer) {
   EXPECT_EQ(can, 1);
   EXPECT_EQ(cudaDeviceEnablePeerAccess(1, 0), cudaSuccess);
   EXPECT_EQ(cudaDeviceEnablePeerAccess(1, 0), cudaErrorPeerAccessAlreadyEnabled);
+  EXPECT_EQ(cudaGetLastError(), cudaErrorPeerAccessAlreadyEnabled);
   kernels::axpy(1, there.data(), here.data(), 64, stream);
   EXPECT_EQ(here.read(stream)[0], 6);
   expect_clean();

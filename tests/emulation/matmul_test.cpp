@@ -98,10 +98,7 @@ class CublasLt : public Machine {
     cublasLtMatmulDescDestroy(desc);
     cublasLtDestroy(handle);
   }
-  template <class V>
-  static auto& at(V& matrix, std::size_t i, std::size_t j) {
-    return matrix[j * kM + i];
-  }
+  static double& at(std::vector<double>& matrix, std::size_t i, std::size_t j) { return matrix[j * kM + i]; }
   template <class T>
   cublasStatus_t set(cublasLtMatmulDescAttributes_t attribute, T value) {
     return cublasLtMatmulDescSetAttribute(desc, attribute, &value, sizeof value);

@@ -57,10 +57,11 @@ TEST(TensorCore, EachElementMeetsExactlyItsPartners) {
 
 TEST(TensorCore, SwappedRegistersGiveAnotherProduct) {
   std::mt19937 generator(3);
+  const auto near_one = [&generator] { return kOneBf16 + static_cast<std::uint32_t>(generator() % 64); };
   Fragments right;
   for (int lane = 0; lane < 32; ++lane) {
-    for (std::uint32_t& r : right.a[lane]) r = (kOneBf16 + generator() % 64) << 16 | (kOneBf16 + generator() % 64);
-    for (std::uint32_t& r : right.b[lane]) r = (kOneBf16 + generator() % 64) << 16 | (kOneBf16 + generator() % 64);
+    for (std::uint32_t& r : right.a[lane]) r = near_one() << 16 | near_one();
+    for (std::uint32_t& r : right.b[lane]) r = near_one() << 16 | near_one();
   }
   for (int first = 0; first < 4; ++first)
     for (int second = 0; second < first; ++second) {
