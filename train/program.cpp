@@ -33,6 +33,7 @@ int run_program(int argc, char** argv) {
   add_recommend_command(app, chosen);
   add_match_command(app, chosen);
   add_rank_command(app, chosen);
+  add_synonyms_command(app, chosen);
   add_report_command(app, chosen);
   add_inspect_command(app, chosen);
   add_data_command(app, chosen);
