@@ -111,30 +111,62 @@ void merge_equal_nodes(Ir& ir) {
   for (auto& [name, id] : ir.outputs) id = to[index(id)];
 }
 
+namespace {
+
+struct Fusion {
+  Ir& ir;
+  std::vector<int> readers;
+  std::vector<int32_t> place;  // of the node that computes a value, -1: none so far
+  std::vector<bool> gone;
+
+  bool into_producer(size_t at);
+  bool beside_producer(size_t at);
+};
+
+// The consumer at `at` is taken over by the producer of one of its inputs, whose only reader it is.
+bool Fusion::into_producer(size_t at) {
+  const Node consumer = ir.nodes[at];
+  for (size_t operand = 0; operand < consumer.inputs.size() && consumer.outputs.size() == 1; ++operand) {
+    const int32_t in = consumer.inputs[operand];
+    if (place[index(in)] < 0 || readers[index(in)] != 1) continue;
+    const auto from = static_cast<size_t>(place[index(in)]);
+    if (gone[from] || ir.nodes[from].op->absorb == nullptr || ir.nodes[from].outputs.size() != 1) continue;
+    Node fused = ir.nodes[from];
+    if (!can_move_later(ir, from, at) || !fused.op->absorb(fused, consumer, static_cast<int>(operand), ir.values))
+      continue;
+    fused.outputs = consumer.outputs;
+    ir.nodes[at] = std::move(fused);
+    gone[from] = true;
+    return true;
+  }
+  return false;
+}
+
+// By a producer that keeps its own output for others. It stays where it is: the consumer waits for nothing else.
+bool Fusion::beside_producer(size_t at) {
+  const Node& consumer = ir.nodes[at];
+  if (consumer.inputs.size() != 1 || consumer.outputs.size() != 1 || place[index(consumer.inputs[0])] < 0) return false;
+  const auto from = static_cast<size_t>(place[index(consumer.inputs[0])]);
+  if (gone[from] || ir.nodes[from].outputs != consumer.inputs) return false;
+  Node fused = ir.nodes[from];
+  if (fused.op->absorb == nullptr || !fused.op->absorb(fused, consumer, kBeside, ir.values)) return false;
+  fused.outputs = {consumer.outputs[0], fused.outputs[0]};
+  ir.nodes[from] = std::move(fused);
+  gone[at] = true;
+  return true;
+}
+
+}  // namespace
+
 void fuse_epilogues(Ir& ir) {
-  std::vector<int> readers = count_readers(ir);
-  std::vector<int32_t> place(ir.values.size(), -1);  // of the node that computes a value
-  std::vector<bool> gone(ir.nodes.size());
+  Fusion f{ir, count_readers(ir), std::vector<int32_t>(ir.values.size(), -1), std::vector<bool>(ir.nodes.size())};
   for (size_t at = 0; at < ir.nodes.size(); ++at) {
-    const Node consumer = ir.nodes[at];
-    for (size_t operand = 0; operand < consumer.inputs.size() && consumer.outputs.size() == 1; ++operand) {
-      const int32_t in = consumer.inputs[operand];
-      if (place[index(in)] < 0 || readers[index(in)] != 1) continue;
-      const auto from = static_cast<size_t>(place[index(in)]);
-      if (gone[from] || ir.nodes[from].op->absorb == nullptr || ir.nodes[from].outputs.size() != 1) continue;
-      Node fused = ir.nodes[from];
-      if (!can_move_later(ir, from, at) || !fused.op->absorb(fused, consumer, static_cast<int>(operand), ir.values))
-        continue;
-      fused.outputs = consumer.outputs;
-      ir.nodes[at] = std::move(fused);
-      gone[from] = true;
-      break;
-    }
-    for (const int32_t out : ir.nodes[at].outputs) place[index(out)] = static_cast<int32_t>(at);
+    if (!f.into_producer(at)) f.beside_producer(at);
+    for (const int32_t out : ir.nodes[at].outputs) f.place[index(out)] = static_cast<int32_t>(at);
   }
   std::vector<Node> kept;
   for (size_t i = 0; i < ir.nodes.size(); ++i)
-    if (!gone[i]) kept.push_back(std::move(ir.nodes[i]));
+    if (!f.gone[i]) kept.push_back(std::move(ir.nodes[i]));
   ir.nodes = std::move(kept);
 }
 

@@ -8,6 +8,10 @@
 
 namespace winnow {
 
+// As OpDef::absorb's operand: the consumer has no other input, and output 0 of the producer has further readers. The
+// fused node computes the consumer's output as output 0 and what the producer computed as output 1, at its old place.
+inline constexpr int kBeside = -1;
+
 // The graph under compilation: its own copy of nodes and values.
 struct Ir {
   explicit Ir(const Graph& graph);
@@ -18,7 +22,7 @@ struct Ir {
 
 void remove_dead_nodes(Ir& ir);                // nodes that no output and no mutation depends on
 void merge_equal_nodes(Ir& ir);                // same operator, attributes and inputs, compared in full
-void fuse_epilogues(Ir& ir);                   // OpDef::absorb
+void fuse_epilogues(Ir& ir);                   // OpDef::absorb; kBeside
 std::vector<int> count_readers(const Ir& ir);  // per value; graph outputs count as one reader each
 
 }  // namespace winnow

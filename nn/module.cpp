@@ -96,6 +96,7 @@ std::vector<Parameter> Module::parameters() const {
 void Module::initialize(uint64_t seed) {
   for (Parameter& p : parameters()) fill(p.value(), p.init, seed, p.name());
   finish_initialization();
+  (void)parameters();  // the names from this module's point of view, whatever initialized() asked for
 }
 
 void Module::finish_initialization() {

@@ -7,6 +7,7 @@
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/pointwise.h"
+#include "ops/rotary.h"
 #include "ops/shape_ops.h"
 
 namespace winnow {
@@ -25,6 +26,9 @@ void check(const TransformerOptions& o) {
   WN_CHECK(o.num_attention_heads > 0 && o.hidden_size % o.num_attention_heads == 0, ConfigError,
            "transformer: hidden_size {} is not a multiple of num_attention_heads {}", o.hidden_size,
            o.num_attention_heads);
+  WN_CHECK(o.positions != TransformerOptions::Positions::Rotary || o.hidden_size / o.num_attention_heads % 2 == 0,
+           ConfigError, "transformer: rotary positions turn pairs: heads of width {} are not even",
+           o.hidden_size / o.num_attention_heads);
   for (const double p : {o.hidden_dropout_prob, o.attention_probs_dropout_prob})
     WN_CHECK(p >= 0 && p < 1, ConfigError, "transformer: dropout {} is not in [0, 1)", p);
   WN_CHECK(o.positions != TransformerOptions::Positions::Learned || o.max_position_embeddings > o.position_offset,
@@ -60,7 +64,10 @@ class Attention final : public Module {
       a.dropout = options_.attention_probs_dropout_prob;
       a.step = context.step;
     }
-    return (*output_)(jagged_attention((*qkv_)(x, loc), in.offsets, a, loc), loc);
+    Value qkv = (*qkv_)(x, loc);
+    if (options_.positions == TransformerOptions::Positions::Rotary)
+      qkv = rotary(qkv, in.positions, options_.num_attention_heads, options_.rotary_base, loc);
+    return (*output_)(jagged_attention(qkv, in.offsets, a, loc), loc);
   }
   const LayerNorm& norm() const { return *norm_; }
 
@@ -114,7 +121,6 @@ TransformerEncoder::TransformerEncoder(const TransformerOptions& options) : opti
   check(options_);
   const TransformerOptions& o = options_;
   using Positions = TransformerOptions::Positions;
-  WN_CHECK(o.positions != Positions::Rotary, ConfigError, "transformer: rotary positions are not built yet");
   word_ = &parameter("embeddings.word", {o.vocab_size, o.hidden_size}, Group::Weight, initial(o));
   if (o.positions == Positions::Learned)
     position_ =
@@ -140,7 +146,8 @@ Value TransformerEncoder::operator()(const TokenInputs& in, const StepContext& c
   }
   if (type_ != nullptr) {
     const Value table = g.persistent(type_->variable);
-    x = add(x, in.types ? gather(table, in.types, loc) : slice(table, 0, 0, 1, loc), loc);
+    const bool one = !in.types || options_.type_vocab_size == 1;
+    x = add(x, one ? slice(table, 0, 0, 1, loc) : gather(table, in.types, loc), loc);
   }
   if (embedding_norm_ != nullptr) x = (*embedding_norm_)(x, loc);
   x = drop(x, options_.hidden_dropout_prob, context, loc);

@@ -10,7 +10,7 @@ namespace winnow {
 
 struct TransformerOptions {
   enum class Norm : uint8_t { Post, Pre };  // after each residual sum (BERT), or before each sublayer (GPT)
-  enum class Positions : uint8_t { Learned, Rotary, None };  // Rotary: Su et al. 2021, on queries and keys
+  enum class Positions : uint8_t { Learned, Rotary, None };  // Rotary: ops/rotary.h, on queries and keys
   int64_t vocab_size = 30522;
   int64_t hidden_size = 768;
   int64_t num_hidden_layers = 12;
@@ -34,7 +34,7 @@ struct TransformerOptions {
 // A batch of sequences. Places outside every sequence hold -1 and are ignored.
 struct TokenInputs {
   Value ids;        // i64 [T]
-  Value types;      // i64 [T]; empty: all 0
+  Value types;      // i64 [T]; empty: all 0, as with fewer than two types
   Value positions;  // i64 [T]: a token's place in its sequence, from 0
   Value offsets;    // i64 [B + 1]: sequence b is tokens offsets[b] .. offsets[b + 1] - 1
 };

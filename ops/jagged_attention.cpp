@@ -16,7 +16,7 @@ using namespace detail;
 
 namespace {
 
-constexpr int64_t kMaxDim = 256, kDimStep = 16;
+constexpr int64_t kMaxDim = 256, kDimStep = 16, kTasks = 64;
 
 }  // namespace
 
@@ -174,10 +174,17 @@ void each_item(const Call& c, F&& f) {
   const auto& t = c.state<Tiled>();
   const AttentionSpec& s = t.spec;
   const FillState fill{s.philox, s.step >= 0 ? static_cast<uint64_t>(*c.in<int64_t>(s.step)) : 0};
-  parallel_tasks(s.items(), [&](int64_t item) {
-    const RowRange rows = rows_of_bag(c.in<int64_t>(s.first + 1), item / s.heads, s.tokens);
+  // A task is some heads of one sequence: many tasks for balance, long ones because handing out costs as much as a
+  // head of a short title.
+  const int64_t heads = std::clamp<int64_t>(s.items() / kTasks, 1, s.heads), parts = (s.heads + heads - 1) / heads;
+  parallel_tasks(s.sequences * parts, [&](int64_t task) {
+    const RowRange rows = rows_of_bag(c.in<int64_t>(s.first + 1), task / parts, s.tokens);
     if (rows.begin == rows.end) return;
-    f(describe(s, c, item, fill, rows), rows.begin, item, c.scratch_as<float>() + omp_get_thread_num() * t.workspace);
+    float* workspace = c.scratch_as<float>() + omp_get_thread_num() * t.workspace;
+    const int64_t first = task / parts * s.heads, begin = task % parts * heads;
+    const int64_t last = first + std::min(s.heads, begin + heads) - 1;
+    for (int64_t item = first + begin; item <= last; ++item)
+      f(describe(s, c, item, fill, rows), rows.begin, item, item < last, workspace);
   });
 }
 
@@ -185,10 +192,11 @@ void run_tiled(const Call& c) {
   const AttentionSpec& s = c.state<Tiled>().spec;
   clear_dead(s, c.in<int64_t>(1), s.hidden(), c.out<float>(0));
   clear_dead(s, c.in<int64_t>(1), s.heads, c.out<float>(1));
-  each_item(c, [&](cpu::AttentionItem it, int64_t token, int64_t item, float* workspace) {
+  each_item(c, [&](cpu::AttentionItem it, int64_t token, int64_t item, bool more, float* workspace) {
     const int64_t head = item % s.heads;
     it.out = c.out<float>(0) + token * s.hidden() + head * s.dim;
     it.lse = c.out<float>(1) + token * s.heads + head;
+    if (more) cpu::prefetch_next_head(it);
     cpu::attention_kernels().forward(it, workspace);
   });
 }
@@ -200,13 +208,14 @@ void run_tiled_grad(const Call& c) {
   float* parts = c.scratch_as<float>() + t.workspace * num_threads();
   clear_dead(s, c.in<int64_t>(2), 3 * s.hidden(), c.out<float>(0));
   if (s.has_bias) std::fill(parts, parts + s.items() * width, 0.f);
-  each_item(c, [&](cpu::AttentionItem it, int64_t token, int64_t item, float* workspace) {
+  each_item(c, [&](cpu::AttentionItem it, int64_t token, int64_t item, bool more, float* workspace) {
     const int64_t at = token * s.hidden() + item % s.heads * s.dim;
     it.dout = c.in<float>(0) + at;
     it.out = const_cast<float*>(c.in<float>(3)) + at;  // only read in this direction
     it.lse = const_cast<float*>(c.in<float>(4)) + token * s.heads + item % s.heads;
     it.dq = c.out<float>(0) + token * it.row + item % s.heads * s.dim;
     if (s.has_bias) it.dbias = parts + item * width;
+    if (more) cpu::prefetch_next_head(it);
     cpu::attention_kernels().backward(it, workspace);
   });
   if (s.has_bias) add_up_bias(s, parts, c.out<float>(1));

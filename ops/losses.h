@@ -44,4 +44,10 @@ struct LogQ {
 };
 Value sampled_softmax(Value positives, Value negatives, LogQ log_q = {}, Value weights = {}, Loc loc = Loc::current());
 
+// CoSENT (Su 2022, "CoSENT: a more efficient sentence vector scheme than Sentence-BERT"): scores in the order of their
+// labels, whatever the labels' scale. Not a mean but one sum over the batch, and 0 where all labels are equal:
+//   log(1 + sum over pairs label_i > label_j of w_i w_j e^(scale (scores_j - scores_i)))
+//   scores, labels, weights [B]; O(B^2)
+Value cosent(Value scores, Value labels, double scale = 20, Value weights = {}, Loc loc = Loc::current());
+
 }  // namespace winnow

@@ -1,5 +1,8 @@
 #include "ops/matmul.h"
 
+#include <cstring>
+
+#include "core/passes.h"
 #include "core/samples.h"
 #include "ops/detail/matmul_node.h"
 
@@ -33,6 +36,9 @@ void infer(Infer& f) {
           b.str(), ka, kb);
   const std::string act = at.text("act", "none");
   f.check(find_act(act) >= 0, "act '{}' is not one of none, relu, gelu, gelu_tanh, sigmoid, tanh", act);
+  const int mask_act = find_act(at.text("mask_act", "relu"));
+  f.check(mask_act >= static_cast<int>(cpu::Act::Relu) && mask_act <= static_cast<int>(cpu::Act::GeluTanh),
+          "mask_act '{}' is not one of relu, gelu, gelu_tanh", at.text("mask_act", "relu"));
   const int64_t n = trans_b ? b[0] : b[1];
   const Shape out = trans_a ? Shape{a[1], n} : a.with(a.rank() - 1, n);
   int next = 2;
@@ -40,20 +46,25 @@ void infer(Infer& f) {
   if (at.flag("has_residual")) f.expect_shape(next++, out);
   if (at.flag("has_mask")) f.expect_shape(next++, out);
   f.out(f.dtype(0), out);
+  if (at.flag("has_preact")) f.out(f.dtype(0), out);
 }
 
-// The gradient at the sum a @ b + bias + residual.
-Value gradient_before_activation(Grad& g, int mask) {
-  Value dy = g.dy();
-  if (mask >= 0) dy = g.apply("relu_grad", {dy, g.x(mask)});
-  const std::string act = g.attrs().text("act", "none");
-  if (act == "none") return dy;
-  WN_CHECK(act == "relu" || act == "sigmoid" || act == "tanh", Error,
+Value before_activation(Grad& g, const std::string& act, Value dy) {
+  const bool from_output = act == "relu" || act == "sigmoid" || act == "tanh", saved = g.attrs().flag("has_preact");
+  WN_CHECK(from_output || saved, Error,
            "matmul(): no gradient through a fused {}, which needs the value before it; record {} as its own node ({})",
            act, act, at_source(g.loc()));
-  return g.apply(act + "_grad", {dy, g.y()});
+  return g.apply(act + "_grad", {dy, g.y(from_output ? 0 : 1)});
 }
-
+// The gradient at the sum a @ b + bias + residual.
+Value gradient_before_activation(Grad& g, int mask) {
+  Value dy = g.dy(), dpreact = g.attrs().flag("has_preact") ? g.dy(1) : Value{};
+  if (!dy) return dpreact;
+  if (mask >= 0) dy = g.apply(g.attrs().text("mask_act", "relu") + "_grad", {dy, g.x(mask)});
+  const std::string act = g.attrs().text("act", "none");
+  if (act != "none") dy = before_activation(g, act, dy);
+  return dpreact ? g.apply("add", {dy, dpreact}) : dy;
+}
 void grad(Grad& g) {
   const Attrs& at = g.attrs();
   int next = 2;
@@ -88,11 +99,22 @@ Cost cost(const NodeSpec& node) {
   return c;
 }
 
-// Takes over what the epilogue can do, in the epilogue's order: bias, residual, act, mask.
-bool absorb(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) {
+// The activations whose gradient needs the value before them.
+bool keep_and_activate(Node& producer, const Node& consumer) {
   const std::string name = consumer.op->name;
   Attrs& at = producer.attrs;
-  if (at.flag("has_mask")) return false;
+  if ((name != "gelu" && name != "gelu_tanh") || at.flag("has_mask") || at.text("act", "none") != "none") return false;
+  at.set("act", name);
+  at.set("has_preact", int64_t{1});
+  return true;
+}
+
+// Takes over what the epilogue can do, in the epilogue's order: bias, residual, act, mask.
+bool absorb(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) {
+  if (operand == kBeside) return keep_and_activate(producer, consumer);
+  const std::string name = consumer.op->name;
+  Attrs& at = producer.attrs;
+  if (at.flag("has_mask") || at.flag("has_preact")) return false;
   const auto spec_of = [&](int32_t id) -> const TensorSpec& { return values[static_cast<size_t>(id)].spec; };
   const TensorSpec &mine = spec_of(producer.outputs[0]), &result = spec_of(consumer.outputs[0]);
   if (!(mine == result)) return false;
@@ -104,8 +126,9 @@ bool absorb(Node& producer, const Node& consumer, int operand, const std::deque<
   }
   if (consumer.inputs.size() != 2) return false;
   const int32_t other = consumer.inputs[static_cast<size_t>(1 - operand)];
-  if (name == "relu_grad" && operand == 0) {
+  if (operand == 0 && (name == "relu_grad" || name == "gelu_grad" || name == "gelu_tanh_grad")) {
     at.set("has_mask", int64_t{1});
+    at.set("mask_act", name.substr(0, name.size() - std::strlen("_grad")));
     producer.inputs.push_back(other);
     return true;
   }
@@ -125,7 +148,7 @@ bool absorb(Node& producer, const Node& consumer, int operand, const std::deque<
 
 void register_matmul(Registry& r) {
   r.add({.name = "matmul",
-         .doc = "act(op(a) [..., K] @ op(b) [K, N] + bias [N] + residual [..., N]) [where mask > 0] -> [..., N]",
+         .doc = "act(op(a) [..., K] @ op(b) [K, N] + bias [N] + residual [..., N]) [times act'(mask)] -> [..., N]",
          .infer = infer,
          .grad = grad,
          .cost = cost,

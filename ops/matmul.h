@@ -10,7 +10,9 @@ namespace winnow {
 //
 // Operator `matmul`: inputs a, b, then bias [N], residual [..., N], mask [..., N] where the attributes has_bias,
 // has_residual, has_mask are set; attribute act: none | relu | gelu | gelu_tanh | sigmoid | tanh.
-//   out = act(a @ b + bias + residual), then 0 where mask <= 0 (the mask is a saved relu output: relu's gradient)
+//   out = act(t), t = a @ b + bias + residual; with has_mask then times the derivative of the activation mask_act:
+//   relu: 0 where mask <= 0, mask being a saved output; gelu, gelu_tanh: mask is a saved input
+//   has_preact: t is output 1, for the gradient of act
 // Models record the plain product; compile() lets it take over what follows it (epilogue fusion).
 Value matmul(Value a, Value b, bool trans_a = false, bool trans_b = false, Loc loc = Loc::current());
 

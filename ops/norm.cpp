@@ -5,7 +5,7 @@
 
 #include "core/samples.h"
 #include "ops/detail/block_sums.h"
-#include "ops/detail/lanes.h"
+#include "ops/detail/moments.h"
 
 namespace winnow {
 
@@ -61,16 +61,10 @@ void run_layer_norm(const Call& c) {
       for (int64_t r = begin; r < end; ++r) {
         const T* x = c.in<T>(0) + r * n;
         T* y = c.out<T>(0) + r * n;
-        const T mean = row_sum(n, x) / static_cast<T>(n);
-        const auto square = [mean](auto v) {
-          const auto d = v - mean;
-          return d * d;
-        };
-        const T rstd = 1 / std::sqrt(row_sum<T>(n, square, x) / static_cast<T>(n) + eps);
-#pragma omp simd
-        for (int64_t j = 0; j < n; ++j) y[j] = (x[j] - mean) * rstd * gamma[j] + beta[j];
-        c.out<T>(1)[r] = mean;
-        c.out<T>(2)[r] = rstd;
+        const Moments<T> m(n, x, eps);
+        normalise_row(n, m, x, gamma, beta, y);
+        c.out<T>(1)[r] = m.mean;
+        c.out<T>(2)[r] = m.rstd;
       }
     });
   });
@@ -94,42 +88,17 @@ int64_t rows_of(const NodeSpec& n) { return n.in[1].shape.outer(n.in[1].shape.ra
 template <int kParameters>
 void prepare_grad(const NodeSpec& n, Prepare& p) {
   const TensorSpec& x = n.in[1];
-  p.scratch(static_cast<size_t>(row_blocks(rows_of(n)) * kParameters * x.shape.back()) * size_of(x.dtype));
-}
-// body(row, partial) over all rows; partial are the zeroed [parameters, n] sums of the row's block, added to out[..].
-template <int kParameters, class T, class F>
-void rows_with_sums(const Call& c, std::array<T*, kParameters> out, F&& body) {
-  const int64_t n = c.in_spec(1).shape.back(), rows = rows_of(*c.spec), blocks = row_blocks(rows);
-  const int64_t each = rows_per_block(rows), width = kParameters * n;
-  T* partial = c.scratch_as<T>();
-  parallel_for(blocks, grain(each * n), [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      std::fill(partial + b * width, partial + (b + 1) * width, T(0));
-      for (int64_t r = b * each; r < std::min(rows, (b + 1) * each); ++r) body(r, partial + b * width);
-    }
-  });
-  for (int k = 0; k < kParameters; ++k) add_blocks(partial + k * n, blocks, width, n, out[static_cast<size_t>(k)]);
+  p.scratch(static_cast<size_t>(partial_sums(rows_of(n), kParameters, x.shape.back())) * size_of(x.dtype));
 }
 void run_layer_norm_grad(const Call& c) {
   visit_float(c.in_spec(0).dtype, "layer_norm_grad", [&]<class T> {
     const int64_t n = c.in_spec(1).shape.back();
     const T *gamma = c.in<T>(2), *mean = c.in<T>(3), *rstd = c.in<T>(4);
-    rows_with_sums<2, T>(c, {c.out<T>(1), c.out<T>(2)}, [&](int64_t r, T* partial) {
-      const T *dy = c.in<T>(0) + r * n, *x = c.in<T>(1) + r * n, m = mean[r], s = rstd[r];
-      T *dx = c.out<T>(0) + r * n, *dgamma = partial, *dbeta = partial + n;
-      const T a = row_sum<T>(
-                      n, [](auto d, auto g) { return d * g; }, dy, gamma) /
-                  static_cast<T>(n);
-      const auto product = [m, s](auto d, auto g, auto v) { return d * g * ((v - m) * s); };
-      const T b = row_sum<T>(n, product, dy, gamma, x) / static_cast<T>(n);
-#pragma omp simd
-      for (int64_t j = 0; j < n; ++j) {
-        const T d = dy[j], z = (x[j] - m) * s;
-        dgamma[j] += d * z;
-        dbeta[j] += d;
-        dx[j] = s * (d * gamma[j] - a - z * b);
-      }
-    });
+    rows_with_sums<2, T>(
+        rows_of(*c.spec), n, c.scratch_as<T>(), {c.out<T>(1), c.out<T>(2)}, [&](int64_t r, T* partial) {
+          const T *dy = c.in<T>(0) + r * n, *x = c.in<T>(1) + r * n;
+          normalise_row_grad(n, {mean[r], rstd[r]}, dy, x, gamma, c.out<T>(0) + r * n, partial, partial + n);
+        });
   });
 }
 
@@ -178,7 +147,7 @@ void run_rms_norm_grad(const Call& c) {
   visit_float(c.in_spec(0).dtype, "rms_norm_grad", [&]<class T> {
     const int64_t n = c.in_spec(1).shape.back();
     const T *gamma = c.in<T>(2), *rstd = c.in<T>(3);
-    rows_with_sums<1, T>(c, {c.out<T>(1)}, [&](int64_t r, T* dgamma) {
+    rows_with_sums<1, T>(rows_of(*c.spec), n, c.scratch_as<T>(), {c.out<T>(1)}, [&](int64_t r, T* dgamma) {
       const T *dy = c.in<T>(0) + r * n, *x = c.in<T>(1) + r * n, s = rstd[r];
       T* dx = c.out<T>(0) + r * n;
       const auto product = [s](auto d, auto g, auto v) { return d * g * (v * s); };

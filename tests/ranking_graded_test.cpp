@@ -37,6 +37,18 @@ TEST(GradedRanking, HandValues) {
   EXPECT_DOUBLE_EQ(*average_precision_at(scores, grades, 2), 0.5);  // one of min(2, 2) relevant rows is found
 }
 
+TEST(GradedRanking, ReciprocalRankOfTheFirstRelevantRow) {
+  const std::vector<float> scores = {3, 2, 1, 0}, grades = {0, 0, 2, 1};
+  EXPECT_DOUBLE_EQ(*reciprocal_rank_at(scores, grades), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(*reciprocal_rank_at(scores, grades, 3), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(*reciprocal_rank_at(scores, grades, 2), 0);
+  EXPECT_FALSE(reciprocal_rank_at(scores, std::vector<float>(4)));
+  const std::vector<float> two_scores = {3, 2, 1, 0, 5, 9}, two_grades = {0, 0, 2, 1, 1, 0};
+  const GradedResult both = evaluate_graded({two_scores, two_grades, std::vector<int64_t>{0, 0, 0, 0, 1, 1}});
+  EXPECT_DOUBLE_EQ(*both.mrr.value, (1.0 / 3 + 1.0 / 2) / 2);
+  EXPECT_EQ(both.mrr.name, "mrr");
+}
+
 TEST(GradedRanking, ListsWithoutAGradeAreSkippedAndCounted) {
   const std::vector<float> scores = {1, 2, 1, 2, 5}, grades = {1, 0, 0, 0, 4};
   const std::vector<int64_t> groups = {7, 7, -3, -3, 9};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <queue>
 
 #include "core/error.h"
@@ -68,6 +69,23 @@ std::string_view SentencePiece::token(int32_t id) const {
 int32_t SentencePiece::find(std::string_view token) const {
   const int32_t id = processor_->PieceToId({token.data(), token.size()});
   return id >= 0 && id < size() && processor_->IdToPiece(id) == token ? id : -1;
+}
+
+// transformers reads a unigram model with these files as the tokenizer of ALBERT.
+void SentencePiece::save(const std::string& directory, bool token_types) const {
+  write_atomically(directory + "/spiece.model", processor_->serialized_model_proto());
+  nlohmann::ordered_json j{{"tokenizer_class", "AlbertTokenizer"},
+                           {"do_lower_case", false},
+                           {"keep_accents", true},
+                           {"remove_space", false}};
+  const auto set = [&](const char* key, int32_t id) {
+    if (id >= 0) j[key] = token(id);
+  };
+  set("unk_token", special_.unk), set("pad_token", special_.pad), set("cls_token", special_.cls);
+  set("sep_token", special_.sep), set("mask_token", special_.mask);
+  set("bos_token", special_.cls), set("eos_token", special_.sep);
+  if (!token_types) j["model_input_names"] = {"input_ids", "attention_mask"};
+  write_atomically(directory + "/tokenizer_config.json", j.dump(2) + "\n");
 }
 
 void SentencePiece::sample(std::string_view text, const Sampling& sampling, uint64_t stream,

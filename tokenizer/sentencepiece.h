@@ -26,6 +26,7 @@ class SentencePiece final : public Tokenizer {
   int32_t size() const override;
   std::string_view token(int32_t id) const override;
   int32_t find(std::string_view token) const override;
+  void save(const std::string& directory, bool token_types = true) const override;  // spiece.model and a config
 
   // Another segmentation of the text, for augmentation; the same for the same (text, seed, stream).
   // Unigram: one of the `nbest` likeliest, with probability proportional to likelihood^alpha (Kudo 2018, section 3.2).

@@ -26,6 +26,8 @@ class Tokenizer {
   virtual std::string_view token(int32_t id) const = 0;    // DataError as decode()
   virtual int32_t find(std::string_view token) const = 0;  // its id, or -1
   const SpecialTokens& special() const { return special_; }
+  // Writes the files that load_tokenizer() and transformers read. token_types: whether the model takes them.
+  virtual void save(const std::string& directory, bool token_types = true) const = 0;
 
  protected:
   void check_ids(std::span<const int32_t> ids) const;
@@ -66,9 +68,9 @@ JaggedIds encode_batch(const Tokenizer& tokenizer, std::span<const std::string_v
                        std::span<const std::string_view> second, const EncodeOptions& options, int threads);
 
 // A tokenizer from its file or folder:
-//   vocab.txt, or a folder with it    WordPiece, options from tokenizer_config.json beside it
+//   vocab.txt, or a folder with it or tokenizer.json    WordPiece, options from tokenizer_config.json beside it
 //   *.model, or a folder with spiece.model / sentencepiece.bpe.model / tokenizer.model    SentencePiece
-// IoError, DataError: names the file and what is wrong with it.
+// IoError, DataError: names the file and what is wrong with it, such as a tokenizer_config.json of another class.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path);
 
 }  // namespace winnow

@@ -60,6 +60,7 @@ struct WordPiece::Word {
 
 WordPiece::WordPiece(std::vector<std::string> vocabulary, const WordPieceOptions& options, const std::string& name)
     : vocabulary_(checked(std::move(vocabulary), name)),
+      options_(options),
       trie_(vocabulary_),
       characters_(detail::bert_characters({options.lower_case, options.strip_accents, options.split_cjk})),
       max_word_chars_(static_cast<size_t>(options.max_word_chars)) {

@@ -32,12 +32,18 @@ class WordPiece final : public Tokenizer {
   static std::vector<std::string> parse_vocabulary(std::string_view text);
   // do_lower_case, strip_accents, tokenize_chinese_chars and the special tokens of a tokenizer_config.json. DataError.
   static WordPieceOptions parse_options(std::string_view json, const std::string& name);
+  // tokenizer.json of the tokenizers package: the vocabulary, and what it says about options. DataError also for a
+  // model, normalizer or pre-tokenizer that is not BERT's.
+  static std::vector<std::string> parse_tokenizer_json(std::string_view json, const std::string& name,
+                                                       WordPieceOptions& options);
 
   void encode(std::string_view text, std::vector<int32_t>& ids) const override;
   std::string decode(std::span<const int32_t> ids) const override;  // pieces joined; words with a blank between
   int32_t size() const override { return static_cast<int32_t>(vocabulary_.size()); }
   std::string_view token(int32_t id) const override;
   int32_t find(std::string_view token) const override;
+  void save(const std::string& directory, bool token_types = true) const override;  // vocab.txt, tokenizer_config.json
+  const WordPieceOptions& options() const { return options_; }
 
  private:
   struct Word;
@@ -47,6 +53,7 @@ class WordPiece final : public Tokenizer {
   void match(const Word& word, std::vector<int32_t>& ids) const;
 
   std::vector<std::string> vocabulary_;
+  WordPieceOptions options_;
   detail::ByteTrie trie_;
   const detail::BertCharacters& characters_;
   int32_t continuation_ = -1;  // the trie's state behind "##"

@@ -58,4 +58,22 @@ WordPieceOptions WordPiece::parse_options(std::string_view text, const std::stri
   return o;
 }
 
+void WordPiece::save(const std::string& directory, bool token_types) const {
+  std::string lines;
+  for (const std::string& token : vocabulary_) (lines += token) += '\n';
+  write_atomically(directory + "/vocab.txt", lines);
+  nlohmann::ordered_json j{{"tokenizer_class", "BertTokenizer"},
+                           {"do_lower_case", options_.lower_case},
+                           {"strip_accents", options_.strip_accents},
+                           {"tokenize_chinese_chars", options_.split_cjk},
+                           {"unk_token", options_.unk}};
+  const auto set = [&](const char* key, const std::string& token) {
+    if (find(token) >= 0) j[key] = token;
+  };
+  set("pad_token", options_.pad), set("cls_token", options_.cls), set("sep_token", options_.sep);
+  set("mask_token", options_.mask);
+  if (!token_types) j["model_input_names"] = {"input_ids", "attention_mask"};
+  write_atomically(directory + "/tokenizer_config.json", j.dump(2) + "\n");
+}
+
 }  // namespace winnow

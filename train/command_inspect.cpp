@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "core/safetensors.h"
 #include "train/commands.h"
+#include "train/inspect_encoder.h"
 #include "train/machine.h"
 
 namespace winnow {
@@ -18,8 +19,12 @@ namespace {
 
 using Json = nlohmann::json;
 
-// A run directory, a checkpoint or any safetensors file: its tensors.
+// A text encoder's directory: what it is. A run directory, a checkpoint or any safetensors file: its tensors.
 int inspect(const std::string& path, bool json) {
+  if (is_encoder_directory(path)) {
+    std::fputs(inspect_encoder(path, json).c_str(), stdout);
+    return 0;
+  }
   const std::string file_path = directory_exists(path) ? path + "/model.safetensors" : path;
   const SafeTensors file = SafeTensors::open(file_path);
   if (file.has_checksums()) file.verify();
@@ -85,16 +90,17 @@ int doctor(bool json) {
 }  // namespace
 
 void add_inspect_command(CLI::App& app, Action& chosen) {
-  CLI::App* command =
-      app.add_subcommand("inspect", "Tensors, sizes and checksums of a run, a checkpoint or a safetensors file");
+  CLI::App* command = app.add_subcommand("inspect",
+                                         "Tensors, sizes and checksums of a run, a checkpoint or a safetensors file; "
+                                         "what a text encoder's directory holds");
   struct Arguments {
     std::string path;
     bool json = false;
   };
   auto a = std::make_shared<Arguments>();
-  command->add_option("path", a->path, "run directory or file")->required();
+  command->add_option("path", a->path, "run directory, directory of a text encoder, or file")->required();
   command->add_flag("--json", a->json, "print JSON");
-  command->footer("Example:\n  winnow inspect runs/ml");
+  command->footer("Examples:\n  winnow inspect runs/ml\n  winnow inspect all-MiniLM-L6-v2");
   command->callback([a, &chosen] { chosen = [a] { return inspect(a->path, a->json); }; });
 }
 

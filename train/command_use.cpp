@@ -1,9 +1,14 @@
 // winnow evaluate, winnow recommend: commands that read a finished run.
 #include <cstdio>
 
+#include "core/file.h"
 #include "core/parallel.h"
+#include "train/click_text.h"
 #include "train/commands.h"
+#include "train/match/training.h"
+#include "train/rank_training.h"
 #include "train/run.h"
+#include "train/text_job.h"
 
 namespace winnow {
 namespace {
@@ -31,6 +36,13 @@ void prepare(const RunArguments& a) {
   device_info(parse_device(a.device));
 }
 
+int evaluate_text(const RunArguments& a) {
+  const TextEvaluation evaluation = OpenedTextRun(a.run, a.sets).evaluate(a.valid ? Split::Valid : Split::Test);
+  if (a.save) write_atomically(a.run + "/evaluation.json", evaluation.json + "\n");
+  std::fputs((a.json ? evaluation.json + "\n" : evaluation.text).c_str(), stdout);
+  return 0;
+}
+
 template <class R>
 int print(const R& report, bool json) {
   std::fputs((json ? report.json() + "\n" : report.str()).c_str(), stdout);
@@ -49,6 +61,24 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
   command->callback([a, &chosen] {
     chosen = [a] {
       prepare(*a);
+      const std::string job = job_of_run(a->run);
+      if (is_text_job(job)) return evaluate_text(*a);
+      if (job == "click-text") {
+        const EvaluationReport report =
+            evaluate_click_text(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
+        if (a->save) save_evaluation(a->run, report);
+        return print(report, a->json);
+      }
+      if (job == "rank") {
+        const RankReport report = OpenedRankRun(a->run, a->sets).evaluate(a->valid ? Split::Valid : Split::Test);
+        if (a->save) save_evaluation(a->run, report);
+        return print(report, a->json);
+      }
+      if (job == "match") {
+        const MatchReport report = evaluate_match_run(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
+        if (a->save) write_atomically(a->run + "/evaluation.json", report.json() + "\n");
+        return print(report, a->json);
+      }
       const OpenedRun run(a->run, a->sets);
       const EvaluationReport report = evaluate_run(run.config, run.dataset, *run.model, run.config.model.name,
                                                    a->valid ? Split::Valid : Split::Test);

@@ -1,7 +1,9 @@
 #include "train/optimizer.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <map>
 
 #include "ops/clip.h"
 #include "ops/pointwise.h"
@@ -15,6 +17,11 @@ void check_name(const char* key, const std::string& name, std::initializer_list<
   if (std::find(known.begin(), known.end(), name) != known.end()) return;
   raise<ConfigError>("{}: there is no optimizer '{}' (known: {})", key, name, fmt::join(known, ", "));
 }
+
+struct DenseUpdates {
+  std::vector<const Parameter*> parameters;
+  std::vector<Value> gradients;
+};
 
 }  // namespace
 
@@ -109,15 +116,15 @@ void Optimizer::update_table(Graph& graph, const Table& t, const StepScalars& st
 }
 
 void Optimizer::emit(Graph& graph, const std::vector<Parameter>& parameters, Value learning_rate, Value step,
-                     double base_learning_rate) {
+                     double base_learning_rate, const GradientBuffers* gathered) {
   const OptimizerOptions& o = options_;
-  std::vector<const Parameter*> weights, others;
-  std::vector<Value> weight_grads, other_grads, all_grads, squares;
+  std::map<double, std::array<DenseUpdates, 2>> dense;  // by factor of the rate: weights, others
+  std::vector<Value> all_grads, squares;
   std::vector<Table> tables;
   for (const Parameter& p : parameters) {
     if (p.group == Group::Statistic) continue;
     const Value value = graph.persistent(p.variable);
-    const Value gradient = graph.gradient(value);
+    const Value gradient = gathered != nullptr ? gathered->gradient(graph, p) : graph.gradient(value);
     const auto& uses = graph.row_gradients(value);
     WN_CHECK(!gradient || uses.empty(), Error,
              "'{}' is read as table rows and as a whole; its gradient would need both forms", p.name());
@@ -126,8 +133,9 @@ void Optimizer::emit(Graph& graph, const std::vector<Parameter>& parameters, Val
       if (o.clip_norm > 0) squares.push_back(segment_sqnorm(tables.back().rows));
     } else if (gradient) {
       const Value g = o.clip_value > 0 ? clamp(gradient, -o.clip_value, o.clip_value) : gradient;
-      (p.group == Group::Weight ? weights : others).push_back(&p);
-      (p.group == Group::Weight ? weight_grads : other_grads).push_back(g);
+      DenseUpdates& updates = dense[o.rate_factor ? o.rate_factor(p.name()) : 1][p.group == Group::Weight ? 0 : 1];
+      updates.parameters.push_back(&p);
+      updates.gradients.push_back(g);
       all_grads.push_back(gradient);
     }
   }
@@ -138,8 +146,14 @@ void Optimizer::emit(Graph& graph, const std::vector<Parameter>& parameters, Val
   graph.output("gradient_norm", norm);
   StepScalars scalars{learning_rate, step,
                       clip_scale(norm, o.clip_norm > 0 ? o.clip_norm : std::numeric_limits<double>::infinity())};
-  update_dense(graph, weights, weight_grads, true, scalars);
-  update_dense(graph, others, other_grads, false, scalars);
+  for (const auto& [factor, updates] : dense) {
+    StepScalars own = scalars;
+    if (factor != 1) own.lr = affine(learning_rate, factor, 0);
+    for (const bool weights : {true, false}) {
+      const DenseUpdates& u = updates[weights ? 0 : 1];
+      update_dense(graph, u.parameters, u.gradients, weights, own);
+    }
+  }
   if (o.embedding_learning_rate > 0 && o.embedding_learning_rate != base_learning_rate)
     scalars.lr = affine(learning_rate, o.embedding_learning_rate / base_learning_rate, 0);
   for (const Table& t : tables) update_table(graph, t, scalars);

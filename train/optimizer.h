@@ -1,10 +1,12 @@
 // Optimizer: writes the update of every parameter as graph nodes after backward(), and owns the optimizer's state.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "nn/module.h"
 #include "ops/optimizers.h"
+#include "train/gradient_buffers.h"
 
 namespace winnow {
 
@@ -25,6 +27,8 @@ struct OptimizerOptions {
   double initial_accumulator = 0;  // adagrad family
   double clip_norm = 0;            // global norm over all gradients; 0: none
   double clip_value = 0;           // per element; 0: none
+  // The factor on the learning rate of a dense parameter, by its name; empty: 1 for all.
+  std::function<double(const std::string& parameter)> rate_factor = {};
 };
 
 class Optimizer {
@@ -34,8 +38,9 @@ class Optimizer {
   // gradients, and the rows' when clip_norm is set. When it is not finite the step changes nothing (NaN guard).
   // Several graphs over the same parameters share one state.
   // ratio: embedding_learning_rate / base_learning_rate is applied to the scheduled rate.
+  // gathered: the gradients are those of the buffers, not of this graph's backward().
   void emit(Graph& graph, const std::vector<Parameter>& parameters, Value learning_rate, Value step,
-            double base_learning_rate);
+            double base_learning_rate, const GradientBuffers* gathered = nullptr);
   const std::vector<VariablePtr>& state() const { return state_; }
 
  private:

@@ -12,6 +12,14 @@ struct LoopOptions {
   TrainOptions train;
   int64_t batch_size = 1024;
 };
-LoopOptions read_train_options(const ConfigNode& train);
+// The validation metrics that `train.monitor` may name, besides none; those in `lower` are better when lower.
+struct Monitors {
+  std::string fallback = "auc";
+  std::vector<std::string> higher = {"auc", "gauc"}, lower = {"logloss"};
+};
+// defaults: of batch_size, learning_rate, epochs, schedule, optimizer, plateau_factor. tables: whether the model has
+// embedding tables; without them their keys are unknown ones.
+LoopOptions read_train_options(const ConfigNode& train, const Monitors& monitors = {}, const LoopOptions& defaults = {},
+                               bool tables = true);
 
 }  // namespace winnow

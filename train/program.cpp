@@ -28,12 +28,18 @@ int run_program(int argc, char** argv) {
   add_train_command(app, chosen);
   add_tune_command(app, chosen);
   add_evaluate_command(app, chosen);
+  add_predict_command(app, chosen);
   add_compare_command(app, chosen);
   add_recommend_command(app, chosen);
+  add_match_command(app, chosen);
+  add_rank_command(app, chosen);
+  add_synonyms_command(app, chosen);
   add_report_command(app, chosen);
   add_inspect_command(app, chosen);
   add_data_command(app, chosen);
   add_tokenizer_command(app, chosen);
+  add_encode_command(app, chosen);
+  add_fill_mask_command(app, chosen);
   add_doctor_command(app, chosen);
   auto words = arguments(argc, argv);
   std::reverse(words.begin(), words.end());  // CLI11 takes them from the back

@@ -99,6 +99,14 @@ std::optional<double> average_precision_at(std::span<const float> scores, std::s
   return precisions / static_cast<double>(std::min(length, relevant));
 }
 
+std::optional<double> reciprocal_rank_at(std::span<const float> scores, std::span<const float> grades, int64_t k) {
+  if (std::ranges::none_of(grades, [](float g) { return g > 0; })) return std::nullopt;
+  const std::vector<uint32_t> order = falling(scores);
+  for (size_t r = 0; r < length_of(scores.size(), k); ++r)
+    if (grades[order[r]] > 0) return 1 / static_cast<double>(r + 1);
+  return 0;
+}
+
 GradedResult evaluate_graded(const GradedRows& rows, const NdcgOptions& options, const BootstrapOptions& bootstrap) {
   check_bootstrap(bootstrap);
   check_graded(rows, options.k);
@@ -106,7 +114,7 @@ GradedResult evaluate_graded(const GradedRows& rows, const NdcgOptions& options,
   std::iota(order.begin(), order.end(), 0u);
   std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return rows.groups[a] < rows.groups[b]; });
   GradedResult result;
-  std::vector<double> ndcgs, precisions;
+  std::vector<double> ndcgs, precisions, reciprocals;
   std::vector<float> scores, grades;
   for (size_t i = 0; i < order.size();) {
     const int64_t group = rows.groups[order[i]];
@@ -123,10 +131,12 @@ GradedResult evaluate_graded(const GradedRows& rows, const NdcgOptions& options,
     }
     ndcgs.push_back(*value);
     precisions.push_back(*average_precision_at(scores, grades, options.k));
+    reciprocals.push_back(*reciprocal_rank_at(scores, grades, options.k));
   }
   result.groups = static_cast<int64_t>(ndcgs.size());
   result.ndcg = mean_over_lists("ndcg", options.k, std::move(ndcgs), bootstrap);
   result.map = mean_over_lists("map", options.k, std::move(precisions), bootstrap);
+  result.mrr = mean_over_lists("mrr", options.k, std::move(reciprocals), bootstrap);
   return result;
 }
 

@@ -6,6 +6,7 @@
 //   NDCG@k        DCG@k of the order by falling score over that of the order by falling grade
 //                 (Jarvelin and Kekalainen 2002, "Cumulated gain-based evaluation of IR techniques")
 //   MAP@k         mean over lists of sum_{r <= k} rel_r precision@r / min(k, relevant rows), relevant: grade > 0
+//   MRR@k         mean over lists of 1 / rank of the first relevant row, 0 where none is among the first k
 // Equal scores:
 //   Average       each of them gets the mean gain of all of them, the expectation over their orders (McSherry and
 //   Najork
@@ -37,6 +38,10 @@ std::optional<double> ndcg(std::span<const float> scores, std::span<const float>
 // Average precision at k of one list, ties by order; nothing when no grade is above 0.
 std::optional<double> average_precision_at(std::span<const float> scores, std::span<const float> grades, int64_t k = 0);
 
+// 1 / rank of the first row with a grade above 0, ties by order; 0 when it is not among the first k. Nothing when no
+// grade is above 0.
+std::optional<double> reciprocal_rank_at(std::span<const float> scores, std::span<const float> grades, int64_t k = 0);
+
 struct GradedRows {
   std::span<const float> scores;
   std::span<const float> grades;    // finite, not negative
@@ -44,7 +49,7 @@ struct GradedRows {
 };
 
 struct GradedResult {
-  MetricValue ndcg, map;       // means over the lists with a grade above 0; "ndcg@10" or, for k = 0, "ndcg"
+  MetricValue ndcg, map, mrr;  // means over the lists with a grade above 0; "ndcg@10" or, for k = 0, "ndcg"
   int64_t groups = 0;          // of them
   int64_t skipped_groups = 0;  // lists without a grade above 0
 };

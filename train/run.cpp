@@ -38,6 +38,10 @@ void save_run(const std::string& directory, const CtrConfig& config, const Datas
   save_safetensors(directory + "/model.safetensors", tensors, {{"model", config.model.name}});
 }
 
+std::string job_of_run(const std::string& directory) {
+  return Config::load(directory + "/config.yaml").root().find<std::string>("job").value_or("ctr");
+}
+
 OpenedRun::OpenedRun(const std::string& directory, const std::vector<std::string>& sets)
     : config(CommonOptions{directory + "/config.yaml", sets}) {
   const std::string path = directory + "/model.safetensors";

@@ -39,6 +39,9 @@ struct OpenedRun {
   std::unique_ptr<CtrModel> model;
 };
 
+// What a run was trained for: the key `job` of its config.yaml, ctr where there is none. IoError, ConfigError.
+std::string job_of_run(const std::string& directory);
+
 struct Recommendation {
   std::string item, title;
   double score = 0;  // probability of a click

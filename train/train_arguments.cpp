@@ -13,6 +13,10 @@ namespace winnow {
 
 void print_message(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
 
+std::string encoder_override(const std::string& directory) {
+  return "encoder.path=" + nlohmann::json(directory).dump();
+}
+
 void TrainArguments::add_to(CLI::App& command) {
   command.add_option("--config", common.config, "YAML file; with --resume, by default that of the run");
   command.add_option("--set", common.sets, "override a config key: a.b=c (repeatable)")->allow_extra_args(false);

@@ -31,6 +31,8 @@ struct TrainArguments {
   void check_given() const;  // CLI::RequiredError when neither --config nor --resume was given
 };
 
+// The assignment for --set that gives a directory as encoder.path.
+std::string encoder_override(const std::string& directory);
 void print_message(const std::string& text);  // a line on stderr
 
 }  // namespace winnow

@@ -23,7 +23,8 @@ enum class Act : std::uint8_t { None, Relu, Gelu, GeluTanh, Sigmoid, Tanh };
 enum class Isa : std::uint8_t { Best, Avx2, Avx512 };  // Best: the widest the CPU has
 
 // Applied to each element t = alpha*AB [+ C] while its tile is in L1, in this order:
-//   t += bias[j];  t += residual[i,j];  preact[i,j] = t;  t = act(t);  t = (mask[i,j] <= 0) ? 0 : t;  C[i,j] = t
+//   t += bias[j];  t += residual[i,j];  preact[i,j] = t;  t = act(t);  t = masked(t, mask[i,j]);  C[i,j] = t
+// masked() is the gradient of the activation `mask_act` below: relu (mask <= 0 ? 0 : t), or gelu'(mask) * t.
 struct SgemmEpilogue {
   const float* bias = nullptr;      // [n]
   const float* residual = nullptr;  // [m,n]
@@ -31,8 +32,9 @@ struct SgemmEpilogue {
   float* preact = nullptr;  // [m,n] out: the value before the activation
   std::size_t ld_preact = 0;
   Act act = Act::None;
-  const float* mask = nullptr;  // [m,n] saved relu output: the gradient passes where it is > 0 (or NaN)
+  const float* mask = nullptr;  // [m,n] saved relu output (the gradient passes where it is > 0 or NaN) or gelu input
   std::size_t ld_mask = 0;
+  Act mask_act = Act::Relu;   // or Gelu, GeluTanh
   float* colsum_c = nullptr;  // [n] out: column sums of the final C (bias gradient of the layer below)
   float* colsum_b = nullptr;  // [n] out: column sums of op(B) (bias gradient when B = dY); not with packed_b
 };

@@ -91,7 +91,8 @@ void Short::finish(const float* acc, size_t ld, size_t r0, size_t rows, size_t n
                   p_.accumulate, p_.alpha, &e_, r0, n0, sums, sums_new});
     return;
   }
-  if (e_.act == Act::None || e_.act == Act::Relu) return finish_column(acc, n0, cols, sums, sums_new);
+  const bool plain = (e_.act == Act::None || e_.act == Act::Relu) && (e_.mask == nullptr || e_.mask_act == Act::Relu);
+  if (plain) return finish_column(acc, n0, cols, sums, sums_new);
   for (size_t i = 0; i < cols; i += kern_.mr)
     kern_.finish({acc + i, 1, static_cast<int>(std::min(kern_.mr, cols - i)), 1, p_.c + (n0 + i) * p_.ldc, p_.ldc,
                   p_.accumulate, p_.alpha, &e_, n0 + i, 0, sums, sums_new && i == 0});

@@ -21,6 +21,8 @@ MatmulNode::MatmulNode(const NodeSpec& node) {
   if (node.attrs.flag("has_residual")) residual = next++;
   if (node.attrs.flag("has_mask")) mask = next++;
   act = static_cast<cpu::Act>(find_act(node.attrs.text("act", "none")));
+  mask_act = static_cast<cpu::Act>(find_act(node.attrs.text("mask_act", "relu")));
+  preact = node.attrs.flag("has_preact");
 }
 
 namespace {
@@ -38,7 +40,8 @@ struct Packed {
     problem.m = m, problem.n = n, problem.k = k;
     problem.trans_a = node.trans_a, problem.trans_b = node.trans_b;
     problem.lda = node.trans_a ? m : k, problem.ldb = node.trans_b ? k : n, problem.ldc = n;
-    epilogue.act = node.act, epilogue.ld_residual = n, epilogue.ld_mask = n;
+    epilogue.act = node.act, epilogue.ld_residual = n, epilogue.ld_mask = n, epilogue.ld_preact = n;
+    epilogue.mask_act = node.mask_act;
   }
 };
 
@@ -56,6 +59,7 @@ void run_packed(const Call& c) {
   problem.a = c.in<float>(0), problem.b = c.in<float>(1), problem.c = c.out<float>(0);
   epilogue.bias = optional(c, s.node.bias), epilogue.residual = optional(c, s.node.residual);
   epilogue.mask = optional(c, s.node.mask);
+  if (s.node.preact) epilogue.preact = c.out<float>(1);
   cpu::sgemm(problem, epilogue, c.scratch);
 }
 
@@ -73,6 +77,8 @@ struct OneDnn {
 const char* reject_onednn(const NodeSpec& node, const DeviceInfo&) {
   if (node.in[0].dtype != DType::F32) return "f32 only";
   const MatmulNode s(node);
+  if (s.preact) return "the value before the activation is wanted";
+  if (s.mask >= 0 && s.mask_act != cpu::Act::Relu) return "the gradient of gelu is not a post-op";
   return s.m * s.n * s.k == 0 ? "an extent is 0" : nullptr;
 }
 void prepare_onednn(const NodeSpec& node, Prepare& p) {
@@ -98,6 +104,14 @@ double activation(cpu::Act act, double x) {
   return x;
 }
 
+// The derivative, from the input (relu: from the output).
+double slope(cpu::Act act, double x) {
+  if (act == cpu::Act::Relu) return x <= 0 ? 0 : 1;
+  if (act == cpu::Act::Gelu) return 0.5 * std::erfc(-x * M_SQRT1_2) + x * std::exp(-0.5 * x * x) / std::sqrt(2 * M_PI);
+  const double c = 2 * std::sqrt(M_2_PI), s = 1 / (1 + std::exp(-c * (x + 0.044715 * x * x * x)));
+  return s + x * s * (1 - s) * c * (1 + 3 * 0.044715 * x * x);
+}
+
 void prepare_reference(const NodeSpec& node, Prepare& p) { p.state<MatmulNode>(node); }
 void run_reference(const Call& c) {
   visit_float(c.in_spec(0).dtype, "matmul", [&]<class T> {
@@ -105,14 +119,17 @@ void run_reference(const Call& c) {
     const T* bias = s.bias < 0 ? nullptr : c.in<T>(s.bias);
     const T* residual = s.residual < 0 ? nullptr : c.in<T>(s.residual);
     const T* mask = s.mask < 0 ? nullptr : c.in<T>(s.mask);
-    T* out = c.out<T>(0);
+    T *out = c.out<T>(0), *preact = s.preact ? c.out<T>(1) : nullptr;
     reference_product<T>(s.m, s.n, s.k, c.in<T>(0), s.trans_a, c.in<T>(1), s.trans_b,
                          [&](int64_t i, int64_t j, double sum) {
                            const int64_t at = i * s.n + j;
                            if (bias != nullptr) sum += static_cast<double>(bias[j]);
                            if (residual != nullptr) sum += static_cast<double>(residual[at]);
+                           if (preact != nullptr) preact[at] = static_cast<T>(sum);
                            sum = activation(s.act, sum);
-                           out[at] = mask != nullptr && mask[at] <= 0 ? T(0) : static_cast<T>(sum);
+                           // not sum * 0: the gradient of relu stops infinities
+                           const double by = mask == nullptr ? 1 : slope(s.mask_act, static_cast<double>(mask[at]));
+                           out[at] = by == 0 ? T(0) : static_cast<T>(sum * by);
                          });
   });
 }

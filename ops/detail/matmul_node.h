@@ -13,7 +13,8 @@ struct MatmulNode {
   int64_t m = 0, n = 0, k = 0;
   bool trans_a = false, trans_b = false;
   int bias = -1, residual = -1, mask = -1;  // input indices; -1: absent
-  cpu::Act act = cpu::Act::None;
+  cpu::Act act = cpu::Act::None, mask_act = cpu::Act::Relu;
+  bool preact = false;  // output 1 is the value before the activation
   explicit MatmulNode(const NodeSpec& node);
 };
 

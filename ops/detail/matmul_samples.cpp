@@ -62,6 +62,20 @@ void add_epilogues(Samples& s) {
   s.add({.name = "residual_mask",
          .in = {f32({9, 6}), f32({7, 6}), f32({9, 7}), fixed(f32({9, 7}, Fill::uniform(-0.2, 1, {0})))},
          .attrs = {{"has_residual", int64_t{1}}, {"has_mask", int64_t{1}}, {"trans_b", int64_t{1}}}});
+  for (const char* act : {"gelu", "gelu_tanh"}) {
+    s.add({.name = std::string("preact_") + act,
+           .in = {f32({9, 6}), f32({6, 35}), f32({35})},
+           .attrs = {{"has_bias", int64_t{1}}, {"has_preact", int64_t{1}}, {"act", act}},
+           .integers = false});
+    s.add({.name = std::string("mask_") + act,
+           .in = {f32({50, 6}), f32({33, 6}), fixed(f32({50, 33}))},
+           .attrs = {{"has_mask", int64_t{1}}, {"mask_act", act}, {"trans_b", int64_t{1}}},
+           .integers = false});
+    s.add({.name = std::string("mask_one_column_") + act,
+           .in = {f32({50, 6}), f32({1, 6}), fixed(f32({50, 1}))},
+           .attrs = {{"has_mask", int64_t{1}}, {"mask_act", act}, {"trans_b", int64_t{1}}},
+           .integers = false});
+  }
   s.add({.name = "mask",
          .in = {f32({60, 33}), f32({40, 33}), fixed(f32({60, 40}, Fill::uniform(-0.2, 1)))},
          .attrs = {{"has_mask", int64_t{1}}, {"trans_b", int64_t{1}}},
@@ -88,6 +102,10 @@ void add_errors(Samples& s) {
   s.add({.name = "vector", .in = {f32({3}), f32({3, 4})}, .throws = "a [3] needs at least 2 axes"});
   s.add(
       {.name = "unknown_act", .in = {f32({2, 3}), f32({3, 4})}, .attrs = {{"act", "swish"}}, .throws = "act 'swish'"});
+  s.add({.name = "unknown_mask_act",
+         .in = {f32({2, 3}), f32({3, 4}), f32({2, 4})},
+         .attrs = {{"has_mask", int64_t{1}}, {"mask_act", "tanh"}},
+         .throws = "mask_act 'tanh'"});
   s.add({.name = "integer_matrix", .in = {f32({2, 3}), i64({3, 4}, Fill::integers(0, 3))}, .throws = "expected f32"});
 }
 

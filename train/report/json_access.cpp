@@ -77,10 +77,11 @@ const MetricEntry* find_entry(const std::vector<MetricEntry>& entries, std::stri
 
 Better better_of(std::string_view metric) {
   const std::string_view name = metric.substr(0, metric.find('@'));
-  for (const char* lower : {"logloss", "ne", "brier", "ece", "ece_mass", "rmse", "mae"})
+  for (const char* lower : {"logloss", "ne", "brier", "ece", "ece_mass", "rmse", "mae", "mse"})
     if (name == lower) return Better::Lower;
   for (const char* higher :
-       {"auc", "gauc", "pr_auc", "accuracy", "precision", "recall", "f1", "hr", "ndcg", "mrr", "map"})
+       {"auc", "gauc", "pr_auc", "accuracy", "precision", "recall", "f1", "hr", "ndcg", "mrr", "map", "macro_f1",
+        "micro_f1", "top_k_accuracy", "r2", "spearman", "oos_auc", "oos_recall"})
     if (name == higher) return Better::Higher;
   return Better::Neither;
 }

@@ -20,9 +20,26 @@ WN_INLINE V vexp(V x) {  // ~1.5 ulp; below -87.33 as there, above 88.37 infinit
   p = fma(p, r, set1(1.f));
   return mul(p, pow2(n));
 }
-// x * Phi(x). Phi(-t) = exp(-t^2/2) * s * P(s), s = 1/(1+0.275t), t >= 0: P is a fit of relative error 4e-8 on
+// log(x) for a positive normal x, or NaN. Fit of log(1 + f) on f in [-1/3, 1/3] as core/math.h has it.
+WN_INLINE V vlog(V x) {
+  V e, f;
+  split(x, e, f);  // x = 2^e (1 + f)
+  V p = set1(0.123578116f);
+  p = fma(p, f, set1(-0.128470108f));
+  p = fma(p, f, set1(0.106614247f));
+  p = fma(p, f, set1(-0.1219531f));
+  p = fma(p, f, set1(0.143128321f));
+  p = fma(p, f, set1(-0.166796133f));
+  p = fma(p, f, set1(0.199993059f));
+  p = fma(p, f, set1(-0.249998197f));
+  p = fma(p, f, set1(0.333333373f));
+  const V ff = mul(f, f), low = fma(mul(ff, f), p, mul(e, set1(1.42860677e-6f)));
+  const V y = fma(e, set1(0.693145752f), add(f, fma(ff, set1(-0.5f), low)));
+  return fma(x, set1(0), y);  // NaN of NaN
+}
+// gelu is x * Phi(x). Phi(-t) = exp(-t^2/2) * s * P(s), s = 1/(1+0.275t), t >= 0: P is a fit of relative error 4e-8 on
 // [0,14.5], so the left tail keeps its relative accuracy (erf-based forms lose it).
-WN_INLINE V gelu(V x) {
+WN_INLINE V normal_cdf(V x, V& exponential) {  // Phi(x), and exp(-x^2/2)
   const V t = max(mul(x, set1(-1.f)), x), s = div(set1(1.f), fma(t, set1(0.275f), set1(1.f)));
   V p = set1(0.026406211778f);
   p = fma(p, s, set1(-0.10679748654f));
@@ -33,12 +50,28 @@ WN_INLINE V gelu(V x) {
   p = fma(p, s, set1(0.10139141231f));
   p = fma(p, s, set1(0.10976707935f));
   p = fma(p, s, set1(0.10970409960f));
-  const V q = mul(mul(p, s), vexp(mul(mul(t, t), set1(-0.5f))));
-  return mul(x, where_gt(x, set1(0.f), fma(q, set1(-1.f), set1(1.f)), q));
+  exponential = vexp(mul(mul(t, t), set1(-0.5f)));
+  const V q = mul(mul(p, s), exponential);
+  return where_gt(x, set1(0.f), fma(q, set1(-1.f), set1(1.f)), q);
+}
+WN_INLINE V gelu(V x) {
+  V exponential;
+  return mul(x, normal_cdf(x, exponential));
+}
+WN_INLINE V gelu_slope(V x) {  // Phi(x) + x phi(x)
+  V exponential;
+  const V cdf = normal_cdf(x, exponential);
+  return fma(mul(x, set1(0.398942280401f)), exponential, cdf);
 }
 WN_INLINE V gelu_tanh(V x) {  // 0.5x(1+tanh(u)) = x / (1+exp(-2u)), u = sqrt(2/pi)(x + 0.044715x^3)
   const V u = mul(x, fma(mul(x, x), set1(-0.0713548162726f), set1(-1.59576912161f)));
   return div(x, add(set1(1.f), vexp(u)));
+}
+WN_INLINE V gelu_tanh_slope(V x) {  // s + x s (1 - s) u', s = 1 / (1 + exp(-u)), u twice the argument of tanh
+  const V xx = mul(x, x), u = mul(x, fma(xx, set1(-0.0713548162726f), set1(-1.59576912161f)));
+  const V s = div(set1(1.f), add(set1(1.f), vexp(u)));
+  const V du = fma(xx, set1(0.214064448818f), set1(1.59576912161f));
+  return fma(mul(mul(x, s), fma(s, set1(-1.f), set1(1.f))), du, s);
 }
 WN_INLINE V sigmoid(V x) { return div(set1(1.f), add(set1(1.f), vexp(mul(x, set1(-1.f))))); }
 // |x| > 0.625: 1 - 2/(1+exp(2|x|)); else x + x^3 P(x^2), where the other form would cancel. P: interpolation at

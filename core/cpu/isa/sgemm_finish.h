@@ -49,13 +49,25 @@ class Finish {
     if (e.preact != nullptr)
       each([&](int r, int v, V& y) WN_INLINE_LAMBDA { put(at(e.preact, e.ld_preact, r, v), y, v); });
     activation(e.act);
-    if (e.mask != nullptr)
-      each([&](int r, int v, V& y) WN_INLINE_LAMBDA { y = where_not_le0(get(at(e.mask, e.ld_mask, r, v), v), y); });
+    if (e.mask != nullptr) masked(e);
     if (t_.colsum != nullptr) column_sums();
   }
   WN_INLINE_LAMBDA void activation(Act act) {
     if (act == Act::Relu) each([&](int, int, V& y) WN_INLINE_LAMBDA { y = max(set1(0), y); });
     if (act > Act::Relu) transcendental(act);
+  }
+  WN_INLINE_LAMBDA void masked(const SgemmEpilogue& e) {
+    if (e.mask_act == Act::Relu) {
+      each([&](int r, int v, V& y) WN_INLINE_LAMBDA { y = where_not_le0(get(at(e.mask, e.ld_mask, r, v), v), y); });
+      return;
+    }
+    V slope[MR * NV];
+    for (int i = 0; i < t_.m * NV; ++i) {
+      if (i % NV >= nv_) continue;
+      const V x = get(at(e.mask, e.ld_mask, i / NV, i % NV), i % NV);
+      slope[i] = e.mask_act == Act::Gelu ? gelu_slope(x) : gelu_tanh_slope(x);
+    }
+    each([&](int r, int v, V& y) WN_INLINE_LAMBDA { y = mul(y, slope[r * NV + v]); });
   }
   // These are long and compute-bound, so a loop over a copy: x_ itself must see constant indices to stay in registers.
   WN_INLINE_LAMBDA void transcendental(Act act) {

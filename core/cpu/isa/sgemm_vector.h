@@ -34,6 +34,13 @@ WN_INLINE void fma_to(V& c, V a, V b) { asm("vfmadd231ps %2, %1, %0" : "+v"(c) :
 WN_INLINE V pow2(V n) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
 }
+WN_INLINE void split(V x, V& e, V& f) {  // x = 2^e (1 + f), f in [-1/3, 1/3], for a positive normal x
+  const __m512i two_thirds = _mm512_set1_epi32(0x3f2aaaab);
+  const __m512i i = _mm512_sub_epi32(_mm512_castps_si512(x), two_thirds);
+  e = _mm512_cvtepi32_ps(_mm512_srai_epi32(i, 23));
+  f = _mm512_sub_ps(
+      _mm512_castsi512_ps(_mm512_add_epi32(_mm512_and_si512(i, _mm512_set1_epi32(0x007fffff)), two_thirds)), set1(1));
+}
 WN_INLINE V where_not_le0(V s, V x) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(s, set1(0), _CMP_NLE_UQ), x); }
 WN_INLINE V where_gt(V s, V t, V x, V y) { return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(s, t, _CMP_GT_OQ), x); }
 WN_INLINE __m256 fold(V v) {  // the sum of the halves
@@ -61,6 +68,13 @@ WN_INLINE V round(V a) { return _mm256_round_ps(a, 8); }
 WN_INLINE void fma_to(V& c, V a, V b) { asm("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "x"(b)); }
 WN_INLINE V pow2(V n) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+}
+WN_INLINE void split(V x, V& e, V& f) {
+  const __m256i two_thirds = _mm256_set1_epi32(0x3f2aaaab);
+  const __m256i i = _mm256_sub_epi32(_mm256_castps_si256(x), two_thirds);
+  e = _mm256_cvtepi32_ps(_mm256_srai_epi32(i, 23));
+  f = _mm256_sub_ps(
+      _mm256_castsi256_ps(_mm256_add_epi32(_mm256_and_si256(i, _mm256_set1_epi32(0x007fffff)), two_thirds)), set1(1));
 }
 WN_INLINE V where_not_le0(V s, V x) { return _mm256_and_ps(_mm256_cmp_ps(s, set1(0), _CMP_NLE_UQ), x); }
 WN_INLINE V where_gt(V s, V t, V x, V y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(s, t, _CMP_GT_OQ)); }
