@@ -46,7 +46,7 @@ std::string first_file(const std::string& directory) {
 
 const std::vector<std::string>& source_formats() {
   static const std::vector<std::string> all = {"csv",     "tsv",    "jsonl",  "libsvm",     "libffm",
-                                               "recbole", "criteo", "sqlite", "postgresql", "parquet"};
+                                               "recbole", "criteo", "lines", "sqlite", "postgresql", "parquet"};
   return all;
 }
 

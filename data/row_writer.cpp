@@ -62,6 +62,7 @@ std::unique_ptr<RowWriter> make_row_writer(const SinkSpec& given, const std::vec
   WN_CHECK(spec.format != "postgresql", ConfigError, "Winnow does not write into PostgreSQL; write csv and use \\copy");
   WN_CHECK(std::ranges::find(source_formats(), spec.format) != source_formats().end(), ConfigError,
            "there is no format {}{}", quoted(spec.format), did_you_mean(spec.format, source_formats()));
+  WN_CHECK(spec.format != "lines", ConfigError, "Winnow reads lines and does not write them; write csv or tsv");
   if (spec.format == "sqlite") return detail::make_sqlite_writer(spec, columns);
   if (spec.format == "parquet") return detail::make_parquet_writer(spec, columns);
   return std::make_unique<TextWriter>(spec, columns);

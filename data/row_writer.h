@@ -15,6 +15,7 @@ namespace winnow {
 //   recbole        column names with types: float where the first block's cells are numbers and some are no integers,
 //   or
 //                  the column is rating, timestamp, label or weight; else token. Cells without tabs and line ends.
+//   lines          is only read: ConfigError.
 //   criteo         exactly the columns label (optional), I1 .. I13, C1 .. C26; no header.
 //   jsonl          a cell that is a JSON number is written as one, a missing cell as null, any other as a string.
 //   libsvm         columns label, qid (optional), and features that are numbers; a feature's index is its column's name

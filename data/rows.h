@@ -23,6 +23,7 @@ namespace winnow {
 //                  indices and all values of a row joined by spaces, for a multi feature.
 //   libffm         "label field:index:value ...". Columns: label, then for each field of the first block, ascending,
 //                  "3" and "3.values": the row's indices in field 3 and their values, joined by spaces.
+//   lines          plain text: a line is the one cell of a row, its column is called text. Never told by an ending.
 //   sqlite         path and a query or a table.
 //   postgresql     connection and a query or a table.
 //   parquet        where Winnow was built with Arrow.

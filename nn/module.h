@@ -56,6 +56,13 @@ class Module {
     children_.emplace_back(name, std::move(module));
     return ref;
   }
+  // The same for a module that a factory made.
+  template <class M>
+  M& adopt(const std::string& name, std::unique_ptr<M> module) {
+    M& ref = *module;
+    children_.emplace_back(name, std::move(module));
+    return ref;
+  }
 
  private:
   void collect(const std::string& prefix, std::vector<Parameter>& out) const;

@@ -6,7 +6,6 @@
 #include "ops/jagged_attention.h"
 #include "ops/matmul.h"
 #include "ops/pointwise.h"
-#include "ops/reduce.h"
 #include "ops/rotary.h"
 #include "ops/shape_ops.h"
 
@@ -184,11 +183,6 @@ Value pool_tokens(Value hidden, Value offsets, TokenPooling pooling, Loc loc) {
   if (pooling != TokenPooling::Cls)
     return jagged_pool(hidden, offsets, pooling == TokenPooling::Mean ? Pooling::Mean : Pooling::Max, loc);
   return gather(hidden, slice(offsets, 0, 0, offsets.shape()[0] - 1, loc), loc);
-}
-
-// The smallest length that divides is 1e-12, as in torch.nn.functional.normalize.
-Value unit_length(Value x, Loc loc) {
-  return div(x, sqrt(affine(sum(square(x, loc), {-1}, true, loc), 1, 1e-24, loc), loc), loc);
 }
 
 Pooler::Pooler(const TransformerOptions& o)

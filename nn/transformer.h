@@ -90,9 +90,6 @@ class MlmHead final : public Module {
 enum class TokenPooling : uint8_t { Cls, Mean, Max };
 Value pool_tokens(Value hidden, Value offsets, TokenPooling pooling, Loc loc = Loc::current());  // [T, H] -> [B, H]
 
-// Rows scaled to length 1; x [B, H]. A row of zeros stays one.
-Value unit_length(Value x, Loc loc = Loc::current());
-
 // BERT's pooler: tanh(linear(first token)).
 class Pooler final : public Module {
  public:

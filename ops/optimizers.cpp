@@ -71,6 +71,15 @@ struct Ftrl : FtrlStep<T> {
   Ftrl(const RuleParams& p, double rate, int64_t) : FtrlStep<T>(p, rate) {}
 };
 
+template <class T>
+struct Accumulate {
+  static constexpr int kStates = 0;
+  static constexpr bool kCoupled = false;
+  T keep;
+  Accumulate(const RuleParams&, double rate, int64_t) : keep(static_cast<T>(rate)) {}
+  void operator()(T g, T& w) const { w = keep > 0 ? keep * w + g : g; }
+};
+
 // sgd keeps a buffer only when it has momentum.
 int states_of_sgd(const Attrs& a) { return a.number("momentum", 0) > 0 ? 1 : 0; }
 
@@ -203,6 +212,10 @@ void ftrl(const DenseGroup& group, const StepScalars& step, const FtrlOptions& o
   record("ftrl", group, step, {{"beta", o.beta}, {"l1", o.l1}, {"l2", o.l2}}, loc);
 }
 
+void accumulate(const DenseGroup& group, const StepScalars& step, Loc loc) {
+  record("accumulate", group, step, {}, loc);
+}
+
 void register_optimizers(Registry& r) {
   r.add(define_sgd());
   r.add(define<Adam>(
@@ -226,6 +239,8 @@ void register_optimizers(Registry& r) {
   r.add(define<Ftrl>("ftrl", "FTRL-Proximal with state z, n", [](Samples& s) {
     add_dense_samples(s, 2, {{"beta", 1.0}}, {{"beta", 1.0}, {"l1", 0.1}, {"l2", 0.2}});
   }));
+  r.add(define<Accumulate>("accumulate", "p = lr * p + scale * grad; lr 0 forgets what p held",
+                           [](Samples& s) { add_dense_samples(s, 0, {}, {}); }));
 }
 
 }  // namespace winnow

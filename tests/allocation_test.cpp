@@ -9,6 +9,9 @@
 #include "core/rng.h"
 #include "models/ctr.h"
 #include "ops/losses.h"
+#include "tests/data_files.h"
+#include "tests/toy_task.h"
+#include "train/metrics_log.h"
 #include "train/optimizer.h"
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -95,6 +98,29 @@ TEST(Allocation, NoneInHundredStepsOfDeepFM) {
     }
     EXPECT_EQ(allocation_count - before, 0) << threads << " threads";
     EXPECT_LT(program.output("loss").item<float>(), 0.69f);  // it did train
+  }
+}
+
+// Between the points of the log, which are lines of text.
+TEST(Allocation, NoneInTheTrainersStepsOfSeveralFormsAndSeveralBatches) {
+  const std::atomic<bool> never{false};
+  for (const int64_t each : {1, 3}) {
+    ToyTask task({.batches = 6000});
+    int64_t batches = 0, allocating = 0, before = 0;
+    task.on_batch = [&] {
+      if (batches++ > 200) allocating += allocation_count > before ? 1 : 0;
+      before = allocation_count;
+    };
+    TrainOptions options;
+    options.monitor = "";
+    options.accumulate_steps = each;
+    options.max_steps = 1500;
+    TemporaryDirectory run;
+    SilentListener silent;
+    Trainer(task, options, run.path(), silent, never).run(false);
+    EXPECT_EQ(batches, 1500 * each);
+    const int64_t points = 1500 / (6000 / each / kPointsPerEpoch);
+    EXPECT_LE(allocating, points) << each << " batches an update";
   }
 }
 

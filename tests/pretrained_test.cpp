@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -80,7 +81,18 @@ void load(TransformerEncoder& transformer, const PretrainedConfig& config, const
 
 TEST_F(PretrainedTest, HiddenStatesAreThoseOfTransformers) {
   const std::map<std::string, std::vector<float>> expected = {
-
+      {"bert",
+       {0.8942935f, 0.3800451f, 0.5732409f, -0.1894729f, 0.9009562f, 0.3789673f, 0.558458f, -0.1494978f, 0.9037198f,
+        0.3793608f, 0.5523865f, -0.1389139f}},
+      {"roberta",
+       {0.8909155f, 0.380743f, 0.579749f, -0.209485f, 0.900622f, 0.3790158f, 0.5592477f, -0.1515285f, 0.9033006f,
+        0.3793947f, 0.5534094f, -0.1413145f}},
+      {"distilbert",
+       {-0.1894642f, 0.4541112f, 0.5870126f, 0.3881945f, -0.1526698f, 0.3856517f, 0.5905639f, 0.3721429f, -0.1973439f,
+        0.4957153f, 0.5843821f, 0.4038717f}},
+      {"gpt2",
+       {-0.5523388f, -0.1331243f, -0.2157395f, -0.07740024f, -0.5551535f, -0.3626117f, -0.4038703f, 0.4788001f,
+        -0.5536492f, -0.1419434f, -0.2278812f, -0.05965695f}},
   };
   for (const auto& [type, want] : expected) {
     const PretrainedConfig config = tiny(type);

@@ -26,10 +26,10 @@ struct Texts {
 
 Texts texts_of(const PredictArguments& a, const TextConfig& config) {
   if (a.data.empty()) {
-    WN_CHECK(config.data.second.empty() ? a.seconds.empty() : a.seconds.size() == a.texts.size(), ConfigError,
-             config.data.second.empty() ? "{} was trained on single texts: leave --second out"
-                                        : "{} was trained on pairs of texts: give one --second for each --text",
-             a.run);
+    const bool pairs = !config.data.second.empty();
+    WN_CHECK(pairs || a.seconds.empty(), ConfigError, "{} was trained on single texts: leave --second out", a.run);
+    WN_CHECK(!pairs || a.seconds.size() == a.texts.size(), ConfigError,
+             "{} was trained on pairs of texts: give one --second for each --text", a.run);
     return {a.texts, a.seconds};
   }
   TextTable table = read_texts(config.data, {.path = a.data, .format = a.format});

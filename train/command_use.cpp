@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/parallel.h"
+#include "train/click_text.h"
 #include "train/commands.h"
 #include "train/match/training.h"
 #include "train/rank_training.h"
@@ -60,13 +61,20 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
   command->callback([a, &chosen] {
     chosen = [a] {
       prepare(*a);
-      if (job_of_run(a->run) == "rank") {
+      const std::string job = job_of_run(a->run);
+      if (is_text_job(job)) return evaluate_text(*a);
+      if (job == "click-text") {
+        const EvaluationReport report =
+            evaluate_click_text(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
+        if (a->save) save_evaluation(a->run, report);
+        return print(report, a->json);
+      }
+      if (job == "rank") {
         const RankReport report = OpenedRankRun(a->run, a->sets).evaluate(a->valid ? Split::Valid : Split::Test);
         if (a->save) save_evaluation(a->run, report);
         return print(report, a->json);
       }
-      if (is_text_job(job_of_run(a->run))) return evaluate_text(*a);
-      if (job_of_run(a->run) == "match") {
+      if (job == "match") {
         const MatchReport report = evaluate_match_run(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
         if (a->save) write_atomically(a->run + "/evaluation.json", report.json() + "\n");
         return print(report, a->json);

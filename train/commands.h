@@ -21,5 +21,6 @@ void add_tune_command(CLI::App& app, Action& chosen);
 void add_data_command(CLI::App& app, Action& chosen);
 void add_tokenizer_command(CLI::App& app, Action& chosen);
 void add_encode_command(CLI::App& app, Action& chosen);
+void add_fill_mask_command(CLI::App& app, Action& chosen);
 
 }  // namespace winnow

@@ -207,7 +207,7 @@ void Progress::finish(const std::string& text) {
 }
 
 ConsoleListener::ConsoleListener(int64_t batch_size, bool quiet)
-    : batch_size_(batch_size), quiet_(quiet), terminal_(Terminal::of(stderr)) {}
+    : units_per_step_(static_cast<double>(batch_size)), quiet_(quiet), terminal_(Terminal::of(stderr)) {}
 ConsoleListener::~ConsoleListener() = default;
 
 void ConsoleListener::on_message(const std::string& text) {
@@ -221,14 +221,19 @@ void ConsoleListener::on_start(const Program& program, int64_t parameters, int64
                             program.nodes(), program.memory().str()));
 }
 
+void ConsoleListener::on_rate(const std::string& unit, double units_per_step) {
+  unit_ = unit;
+  units_per_step_ = units_per_step;
+}
+
 void ConsoleListener::on_step(int64_t epoch, int64_t step, int64_t steps, double mean_loss) {
   if (quiet_) return;
   if (epoch != epoch_) {
     epoch_ = epoch;
     progress_ = std::make_unique<Progress>(fmt::format("epoch {}", epoch + 1), steps, Progress::Unit::Steps, false,
                                            stderr, terminal_);
-    progress_->set_rate_unit(static_cast<double>(batch_size_), "rows");
   }
+  progress_->set_rate_unit(units_per_step_, unit_);
   progress_->update(step, fmt::format("loss {:.5f}", mean_loss));
 }
 

@@ -63,13 +63,15 @@ class ConsoleListener final : public TrainListener {
   explicit ConsoleListener(int64_t batch_size, bool quiet = false);
   ~ConsoleListener() override;
   void on_start(const Program& program, int64_t parameters, int64_t steps_per_epoch) override;
+  void on_rate(const std::string& unit, double units_per_step) override;
   void on_step(int64_t epoch, int64_t step_in_epoch, int64_t steps_per_epoch, double mean_loss) override;
   void on_epoch(int64_t epoch, double train_loss, const std::vector<NamedMetric>& validation, bool improved,
                 double seconds) override;
   void on_message(const std::string& text) override;
 
  private:
-  int64_t batch_size_;
+  std::string unit_ = "rows";
+  double units_per_step_;
   bool quiet_;
   Terminal terminal_;
   int64_t epoch_ = -1;

@@ -11,22 +11,6 @@ Pooling pooling_of(BagPooling p) {
   return p == BagPooling::Sum ? Pooling::Sum : p == BagPooling::Max ? Pooling::Max : Pooling::Mean;
 }
 
-// Declares the inputs of a batch; by name, in feed order.
-struct BatchValues {
-  BatchValues(Graph& graph, const BatchSpec& spec) {
-    for (const auto& input : spec.inputs) {
-      const Value v = graph.input(input.name, input.spec);
-      if (input.name == "ids") ctr.ids = v;
-      if (input.name == "offsets") ctr.offsets = v;
-      if (input.name == "dense") ctr.dense = v;
-      if (input.name == "label") label = v;
-      if (input.name == "weight") weight = v;
-    }
-  }
-  CtrInputs ctr;
-  Value label, weight;
-};
-
 }  // namespace
 
 CtrSpec ctr_spec(const FeatureMap& map) {
@@ -40,6 +24,17 @@ CtrSpec ctr_spec(const FeatureMap& map) {
   spec.user_field = map.user_field();
   spec.item_field = map.item_field();
   return spec;
+}
+
+BatchValues::BatchValues(Graph& graph, const BatchSpec& spec) {
+  for (const auto& input : spec.inputs) {
+    const Value v = graph.input(input.name, input.spec);
+    if (input.name == "ids") ctr.ids = v;
+    if (input.name == "offsets") ctr.offsets = v;
+    if (input.name == "dense") ctr.dense = v;
+    if (input.name == "label") label = v;
+    if (input.name == "weight") weight = v;
+  }
 }
 
 CtrPredictor::CtrPredictor(const CtrModel& model, const BatchSpec& spec, const CompileOptions& options)

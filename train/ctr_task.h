@@ -14,6 +14,13 @@ namespace winnow {
 
 CtrSpec ctr_spec(const FeatureMap& map);
 
+// The inputs of a batch, declared in feed order.
+struct BatchValues {
+  BatchValues(Graph& graph, const BatchSpec& spec);
+  CtrInputs ctr;
+  Value label, weight;
+};
+
 // The model in inference: one Program over batches of fixed size, the parameters read where training left them.
 class CtrPredictor {
  public:

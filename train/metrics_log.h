@@ -1,8 +1,9 @@
 // <run>/metrics.jsonl: one JSON object a line. A run that was killed and resumed ends with the lines of one that was
-// not, except for the values that are wall time (rows_per_second, seconds, time).
+// not, except for the values that are wall time (rows_per_second, tokens_per_second, seconds, time).
 //   {"step", "epoch", "loss", "learning_rate", "gradient_norm", "rows_per_second", "time"}
 //       at most kPointsPerEpoch an epoch and one at its last step; loss and gradient_norm are means over the steps
-//       since the point before, learning_rate is the last step's
+//       since the point before, learning_rate is the last step's; text jobs have tokens_per_second
+//       instead of rows_per_second
 //   {"step", "epoch", "train_loss", "learning_rate_factor", "seconds", "time", "valid_<metric>"...}   an epoch's end
 // epoch counts from 1, time is in seconds since 1970.
 #pragma once

@@ -116,7 +116,7 @@ void Optimizer::update_table(Graph& graph, const Table& t, const StepScalars& st
 }
 
 void Optimizer::emit(Graph& graph, const std::vector<Parameter>& parameters, Value learning_rate, Value step,
-                     double base_learning_rate) {
+                     double base_learning_rate, const GradientBuffers* gathered) {
   const OptimizerOptions& o = options_;
   std::map<double, std::array<DenseUpdates, 2>> dense;  // by factor of the rate: weights, others
   std::vector<Value> all_grads, squares;
@@ -124,7 +124,7 @@ void Optimizer::emit(Graph& graph, const std::vector<Parameter>& parameters, Val
   for (const Parameter& p : parameters) {
     if (p.group == Group::Statistic) continue;
     const Value value = graph.persistent(p.variable);
-    const Value gradient = graph.gradient(value);
+    const Value gradient = gathered != nullptr ? gathered->gradient(graph, p) : graph.gradient(value);
     const auto& uses = graph.row_gradients(value);
     WN_CHECK(!gradient || uses.empty(), Error,
              "'{}' is read as table rows and as a whole; its gradient would need both forms", p.name());

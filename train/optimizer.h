@@ -6,6 +6,7 @@
 
 #include "nn/module.h"
 #include "ops/optimizers.h"
+#include "train/gradient_buffers.h"
 
 namespace winnow {
 
@@ -37,8 +38,9 @@ class Optimizer {
   // gradients, and the rows' when clip_norm is set. When it is not finite the step changes nothing (NaN guard).
   // Several graphs over the same parameters share one state.
   // ratio: embedding_learning_rate / base_learning_rate is applied to the scheduled rate.
+  // gathered: the gradients are those of the buffers, not of this graph's backward().
   void emit(Graph& graph, const std::vector<Parameter>& parameters, Value learning_rate, Value step,
-            double base_learning_rate);
+            double base_learning_rate, const GradientBuffers* gathered = nullptr);
   const std::vector<VariablePtr>& state() const { return state_; }
 
  private:

@@ -59,6 +59,7 @@ LoopOptions read_train_options(const ConfigNode& n, const Monitors& monitors, co
   loop.batch_size = n.get("batch_size", loop.batch_size, between(1, 1 << 24));
   o.epochs = n.get("epochs", o.epochs, between(1, 1e6));
   o.max_steps = n.get("max_steps", o.max_steps, at_least(0));
+  o.accumulate_steps = n.get("accumulate_steps", o.accumulate_steps, between(1, 1 << 20));
   o.schedule.learning_rate = n.get("learning_rate", o.schedule.learning_rate, more_than(0));
   o.schedule.name = n.choice("schedule", o.schedule.name, {"constant", "linear", "cosine", "inverse_sqrt"});
   o.schedule.warmup_fraction = n.get("warmup_fraction", o.schedule.warmup_fraction, fraction());

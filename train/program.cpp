@@ -7,6 +7,7 @@
 #include "train/commands.h"
 
 namespace winnow {
+void add_synonyms_command(CLI::App& app, Action& chosen);
 namespace {
 
 // Links select the subcommand by their name: "train_ctr ..." is "winnow train ctr ...".
@@ -33,11 +34,13 @@ int run_program(int argc, char** argv) {
   add_recommend_command(app, chosen);
   add_match_command(app, chosen);
   add_rank_command(app, chosen);
+  add_synonyms_command(app, chosen);
   add_report_command(app, chosen);
   add_inspect_command(app, chosen);
   add_data_command(app, chosen);
   add_tokenizer_command(app, chosen);
   add_encode_command(app, chosen);
+  add_fill_mask_command(app, chosen);
   add_doctor_command(app, chosen);
   auto words = arguments(argc, argv);
   std::reverse(words.begin(), words.end());  // CLI11 takes them from the back

@@ -32,15 +32,15 @@ struct CtrConfig {
 // <run>/config.yaml, feature_map.json, model.safetensors.
 void save_run(const std::string& directory, const CtrConfig& config, const Dataset& dataset, const CtrModel& model);
 
-// What a run was trained by, from the `job:` of its config.yaml: "rank", "classify", ..; "ctr" where none is named.
-std::string job_of_run(const std::string& directory);
-
 struct OpenedRun {
   explicit OpenedRun(const std::string& directory, const std::vector<std::string>& sets = {});
   CtrConfig config;
   Dataset dataset;
   std::unique_ptr<CtrModel> model;
 };
+
+// What a run was trained for: the key `job` of its config.yaml, ctr where there is none. IoError, ConfigError.
+std::string job_of_run(const std::string& directory);
 
 struct Recommendation {
   std::string item, title;

@@ -22,7 +22,7 @@ double scheduled_rate(const ScheduleOptions& o, int64_t step, int64_t total_step
   raise<ConfigError>("schedule '{}': use constant, linear, cosine or inverse_sqrt", o.name);
 }
 
-bool depends_on_total(const ScheduleOptions& o) { 
+bool depends_on_total(const ScheduleOptions& o) {
   return o.name == "linear" || o.name == "cosine" || o.warmup_fraction > 0;
 }
 

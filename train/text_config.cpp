@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "train/text_job.h"
+#include "train/train_arguments.h"
 
 namespace winnow {
 namespace {
@@ -30,28 +31,33 @@ LoopOptions defaults() {
   return loop;
 }
 
-// The encoder of a finished run is its own copy.
-void use_encoder(Config& config, const std::string& directory) {
+}  // namespace
+
+// A published encoder's keys are read again with the copy as their path. Those of one from scratch do not go with a
+// path: they are read as they are, and what the copy says takes their place.
+std::optional<TextEncoderOptions> replace_encoder(Config& config, const std::string& file,
+                                                  const std::string& directory) {
+  if (directory.empty()) return std::nullopt;
+  const auto path = Config::load(file).root().child("encoder").find<std::string>("path");
+  if (!path || path->empty()) return published_encoder_options(directory);
   config.apply_override("encoder.path=" + nlohmann::json(directory).dump());
   config.apply_override("encoder.tokenizer=''");
+  return std::nullopt;
 }
-
-}  // namespace
 
 TextConfig::TextConfig(const CommonOptions& options, const std::string& wanted, const std::string& encoder) {
   Config config = Config::load(options.config);
   for (const std::string& set : options.sets) config.apply_override(set);
-  const auto path = Config::load(options.config).root().child("encoder").find<std::string>("path");
-  const bool published = path && !path->empty();
-  if (!encoder.empty() && published) use_encoder(config, encoder);
+  const auto saved = replace_encoder(config, options.config, encoder);
   const ConfigNode root = config.root();
-  const std::string name = wanted.empty() ? root.require_choice("job", job_names()) : root.choice("job", wanted, {wanted});
+  const std::string name =
+      wanted.empty() ? root.require_choice("job", job_names()) : root.choice("job", wanted, {wanted});
   for (const auto& [known, make] : kJobs)
     if (name == known) job = make(root);
   data = read_text_rows(root.child("data"), true);
   data.columns = job->columns();
   model = read_text_model_options(root.child("encoder"), root.child("model"));
-  if (!encoder.empty() && !published) model.encoder = published_encoder_options(encoder);
+  if (saved) model.encoder = *saved;
   const ConfigNode train = root.child("train");
   const Monitors monitors = data.held_out(Split::Valid) ? job->monitors() : Monitors{"none", {}, {}};
   loop = read_train_options(train, monitors, defaults(), false);
@@ -60,10 +66,10 @@ TextConfig::TextConfig(const CommonOptions& options, const std::string& wanted, 
   batches.by_length = train.get("by_length", batches.by_length);
   batches.seed = loop.train.seed;
   if (const double decay = train.get("layer_decay", 1.0, {.least = 0, .most = 1, .above_least = true}); decay < 1)
-    loop.train.optimizer.rate_factor = [decay, layers = model.encoder.transformer.num_hidden_layers](
-                                           const std::string& parameter) {
-      return std::pow(decay, static_cast<double>(layers + 1 - depth_of(parameter, layers)));
-    };
+    loop.train.optimizer.rate_factor =
+        [decay, layers = model.encoder.transformer.num_hidden_layers](const std::string& parameter) {
+          return std::pow(decay, static_cast<double>(layers + 1 - depth_of(parameter, layers)));
+        };
   config.finish();
   resolved = config.emit();
 }

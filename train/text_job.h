@@ -75,6 +75,10 @@ struct TextConfig {
   std::string resolved;  // YAML with all defaults
 };
 
+// Before config.root(): the encoder of a finished run stands for the one that the config (read from `file`) names. What
+// it says of itself, where the caller has to use it instead of the section `encoder`; directory "": nothing.
+std::optional<TextEncoderOptions> replace_encoder(Config& config, const std::string& file,
+                                                  const std::string& directory);
 bool is_text_job(const std::string& job);
 
 struct TextTrainingOptions {

@@ -5,9 +5,11 @@
 namespace winnow {
 
 void add_train_ctr(CLI::App& train, Action& chosen);
-void add_train_rank(CLI::App& train, Action& chosen);
 void add_train_classify(CLI::App& train, Action& chosen);
+void add_train_click_text(CLI::App& train, Action& chosen);
 void add_train_value_text(CLI::App& train, Action& chosen);
 void add_train_match(CLI::App& train, Action& chosen);
+void add_train_mlm(CLI::App& train, Action& chosen);
+void add_train_rank(CLI::App& train, Action& chosen);
 
 }  // namespace winnow

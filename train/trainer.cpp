@@ -20,6 +20,12 @@ double wall_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+// An output after a run; `kept` holds it from the first time on.
+double scalar_of(const Program& program, const std::string& name, Tensor& kept) {
+  if (!kept.defined()) kept = program.output(name);
+  return static_cast<double>(kept.item<float>());
+}
+
 }  // namespace
 
 struct Trainer::State {
@@ -27,16 +33,24 @@ struct Trainer::State {
       : optimizer(options.optimizer), log(run_directory) {}
   std::deque<Graph> graphs;  // one a form of the task, as programs
   Optimizer optimizer;
-  std::vector<Program> programs;
+  GradientBuffers buffers;          // with accumulate_steps > 1, when
+  std::vector<Program> programs;    // a form's program ends with its gradients in the buffers
+  std::optional<Program> from_sum;  // and this one takes the update from there
   std::unique_ptr<Stream> stream = make_stream({});
   std::vector<Parameter> parameters;
   std::vector<Tensor> best;  // copies of the parameters of the best epoch; empty before the first
   Tensor rate = Tensor::zeros({DType::F32, {}}), step_tensor = Tensor::zeros({DType::I64, {}});
-  std::vector<Tensor> feeds;
+  Tensor keep = Tensor::zeros({DType::F32, {}}), share = Tensor::zeros({DType::F32, {}});
+  Tensor batch_tensor = Tensor::zeros({DType::I64, {}});  // counts batches, as step_tensor does updates
+  std::vector<Tensor> feeds, update_feeds;
+  // Of each program, since its first run in this epoch: to ask for an output allocates, and validation may compile
+  // programs that make the arena grow. With accumulate_steps > 1 the norm is from_sum's.
+  std::vector<Tensor> losses, norms;
   MetricsLog log;
-  double learning_rate = 0;    // of the last step
-  Clock::time_point point_at;  // the last point of the log, or the start of this epoch
-  int64_t point_step = 0;
+  double learning_rate = 0;            // of the last step
+  Clock::time_point point_at;          // the last point of the log, or the start of this epoch
+  int64_t units = 0, point_units = 0;  // taken in since this epoch or this start began; at the point
+  int64_t steps_here = 0;              // since then
 
   // what a checkpoint carries besides tensors
   int64_t step = 0, epoch = 0, step_in_epoch = 0, bad_epochs = 0, best_epoch = 0, skipped = 0;
@@ -64,17 +78,32 @@ void Trainer::build() {
   for (const int64_t form : task_.forms()) {
     Graph& graph = s.graphs.emplace_back(Device{}, options_.seed);
     const Value step = graph.input("step", {DType::I64, {}});
-    const Value rate = graph.input("learning_rate", {DType::F32, {}});
+    std::vector<Value> scalars;
+    for (const char* name : options_.accumulate_steps > 1 ? std::vector{"keep", "share"} : std::vector{"learning_rate"})
+      scalars.push_back(graph.input(name, {DType::F32, {}}));
     const Value loss = task_.record_loss(graph, step, form);
     graph.output("loss", loss);
     graph.backward(loss);
-    s.optimizer.emit(graph, s.parameters, rate, step, options_.schedule.learning_rate);
+    if (options_.accumulate_steps > 1)
+      s.buffers.record(graph, s.parameters, scalars[0], scalars[1]);
+    else
+      s.optimizer.emit(graph, s.parameters, scalars[0], step, options_.schedule.learning_rate);
     s.programs.push_back(compile(graph, compile_options));
   }
-  s.feeds = {s.step_tensor, s.rate};
+  s.feeds = {s.batch_tensor};
+  if (options_.accumulate_steps > 1) {
+    Graph& graph = s.graphs.emplace_back(Device{}, options_.seed);
+    const Value step = graph.input("step", {DType::I64, {}}), rate = graph.input("learning_rate", {DType::F32, {}});
+    s.optimizer.emit(graph, s.parameters, rate, step, options_.schedule.learning_rate, &s.buffers);
+    s.from_sum = compile(graph, compile_options);
+    s.feeds.insert(s.feeds.end(), {s.keep, s.share});
+    s.update_feeds = {s.step_tensor, s.rate};
+  } else {
+    s.feeds.push_back(s.rate);
+  }
   int64_t count = 0;
   for (const Parameter& p : s.parameters) count += p.value().numel();
-  listener_.on_start(s.programs.back(), count, task_.steps_in_epoch(0));
+  listener_.on_start(s.programs.back(), count, updates_in_epoch(0));
 }
 
 std::vector<Tensor> Trainer::snapshot() const {
@@ -115,6 +144,7 @@ void Trainer::save() {
       {"log_lines", s.log.lines().size()},
       {"has_best", !s.best.empty()},
       {"total_steps", total_steps()},
+      {"accumulate_steps", options_.accumulate_steps},
       {"seed", options_.seed}}.dump();
   CheckpointDirectory(run_directory_).save(checkpoint);
 }
@@ -131,12 +161,17 @@ void Trainer::restore() {
   const Json j = Json::parse(checkpoint->trainer_state);
   WN_CHECK(j.at("seed").get<uint64_t>() == options_.seed, ConfigError, "{} was trained with --seed {}, this run has {}",
            source, j.at("seed").get<uint64_t>(), options_.seed);
+  const int64_t batches = j.value("accumulate_steps", int64_t{1});
+  WN_CHECK(batches == options_.accumulate_steps, ConfigError,
+           "{} belongs to a training with train.accumulate_steps {}, this run has {}", source, batches,
+           options_.accumulate_steps);
   const int64_t total = j.value("total_steps", total_steps());
-  WN_CHECK(total == total_steps() || !depends_on_total(options_.schedule), ConfigError,
-           "{} belongs to a training of {} steps and train.schedule '{}' ends at the last one, or train.warmup_fraction "
-           "counts them; {} steps would have had other rates from the start. Train anew with another --out, or use the "
-           "schedule constant or inverse_sqrt with warmup_steps",
-           source, total, options_.schedule.name, total_steps());
+  WN_CHECK(
+      total == total_steps() || !depends_on_total(options_.schedule), ConfigError,
+      "{} belongs to a training of {} steps and train.schedule '{}' ends at the last one, or train.warmup_fraction "
+      "counts them; {} steps would have had other rates from the start. Train anew with another --out, or use the "
+      "schedule constant or inverse_sqrt with warmup_steps",
+      source, total, options_.schedule.name, total_steps());
   load_variables(checkpoint->tensors, "model/", variables_of(s.parameters), source);
   load_variables(checkpoint->tensors, "optimizer/", s.optimizer.state(), source);
   load_variables(checkpoint->tensors, "task/", task_.state(), source);
@@ -176,18 +211,18 @@ void Trainer::log_point() {
   State& s = *state_;
   const auto n = static_cast<double>(s.window.steps);
   const double seconds = seconds_since(s.point_at);
-  const auto rows = static_cast<double>((s.step - s.point_step) * task_.rows_per_step());
+  const auto units = static_cast<double>(s.units - s.point_units);
   Json line{{"step", s.step},
             {"epoch", s.epoch + 1},
             {"loss", s.window.loss / n},
             {"learning_rate", s.learning_rate},
             {"gradient_norm", s.window.gradient_norm / n},
-            {"rows_per_second", seconds > 0 ? Json(rows / seconds) : Json(nullptr)},
+            {task_.unit() + "_per_second", seconds > 0 ? Json(units / seconds) : Json(nullptr)},
             {"time", wall_seconds()}};
   log(line.dump());
   s.window = {};
   s.point_at = Clock::now();
-  s.point_step = s.step;
+  s.point_units = s.units;
 }
 
 void Trainer::guard(double loss, double norm) {
@@ -210,8 +245,48 @@ void Trainer::guard(double loss, double norm) {
 int64_t Trainer::total_steps() const {
   if (options_.max_steps > 0) return options_.max_steps;
   int64_t total = 0;
-  for (int64_t epoch = 0; epoch < options_.epochs; ++epoch) total += task_.steps_in_epoch(epoch);
+  for (int64_t epoch = 0; epoch < options_.epochs; ++epoch) total += updates_in_epoch(epoch);
   return total;
+}
+
+int64_t Trainer::updates_in_epoch(int64_t epoch) const {
+  return (task_.steps_in_epoch(epoch) + options_.accumulate_steps - 1) / options_.accumulate_steps;
+}
+
+// Step s.step + 1, with the learning rate set. False, and nothing done, at the epoch's end.
+bool Trainer::update(double& loss, double& norm) {
+  State& s = *state_;
+  const int64_t each = options_.accumulate_steps, scalars = each > 1 ? 3 : 2;
+  double weight = 0;
+  int64_t taken = 0;
+  loss = 0;
+  for (; taken < each; ++taken) {
+    const auto batch = task_.next_batch();
+    if (batch.empty()) break;
+    const double own = each > 1 ? task_.loss_weight() : 1, sum = weight + own;
+    const double keep = weight > 0 ? weight / sum : 0, share = sum > 0 ? own / sum : 0;
+    *s.batch_tensor.data<int64_t>() = s.step * each + taken + 1;
+    *s.keep.data<float>() = static_cast<float>(keep);
+    *s.share.data<float>() = static_cast<float>(share);
+    s.feeds.resize(static_cast<size_t>(scalars));
+    s.feeds.insert(s.feeds.end(), batch.begin(), batch.end());
+    Program& program = s.programs[task_.form()];
+    program.run(s.feeds, *s.stream);
+    loss = (keep > 0 ? keep * loss : 0) + share * scalar_of(program, "loss", s.losses[task_.form()]);
+    if (each == 1) norm = scalar_of(program, "gradient_norm", s.norms[task_.form()]);
+    weight = sum;
+    s.units += task_.units();
+  }
+  if (taken == 0) return false;
+  ++s.step;
+  ++s.step_in_epoch;
+  ++s.steps_here;
+  if (s.from_sum) {
+    *s.step_tensor.data<int64_t>() = s.step;
+    s.from_sum->run(s.update_feeds, *s.stream);
+    norm = scalar_of(*s.from_sum, "gradient_norm", s.norms[0]);
+  }
+  return true;
 }
 
 // By the options of this run, not by those of the one that wrote the checkpoint: a finished training goes on when it is
@@ -225,26 +300,22 @@ bool Trainer::is_over() const {
 // One epoch from where the state stands; false when the stop flag ended it early.
 bool Trainer::train_epoch() {
   State& s = *state_;
-  const int64_t per_epoch = task_.steps_in_epoch(s.epoch);
+  const int64_t per_epoch = updates_in_epoch(s.epoch);
   const int64_t total = total_steps();
   task_.start_epoch(s.epoch);
   if (!s.cursor.empty()) task_.seek(s.cursor);
   s.point_at = Clock::now();
-  s.point_step = s.step;
+  s.units = s.point_units = s.steps_here = 0;
+  s.losses.assign(s.programs.size(), {});
+  s.norms.assign(s.programs.size(), {});
   while (options_.max_steps == 0 || s.step < options_.max_steps) {
-    const auto batch = task_.next_batch();
-    if (batch.empty()) break;
-    ++s.step;
-    ++s.step_in_epoch;
-    *s.step_tensor.data<int64_t>() = s.step;
-    s.learning_rate = scheduled_rate(options_.schedule, s.step, total) * s.rate_factor;
-    *s.rate.data<float>() = static_cast<float>(s.learning_rate);
-    s.feeds.resize(2);
-    s.feeds.insert(s.feeds.end(), batch.begin(), batch.end());
-    Program& program = s.programs[task_.form()];
-    program.run(s.feeds, *s.stream);
-    const float loss = program.output("loss").item<float>(), norm = program.output("gradient_norm").item<float>();
+    const double rate = scheduled_rate(options_.schedule, s.step + 1, total) * s.rate_factor;
+    *s.rate.data<float>() = static_cast<float>(rate);
+    double loss = 0, norm = 0;
+    if (!update(loss, norm)) break;
+    s.learning_rate = rate;
     guard(loss, norm);
+    listener_.on_rate(task_.unit(), static_cast<double>(s.units) / static_cast<double>(s.steps_here));
     listener_.on_step(s.epoch, s.step_in_epoch, per_epoch,
                       s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch)));
     if (LossWindow::ends_at(s.step_in_epoch, per_epoch) && s.window.steps > 0) log_point();
@@ -261,12 +332,14 @@ bool Trainer::train_epoch() {
 bool Trainer::finish_epoch(double seconds) {
   State& s = *state_;
   const bool cut =
-      options_.max_steps > 0 && s.step >= options_.max_steps && s.step_in_epoch < task_.steps_in_epoch(s.epoch);
+      options_.max_steps > 0 && s.step >= options_.max_steps && s.step_in_epoch < updates_in_epoch(s.epoch);
   if (cut) {  // in the middle of an epoch: a training with more steps goes on from here
     s.cursor = task_.cursor();
     save();
   }
   if (s.window.steps > 0) log_point();
+  s.losses.clear();
+  s.norms.clear();
   const double train_loss = s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch));
   const auto metrics = task_.validate();
   bool improved = options_.monitor.empty();

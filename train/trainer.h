@@ -18,6 +18,10 @@ namespace winnow {
 struct TrainOptions {
   int64_t epochs = 10;
   int64_t max_steps = 0;  // 0: as many as the epochs have
+  // Batches of one update, whose gradient is the mean over all of them, each batch in proportion to
+  // TrainTask::loss_weight(). A step is an update: schedules, max_steps, checkpoints and logs count these. An epoch's
+  // last update takes the batches that are left.
+  int64_t accumulate_steps = 1;
   ScheduleOptions schedule;
   OptimizerOptions optimizer;
   std::string monitor = "auc";  // the validation metric that decides; "" turns early stopping off
@@ -41,15 +45,20 @@ class TrainTask {
  public:
   virtual ~TrainTask() = default;
   virtual Module& model() = 0;
-  virtual int64_t steps_in_epoch(int64_t epoch) const = 0;
-  virtual int64_t rows_per_step() const = 0;  // of a full batch
+  virtual int64_t steps_in_epoch(int64_t epoch) const = 0;  // batches
+  virtual int64_t rows_per_step() const = 0;                // of a full batch
   // The sizes that a batch may have, such as capacities in tokens. Each becomes a Program, all on one arena.
   virtual std::vector<int64_t> forms() const { return {0}; }
-  // Declares the inputs of a batch of that size in `graph` and records the loss, rank 0.
+  // Declares the inputs of a batch of that size in `graph` and records the loss, rank 0. step: another number at each
+  // batch, for dropout.
   virtual Value record_loss(Graph& graph, Value step, int64_t form) = 0;
   // The tensors of the next batch in the order of those inputs; empty at the end of the epoch.
   virtual std::span<const Tensor> next_batch() = 0;
   virtual size_t form() const { return 0; }  // of that batch, an index into forms()
+  // What that batch's loss is divided by: where an update takes several batches, they count in proportion to it.
+  virtual double loss_weight() const { return 1; }
+  virtual int64_t units() const { return rows_per_step(); }  // of that batch, which rates count
+  virtual std::string unit() const { return "rows"; }        // their name: rows, tokens
   virtual void start_epoch(int64_t epoch) = 0;
   // Position of the next batch, for exact resume.
   virtual std::string cursor() const = 0;
@@ -64,6 +73,8 @@ class TrainListener {
  public:
   virtual ~TrainListener() = default;
   virtual void on_start(const Program& program, int64_t parameters, int64_t steps_per_epoch) = 0;
+  // Before on_step(): what a step of this epoch takes in on average so far ("tokens", 4012.5).
+  virtual void on_rate(const std::string& /*unit*/, double /*units_per_step*/) {}
   virtual void on_step(int64_t epoch, int64_t step_in_epoch, int64_t steps_per_epoch, double mean_loss) = 0;
   virtual void on_epoch(int64_t epoch, double train_loss, const std::vector<NamedMetric>& validation, bool improved,
                         double seconds) = 0;
@@ -87,12 +98,15 @@ class Trainer {
   // resume: go on from the newest whole checkpoint of run_directory, if there is one. A finished training goes on when
   // it is given more epochs or steps, with the bytes of one that had them from the start. At the end the best epoch's
   // parameters are in the model. Error: a non-finite loss (unless skip_nonfinite), with the step and what to try.
-  // ConfigError: resumed with another number of steps under a schedule whose rates depend on it.
+  // ConfigError: resumed with another number of steps under a schedule whose rates depend on it, or
+  // with another accumulate_steps.
   TrainResult run(bool resume);
 
  private:
   struct State;
   void build();
+  bool update(double& loss, double& norm);
+  int64_t updates_in_epoch(int64_t epoch) const;
   void restore();
   void save();
   bool train_epoch();

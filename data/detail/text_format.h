@@ -33,6 +33,7 @@ std::unique_ptr<TextFormat> make_csv_format(const CsvOptions& options, bool has_
 // wanted: the columns asked for; empty: what the first block shows.
 std::unique_ptr<TextFormat> make_jsonl_format(std::vector<std::string> wanted, char list_separator);
 std::unique_ptr<TextFormat> make_libsvm_format(std::vector<std::string> wanted);
+std::unique_ptr<TextFormat> make_lines_format();
 std::unique_ptr<TextFormat> make_libffm_format(std::vector<std::string> wanted);
 
 // Takes the place of a block's former rows; memory of the piece becomes the block's.

@@ -24,6 +24,7 @@ struct MemoryDeleter {
 std::unique_ptr<TextFormat> make_format(const SourceSpec& spec) {
   if (spec.format == "jsonl") return make_jsonl_format(spec.columns, spec.list_separator[0]);
   if (spec.format == "libsvm") return make_libsvm_format(spec.columns);
+  if (spec.format == "lines") return make_lines_format();
   if (spec.format == "libffm") return make_libffm_format(spec.columns);
   return make_csv_format(spec.csv.value_or(format_options(spec.format)), spec.format != "criteo");
 }

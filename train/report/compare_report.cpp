@@ -204,7 +204,8 @@ std::string render_compare(const std::vector<std::string>& run_directories, cons
               course_chart(runs, "valid_logloss", "Validation logloss", "After each epoch; lower is better.", "logloss",
                            true) +
               course_chart(runs, "valid_auc", "Validation auc", "After each epoch; higher is better.", "auc", true) +
-              course_chart(runs, "rows_per_second", "Speed", "Rows that training took in.", "rows/s", false)));
+              course_chart(runs, "rows_per_second", "Speed", "Rows that training took in.", "rows/s", false) +
+              course_chart(runs, "tokens_per_second", "Speed", "Tokens that training took in.", "tokens/s", false)));
   body += html_section("configs", "Configs", config_differences(runs));
   return html_page("Winnow comparison", body + "</main>\n");
 }

@@ -4,9 +4,10 @@
 //      persistent: [{name, tensor, bytes}]         parameters, tables, optimizer state; the largest 200
 //      arena: [{name, tensor, bytes, first, last}]  planned values, alive in nodes first..last; the largest 200}
 //   run.json       at the start: {winnow, instruction_set, threads, onednn}
-//   tensorboard/   train/loss, train/learning_rate, train/gradient_norm, train/rows_per_second at the points of
-//                  metrics.jsonl, epoch/train_loss and epoch/valid_<metric> at the epochs' ends, the config as text,
-//                  and after the evaluation <split>/<metric> and histograms of the scores
+//   tensorboard/   train/loss, train/learning_rate, train/gradient_norm, train/rows_per_second (tokens_per_second of
+//   text) at the
+//                  points of metrics.jsonl, epoch/train_loss and epoch/valid_<metric> at the epochs' ends, the config
+//                  as text, and after the evaluation <split>/<metric> and histograms of the scores
 #pragma once
 #include <memory>
 #include <string>
@@ -21,6 +22,7 @@ class RunRecorder final : public TrainListener {
  public:
   RunRecorder(std::string run_directory, std::string config_yaml, TrainListener& shown);
   void on_start(const Program& program, int64_t parameters, int64_t steps_per_epoch) override;
+  void on_rate(const std::string& unit, double units_per_step) override { shown_.on_rate(unit, units_per_step); }
   void on_step(int64_t epoch, int64_t step_in_epoch, int64_t steps_per_epoch, double mean_loss) override {
     shown_.on_step(epoch, step_in_epoch, steps_per_epoch, mean_loss);
   }

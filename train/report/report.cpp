@@ -23,6 +23,8 @@ std::string notes(const RunFiles& files) {
 
 std::string render_report(const RunFiles& files) {
   const std::vector<Part> parts = {{"evaluation", "Evaluation", evaluation_section(files)},
+                                   {"classes", "Classes", classes_section(files)},
+                                   {"values", "Values", values_section(files)},
                                    {"ranking", "Ranking", ranking_section(files)},
                                    {"slices", "Slices", slices_section(files)},
                                    {"importance", "Features", importance_section(files)},

@@ -53,6 +53,20 @@ std::string splits_table(const Json& data) {
   return table.rows() > 0 ? table.str() : "";
 }
 
+std::string texts_table(const Json& data) {
+  const Json& texts = member(data, "texts");
+  if (!texts.is_object()) return "";
+  HtmlTable table("Texts", {"split", "rows", "tokens, mean", "longest", "truncated", "empty"});
+  for (const char* name : {"train", "valid", "test"}) {
+    const Json& s = member(texts, name);
+    if (!s.is_object()) continue;
+    const auto mean = number_in(s, "tokens_mean");
+    table.row({name, count(s, "rows"), mean ? short_number(*mean) : "-", count(s, "tokens_max"), count(s, "truncated"),
+               count(s, "empty")});
+  }
+  return table.rows() > 0 ? table.str() : "";
+}
+
 std::string features_table(const Json& data) {
   const Json& features = member(data, "features");
   if (!features.is_array() || features.empty()) return "";
@@ -96,7 +110,7 @@ std::string data_section(const RunFiles& files) {
     text += ".";
   }
   std::string html = text.empty() ? "" : "<p>" + escape_html(text) + "</p>\n";
-  html += splits_table(data) + cleaning_table(data) + features_table(data);
+  html += splits_table(data) + texts_table(data) + cleaning_table(data) + features_table(data);
   const Json& leaks = member(data, "leaks");
   if (leaks.is_array() && leaks.empty()) html += "<p class=\"note\">The checks for leaks found nothing.</p>\n";
   return html_section("data", "Data", html);

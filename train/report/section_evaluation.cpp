@@ -110,13 +110,23 @@ std::optional<double> positive_share(const Json& curves) {
   return positive / all;
 }
 
+// Of a run whose metrics have no AUC.
+std::string text_job_charts(const Json& evaluation, const std::vector<Contestant>& all) {
+  if (!member(evaluation, "job").is_string()) return "";
+  std::string charts;
+  for (const char* metric : {"accuracy", "macro_f1", "rmse", "mae"})
+    charts += contestant_chart(metric, std::string(metric) + " beside the baselines", all);
+  return charts;
+}
+
 }  // namespace
 
 std::string evaluation_section(const RunFiles& files) {
   if (!files.evaluation) return "";
   const auto all = contestants(*files.evaluation, Results::Rows);
   const Json& curves = member(files.evaluation, "curves");
-  const std::string charts = contestant_chart("auc", "auc beside the baselines", all) + roc_chart(curves) +
+  const std::string charts = contestant_chart("auc", "auc beside the baselines", all) +
+                             text_job_charts(*files.evaluation, all) + roc_chart(curves) +
                              pr_chart(curves, positive_share(curves)) + calibration_chart(curves) +
                              scores_chart(curves) + confusion_matrix(curves);
   std::string html = contestant_table("Metrics with 95 % intervals; the best of a column is bold", all);

@@ -93,6 +93,8 @@ std::string training_section(const RunFiles& files) {
                         "norm", true);
   charts += small_chart(lines, "rows_per_second", "Speed", "Rows that training took in, batches and steps together.",
                         "rows/s", false);
+  charts += small_chart(lines, "tokens_per_second", "Speed",
+                        "Tokens that training took in, batches and steps together.", "tokens/s", false);
   if (charts.empty()) return "";
   std::string html = "<div class=\"grid\">\n" + charts + "</div>\n";
   HtmlTable table("Epochs", {"epoch", "step", "train loss", "validation", "seconds"});

@@ -12,6 +12,8 @@ std::string headline_section(const RunFiles& files);    // what was trained on w
 std::string warnings_box(const RunFiles& files);        // leaks, at the top because they make the rest doubtful
 std::string training_section(const RunFiles& files);    // loss, validation metrics, rate and gradient norm by step
 std::string evaluation_section(const RunFiles& files);  // all metrics, ROC, PR, calibration, scores, confusion matrix
+std::string classes_section(const RunFiles& files);     // of a text job: classes, confused pairs, abstention
+std::string values_section(const RunFiles& files);      // of a text job: predicted values by decile
 std::string ranking_section(const RunFiles& files);     // ranking metrics beside baselines
 std::string slices_section(const RunFiles& files);      // metrics of parts of the split
 std::string importance_section(const RunFiles& files);  // permutation importance
