@@ -10,9 +10,9 @@
 #include "core/error.h"
 #include "core/rng.h"
 #include "core/text.h"
-#include "data/term_match.h"
 #include "data/feature_fitter.h"
 #include "data/string_index.h"
+#include "data/term_match.h"
 
 namespace winnow {
 namespace {
@@ -68,7 +68,7 @@ std::vector<float> encode(const RankingRows& rows, const FeatureMap& map, QueryS
 // The texts of a table, by key.
 class Texts {
  public:
-  explicit Texts(const TextTable& table) : name_(table.source.name()) {
+  explicit Texts(const KeyedTexts& table) : name_(table.source.name()) {
     const auto reader = open_rows(table.source);
     const size_t key = reader->column(table.key);
     std::vector<size_t> columns;

@@ -18,7 +18,7 @@ class ConfigNode;
 enum class QueryScaling : uint8_t { None, Center, Standard };
 
 // Texts by key: of queries, of items. Several columns are joined by a blank.
-struct TextTable {
+struct KeyedTexts {
   SourceSpec source;  // not given: there is none
   std::string key;
   std::vector<std::string> columns;
@@ -33,7 +33,7 @@ struct RankingSchema {
   QueryScaling per_query = QueryScaling::None;
   bool texts = false;                              // queries and items have texts
   std::string text_features;                       // a tokenizer: features of data/term_match.h are added; "" none
-  TextTable queries, items;                        // by the columns query and item of the rows
+  KeyedTexts queries, items;                       // by the columns query and item of the rows
   std::vector<std::string> query_text, item_text;  // or columns of the rows themselves
   uint64_t seed = 1;                               // of the queries that are drawn for validation and test
 };

@@ -14,8 +14,8 @@ RankingSource read_table(const ConfigNode& n, const std::string& folder) {
   return s;
 }
 
-TextTable read_texts(const ConfigNode& n, const std::string& folder, const std::string& key) {
-  TextTable t;
+KeyedTexts read_texts(const ConfigNode& n, const std::string& folder, const std::string& key) {
+  KeyedTexts t;
   t.source = read_source(n, folder);
   t.key = n.get("key", key);
   t.columns = n.require<std::vector<std::string>>("text");
@@ -24,7 +24,7 @@ TextTable read_texts(const ConfigNode& n, const std::string& folder, const std::
 }
 
 void read_text_tables(const ConfigNode& data, const std::string& folder, RankingSchema& s) {
-  const auto read = [&](const char* table, const char* columns, const std::string& key, TextTable& texts,
+  const auto read = [&](const char* table, const char* columns, const std::string& key, KeyedTexts& texts,
                         std::vector<std::string>& own) {
     if (data.has(table))
       texts = read_texts(data.child(table), folder, key);

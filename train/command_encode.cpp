@@ -81,7 +81,7 @@ int encode_texts(const EncodeTexts& a) {
   if (a.max_len > 0) options.max_len = a.max_len;
   TextEncoder encoder(options);
   encoder.initialize(0);
-  TextVectors encode(encoder, a.batch_tokens);
+  TextVectors encode(encoder, a.batch_tokens, std::make_shared<FrozenWeights>());
   const std::deque<std::string> read = a.data.path.empty() ? std::deque<std::string>() : read_column(a);
   std::vector<std::string_view> texts(a.texts.begin(), a.texts.end());
   texts.insert(texts.end(), read.begin(), read.end());

@@ -10,6 +10,7 @@
 #include "train/synonyms.h"
 
 namespace winnow {
+void add_synonyms_command(CLI::App& app, Action& chosen);
 namespace {
 
 struct SynonymArguments {
@@ -42,7 +43,7 @@ std::vector<std::string> read_terms(const std::string& path) {
     term.erase(term.find_last_not_of(" \t\r") + 1);
     term.erase(0, std::min(term.find_first_not_of(" \t"), term.size()));
     if (term.empty()) continue;
-    WN_CHECK(is_utf8(term), DataError, "{}:{}: {} is not UTF-8", path, line, quoted(term));
+    WN_CHECK(is_utf8(term), DataError, "{}:{}: {} is not UTF-8", path, line, winnow::quoted(term));
     if (seen.add(term) == static_cast<int32_t>(terms.size())) terms.push_back(std::move(term));
   }
   return terms;

@@ -31,7 +31,7 @@ std::vector<Synonym> find_synonyms(const TextEncoder& encoder, std::span<const s
   StringIndex seen;
   for (size_t i = 0; i < terms.size(); ++i)
     WN_CHECK(seen.add(terms[i]) == static_cast<int32_t>(i), ConfigError, "synonyms: the term {} is given twice",
-             quoted(terms[i]));
+             winnow::quoted(terms[i]));
   const std::vector<std::string_view> texts(terms.begin(), terms.end());
   TextVectors encode(encoder);
   Tensor vectors = encode(texts);
