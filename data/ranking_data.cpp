@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <numeric>
+#include <optional>
 
 #include "core/error.h"
 #include "core/rng.h"
 #include "core/text.h"
 #include "data/feature_fitter.h"
 #include "data/string_index.h"
+#include "data/term_match.h"
 
 namespace winnow {
 namespace {
@@ -65,7 +68,7 @@ std::vector<float> encode(const RankingRows& rows, const FeatureMap& map, QueryS
 // The texts of a table, by key.
 class Texts {
  public:
-  explicit Texts(const TextTable& table) : name_(table.source.name()) {
+  explicit Texts(const KeyedTexts& table) : name_(table.source.name()) {
     const auto reader = open_rows(table.source);
     const size_t key = reader->column(table.key);
     std::vector<size_t> columns;
@@ -83,6 +86,7 @@ class Texts {
         texts_.push_back(std::move(text));
       }
   }
+  const std::vector<std::string>& all() const { return texts_; }
   const std::string& of(const std::string& key, const std::string& what, const std::string& rows) const {
     const int32_t number = index_.find(key);
     WN_CHECK(number >= 0, DataError, "{}: the {} {} is not in {}", rows, what, quoted(key), name_);
@@ -104,18 +108,29 @@ class Loader {
     columns_ = schema.columns;
     for (const auto& list : {schema.query_text, schema.item_text})
       columns_.texts.insert(columns_.texts.end(), list.begin(), list.end());
+    if (schema.text_features.empty()) return;
+    tokenizer_ = load_tokenizer(schema.text_features);
+    matcher_.emplace(*tokenizer_, items_->all());
   }
 
-  RankingRows read(const RankingSource& source, const std::vector<std::string>* like, bool labels) const {
-    return read_ranking_rows(source, columns_, schema_.absent_is_zero, like, labels);
-  }
-
-  RankingSplit finish(RankingRows rows, const FeatureMap& map) const {
+  // like: the features of an earlier table; null: those that this one has.
+  RankingSplit read(const RankingSource& source, const std::vector<std::string>* like, bool labels) const {
+    std::vector<std::string> columns;
+    if (like != nullptr)
+      std::ranges::copy_if(*like, std::back_inserter(columns),
+                           [](const std::string& name) { return !name.starts_with(kTextFeaturePrefix); });
     RankingSplit split;
-    if (!map.features.empty()) split.features = encode(rows, map, schema_.per_query);
-    if (schema_.texts) look_up(rows, split);
-    split.rows = std::move(rows);
+    split.rows =
+        read_ranking_rows(source, columns_, schema_.absent_is_zero, like != nullptr ? &columns : nullptr, labels);
+    if (schema_.texts) look_up(split);
+    if (matcher_) add_text_features(split);
+    WN_CHECK(schema_.texts || !split.rows.features.empty(), DataError, "{}: no column is left to be a feature",
+             split.rows.name);
     return split;
+  }
+
+  std::vector<std::string> documents(const RankingSplit& train) const {
+    return items_ ? items_->all() : train.item_texts;
   }
 
  private:
@@ -125,7 +140,8 @@ class Loader {
       (text += text.empty() || rows.texts[t][r].empty() ? "" : " ") += rows.texts[t][r];
     return text;
   }
-  void look_up(const RankingRows& rows, RankingSplit& split) const {
+  void look_up(RankingSplit& split) const {
+    const RankingRows& rows = split.rows;
     const size_t of_query = schema_.query_text.size(), all = columns_.texts.size();
     for (size_t q = 0; q < rows.queries.size(); ++q)
       split.query_texts.push_back(queries_ ? queries_->of(rows.queries[q], "query", rows.name)
@@ -137,10 +153,40 @@ class Loader {
                                         : joined(rows, of_query, all, r));
   }
 
+  void add_text_features(RankingSplit& split) const {
+    RankingRows& rows = split.rows;
+    const std::vector<float> before = std::move(rows.values);
+    const auto width = static_cast<int64_t>(rows.features.size());
+    rows.values.clear();
+    for (size_t q = 0; q < rows.queries.size(); ++q)
+      for (int64_t r = rows.offsets[q]; r < rows.offsets[q + 1]; ++r) {
+        rows.values.insert(rows.values.end(), before.begin() + r * width, before.begin() + (r + 1) * width);
+        matcher_->features(split.query_texts[q], split.item_texts[static_cast<size_t>(r)], rows.values);
+      }
+    const auto& names = TermMatch::feature_names();
+    rows.features.insert(rows.features.end(), names.begin(), names.end());
+  }
+
   const RankingSchema& schema_;
   RankingColumns columns_;
   std::optional<Texts> queries_, items_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::optional<TermMatch> matcher_;
 };
+
+// Some queries of a split that has no scaled features yet.
+RankingSplit select(const RankingSplit& all, const std::vector<int64_t>& chosen) {
+  RankingSplit some;
+  some.rows = select_queries(all.rows, chosen);
+  if (all.query_texts.empty()) return some;
+  for (const int64_t query : chosen) {
+    const auto q = static_cast<size_t>(query);
+    some.query_texts.push_back(all.query_texts[q]);
+    some.item_texts.insert(some.item_texts.end(), all.item_texts.begin() + all.rows.offsets[q],
+                           all.item_texts.begin() + all.rows.offsets[q + 1]);
+  }
+  return some;
+}
 
 // Takes `fraction` of the queries (at least one) out of `left`, by numbers drawn before.
 std::vector<int64_t> take(std::vector<int64_t>& left, double fraction, size_t all) {
@@ -156,34 +202,32 @@ std::vector<int64_t> take(std::vector<int64_t>& left, double fraction, size_t al
 
 RankingData load_ranking_data(const RankingSchema& schema, const FeatureMap* fitted) {
   const Loader loader(schema);
+  RankingData data;
   std::vector<std::string> names;
   if (fitted != nullptr)
     for (const FittedFeature& f : fitted->features) names.push_back(f.spec.name);
-  std::array<RankingRows, 3> rows;
-  rows[0] = loader.read(schema.tables[0], fitted != nullptr ? &names : nullptr, true);
-  if (fitted == nullptr) names = rows[0].features;
-  std::vector<int64_t> left(rows[0].queries.size());
+  RankingSplit& train = data.splits[0];
+  train = loader.read(schema.tables[0], fitted != nullptr ? &names : nullptr, true);
+  names = train.rows.features;
+  std::vector<int64_t> left(train.rows.queries.size());
   const size_t all = left.size();
   std::iota(left.begin(), left.end(), int64_t{0});
   Rng rng(schema.seed, 0x72616e6b);  // "rank"
   for (size_t i = left.size(); i > 1; --i) std::swap(left[i - 1], left[rng.below(i)]);
-  bool drawn = false;
   for (const size_t s : {size_t{2}, size_t{1}}) {
-    if (schema.tables[s].source.given()) {
-      rows[s] = loader.read(schema.tables[s], &names, true);
-      continue;
-    }
-    drawn = true;
-    rows[s] = select_queries(rows[0], take(left, s == 1 ? schema.valid_fraction : schema.test_fraction, all));
+    const double fraction = s == 1 ? schema.valid_fraction : schema.test_fraction;
+    data.splits[s] = schema.tables[s].source.given() ? loader.read(schema.tables[s], &names, true)
+                                                     : select(train, take(left, fraction, all));
   }
   WN_CHECK(!left.empty(), DataError, "{}: {} queries are too few to draw validation and test queries from",
-           rows[0].name, all);
+           train.rows.name, all);
   std::ranges::sort(left);
-  if (drawn) rows[0] = select_queries(rows[0], left);
-  RankingData data;
-  data.map = fitted != nullptr ? *fitted : fit(rows[0], schema.normalizer);
+  if (left.size() < all) train = select(train, left);
+  data.map = fitted != nullptr ? *fitted : fit(train.rows, schema.normalizer);
   data.map.index();
-  for (size_t s = 0; s < 3; ++s) data.splits[s] = loader.finish(std::move(rows[s]), data.map);
+  if (!data.map.features.empty())
+    for (RankingSplit& split : data.splits) split.features = encode(split.rows, data.map, schema.per_query);
+  if (schema.texts) data.documents = loader.documents(train);
   return data;
 }
 
@@ -191,7 +235,9 @@ RankingSplit load_ranking_table(const RankingSchema& schema, const RankingSource
   const Loader loader(schema);
   std::vector<std::string> names;
   for (const FittedFeature& f : map.features) names.push_back(f.spec.name);
-  return loader.finish(loader.read(source, &names, false), map);
+  RankingSplit split = loader.read(source, &names, false);
+  if (!map.features.empty()) split.features = encode(split.rows, map, schema.per_query);
+  return split;
 }
 
 std::string RankingData::summary() const {

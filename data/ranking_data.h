@@ -18,7 +18,7 @@ class ConfigNode;
 enum class QueryScaling : uint8_t { None, Center, Standard };
 
 // Texts by key: of queries, of items. Several columns are joined by a blank.
-struct TextTable {
+struct KeyedTexts {
   SourceSpec source;  // not given: there is none
   std::string key;
   std::vector<std::string> columns;
@@ -32,12 +32,14 @@ struct RankingSchema {
   Normalizer normalizer = Normalizer::Standard;
   QueryScaling per_query = QueryScaling::None;
   bool texts = false;                              // queries and items have texts
-  TextTable queries, items;                        // by the columns query and item of the rows
+  std::string text_features;                       // a tokenizer: features of data/term_match.h are added; "" none
+  KeyedTexts queries, items;                       // by the columns query and item of the rows
   std::vector<std::string> query_text, item_text;  // or columns of the rows themselves
   uint64_t seed = 1;                               // of the queries that are drawn for validation and test
 };
 // Keys: docs/rank.md. texts: the model reads texts and no features. ConfigError.
 RankingSchema parse_ranking_schema(const ConfigNode& data, bool texts);
+constexpr const char* kTextFeaturePrefix = "text.";  // of the names of data/term_match.h
 
 struct RankingSplit {
   RankingRows rows;                                  // values: as the file has them
@@ -48,6 +50,7 @@ struct RankingSplit {
 struct RankingData {
   FeatureMap map;  // numeric features, fitted on the training queries
   std::array<RankingSplit, 3> splits;
+  std::vector<std::string> documents;  // with texts: of the table of items, else the item texts of training
   int64_t width() const { return map.dense_width(); }
   const RankingSplit& split(Split s) const { return splits[static_cast<size_t>(s)]; }
   std::string summary() const;  // queries, rows and grades of each split

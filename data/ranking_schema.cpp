@@ -14,8 +14,8 @@ RankingSource read_table(const ConfigNode& n, const std::string& folder) {
   return s;
 }
 
-TextTable read_texts(const ConfigNode& n, const std::string& folder, const std::string& key) {
-  TextTable t;
+KeyedTexts read_texts(const ConfigNode& n, const std::string& folder, const std::string& key) {
+  KeyedTexts t;
   t.source = read_source(n, folder);
   t.key = n.get("key", key);
   t.columns = n.require<std::vector<std::string>>("text");
@@ -24,7 +24,7 @@ TextTable read_texts(const ConfigNode& n, const std::string& folder, const std::
 }
 
 void read_text_tables(const ConfigNode& data, const std::string& folder, RankingSchema& s) {
-  const auto read = [&](const char* table, const char* columns, const std::string& key, TextTable& texts,
+  const auto read = [&](const char* table, const char* columns, const std::string& key, KeyedTexts& texts,
                         std::vector<std::string>& own) {
     if (data.has(table))
       texts = read_texts(data.child(table), folder, key);
@@ -41,8 +41,13 @@ void read_text_tables(const ConfigNode& data, const std::string& folder, Ranking
   read("items", "item_text", s.columns.item, s.items, s.item_text);
 }
 
-void read_features(const ConfigNode& data, RankingSchema& s) {
-  s.columns.item = data.get("item", "");
+void read_features(const ConfigNode& data, const std::string& folder, RankingSchema& s) {
+  s.text_features = data.get("text_features", "");
+  s.texts = !s.text_features.empty();
+  if (s.texts && !data.has("items"))
+    data.fail("text_features", "a table `items` is needed, whose texts say how rare a word is");
+  if (s.texts) read_text_tables(data, folder, s);
+  if (!s.texts) s.columns.item = data.get("item", "");
   s.columns.features = data.get<std::vector<std::string>>("features", {});
   s.columns.all_features = s.columns.features.empty();
   s.normalizer = parse_normalizer(
@@ -80,7 +85,7 @@ RankingSchema parse_ranking_schema(const ConfigNode& data, bool texts) {
   if (draws_valid || draws_test) s.seed = data.get("seed", s.seed);
   s.columns.label = data.get("label", s.columns.label);
   s.columns.query = data.get("query", texts ? "query_id" : s.columns.query);
-  texts ? read_text_tables(data, folder, s) : read_features(data, s);
+  texts ? read_text_tables(data, folder, s) : read_features(data, folder, s);
   return s;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "core/error.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr int64_t kWindowBatches = 64;  // whose rows are sorted by length
 constexpr int64_t kRound = 16;          // capacities are multiples of it: whole tiles of the matrix product
+constexpr int64_t kLevels = 512;        // different sizes that capacities are chosen from
 constexpr uint64_t kRowStream = 0x746f6b656e73, kBatchStream = 0x62617463686573;  // of the random numbers
 
 template <class T>
@@ -20,7 +22,40 @@ void permute(std::vector<T>& values, uint64_t seed, uint64_t stream, int64_t epo
   for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.below(i)]);
 }
 
-int64_t rounded(int64_t tokens) { return std::max<int64_t>(kRound, (tokens + kRound - 1) / kRound * kRound); }
+int64_t rounded(int64_t tokens, int64_t step) { return std::max(step, (tokens + step - 1) / step * step); }
+
+// Of at most `most` capacities that hold all these sizes, the ones with the fewest empty places: dynamic programming
+// over the distinct sizes, best[k][j] the places of the sizes up to j in k capacities of which the last is size j.
+std::vector<int64_t> fitting_capacities(const std::map<int64_t, int64_t>& counts, size_t most) {
+  std::vector<int64_t> sizes;
+  std::vector<double> batches = {0};  // [n + 1], cumulative
+  for (const auto& [size, count] : counts) {
+    sizes.push_back(size);
+    batches.push_back(batches.back() + static_cast<double>(count));
+  }
+  const size_t n = sizes.size();
+  most = std::min(most, n);
+  if (most == 0) return {};
+  std::vector<std::vector<double>> best(most, std::vector<double>(n));
+  std::vector<std::vector<size_t>> from(most, std::vector<size_t>(n));
+  for (size_t j = 0; j < n; ++j) best[0][j] = static_cast<double>(sizes[j]) * batches[j + 1];
+  for (size_t k = 1; k < most; ++k)
+    for (size_t j = 0; j < n; ++j) {
+      best[k][j] = best[k - 1][j];
+      from[k][j] = from[k - 1][j];
+      for (size_t i = 0; i < j; ++i) {
+        const double places = best[k - 1][i] + static_cast<double>(sizes[j]) * (batches[j + 1] - batches[i + 1]);
+        if (places < best[k][j]) best[k][j] = places, from[k][j] = i + 1;
+      }
+    }
+  std::vector<int64_t> capacities;
+  size_t end = n;
+  for (size_t k = most; end > 0; --k) {
+    capacities.push_back(sizes[end - 1]);
+    end = k == 1 ? 0 : from[k - 1][end - 1];
+  }
+  return capacities;
+}
 
 }  // namespace
 
@@ -94,23 +129,23 @@ TokenBatches::Plan TokenBatches::plan(int64_t epoch) const {
 }
 
 void TokenBatches::choose_capacities() {
-  const Plan first = plan(0);
-  std::vector<int64_t> sizes;
-  for (int64_t b = 0; b < first.batches(); ++b) {
-    const auto begin = static_cast<size_t>(first.begin[static_cast<size_t>(b)]);
-    const auto end = static_cast<size_t>(first.begin[static_cast<size_t>(b) + 1]);
-    sizes.push_back(tokens_of(std::span(first.rows).subspan(begin, end - begin)));
-  }
-  std::ranges::sort(sizes);
-  for (int q = 1; q < options_.forms && !sizes.empty(); ++q)
-    capacities_.push_back(
-        rounded(sizes[(sizes.size() - 1) * static_cast<size_t>(q) / static_cast<size_t>(options_.forms - 1)]));
   std::vector<int64_t> longest = lengths_;
   const auto most = std::min(static_cast<size_t>(options_.batch_size), longest.size());
   std::ranges::partial_sort(longest, longest.begin() + static_cast<std::ptrdiff_t>(most), std::greater<>());
-  const int64_t bound =
-      std::accumulate(longest.begin(), longest.begin() + static_cast<std::ptrdiff_t>(most), int64_t{0});
-  capacities_.push_back(rounded(options_.max_tokens > 0 ? std::min(bound, options_.max_tokens) : bound));
+  int64_t bound = std::accumulate(longest.begin(), longest.begin() + static_cast<std::ptrdiff_t>(most), int64_t{0});
+  if (options_.max_tokens > 0) bound = std::min(bound, options_.max_tokens);
+  const int64_t step = rounded(bound / kLevels, kRound);
+  const Plan first = plan(0);
+  std::map<int64_t, int64_t> counts;
+  for (int64_t b = 0; b < first.batches(); ++b) {
+    const auto begin = static_cast<size_t>(first.begin[static_cast<size_t>(b)]);
+    const auto end = static_cast<size_t>(first.begin[static_cast<size_t>(b) + 1]);
+    ++counts[rounded(tokens_of(std::span(first.rows).subspan(begin, end - begin)), step)];
+  }
+  const int64_t largest = std::max(rounded(bound, kRound), counts.empty() ? 0 : counts.rbegin()->first);
+  const bool last = !counts.empty() && counts.rbegin()->first == largest;
+  capacities_ = fitting_capacities(counts, static_cast<size_t>(std::max(0, options_.forms - (last ? 0 : 1))));
+  capacities_.push_back(largest);
   std::ranges::sort(capacities_);
   capacities_.erase(std::unique(capacities_.begin(), capacities_.end()), capacities_.end());
 }

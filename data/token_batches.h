@@ -19,7 +19,7 @@ struct TokenBatchOptions {
   bool by_length = false;
   bool shuffle = true;  // rows in an order by (seed, epoch); else in that of the data
   uint64_t seed = 0;
-  int forms = 8;  // how many capacities are prepared
+  int forms = 16;  // how many capacities are prepared
 };
 
 // The batches of every epoch, a function of (lengths, options, epoch). Used by one thread at a time.
@@ -28,8 +28,9 @@ class TokenBatches {
   // lengths: tokens of each row. ConfigError: batch_size < 1, or a row of more than max_tokens (names both).
   TokenBatches(std::vector<int64_t> lengths, const TokenBatchOptions& options);
 
-  // Tokens for which a batch may be prepared, ascending: quantiles of the first epoch's batches, and the most that any
-  // batch can have. A batch takes the smallest one that holds it.
+  // Tokens for which a batch may be prepared, ascending, at most TokenBatchOptions::forms: those that leave the fewest
+  // places of the first epoch's batches empty, and the most that any batch can have. A batch takes the smallest one
+  // that holds it.
   const std::vector<int64_t>& capacities() const { return capacities_; }
   int64_t batches(int64_t epoch) const;
 

@@ -5,13 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "nn/layers.h"
+#include "nn/transformer.h"
 
 namespace winnow {
 
 // Inputs of a batch of R rows: those that the model reads.
 struct RankInputs {
-  Value features;  // f32 [R, F]
+  Value features;      // f32 [R, F]
+  TokenInputs tokens;  // R sequences: query and item of a row
 };
 
 class RankModel : public Module {

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/parallel.h"
 #include "models/published_encoder.h"
+#include "ops/l2_normalize.h"
 
 namespace winnow {
 namespace {
@@ -143,7 +144,7 @@ Value TextEncoder::tokens(const TokenInputs& in, const StepContext& context, Loc
 
 Value TextEncoder::pooled(const TokenInputs& in, const StepContext& context, Loc loc) const {
   const Value vectors = pool_tokens(tokens(in, context, loc), in.offsets, options_.pooling, loc);
-  return options_.normalize ? unit_length(vectors, loc) : vectors;
+  return options_.normalize ? l2_normalize(vectors, 1e-12, loc) : vectors;
 }
 
 namespace {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/layers.h"
+#include "ops/norm.h"
 
 namespace winnow {
 
@@ -44,6 +45,8 @@ class LayerNorm final : public Module {
  public:
   explicit LayerNorm(int64_t width, double eps = 1e-5);
   Value operator()(Value x, Loc loc = Loc::current()) const;
+  // Of x + drop(branch), in one node (ops/norm.h).
+  AddNorm operator()(Value x, Value branch, double dropout, const StepContext& context, Loc loc = Loc::current()) const;
 
  private:
   double eps_;
@@ -86,9 +89,6 @@ class MlmHead final : public Module {
 // zeros (cls: unspecified).
 enum class TokenPooling : uint8_t { Cls, Mean, Max };
 Value pool_tokens(Value hidden, Value offsets, TokenPooling pooling, Loc loc = Loc::current());  // [T, H] -> [B, H]
-
-// Rows scaled to length 1; x [B, H]. A row of zeros stays one.
-Value unit_length(Value x, Loc loc = Loc::current());
 
 // BERT's pooler: tanh(linear(first token)).
 class Pooler final : public Module {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "data/group_sizes.h"
 #include "data/ranking_data.h"
@@ -20,7 +21,12 @@ RankingSource table(const std::string& path, const std::string& format, const st
   s.groups = groups;
   return s;
 }
-const RankingColumns kAll{.all_features = true};
+RankingColumns all_columns() {
+  RankingColumns columns;
+  columns.all_features = true;
+  return columns;
+}
+const RankingColumns kAll = all_columns();
 
 RankingSchema schema(const std::string& yaml, const std::string& path, bool texts = false) {
   Config config = Config::parse(yaml + "\npath: '" + path + "'\n", "data.yaml");
@@ -144,14 +150,13 @@ TEST(RankingData, TextsComeFromTablesByKeyOrFromTheRows) {
       d.path(), true));
   EXPECT_EQ(a.split(Split::Train).query_texts, (std::vector<std::string>{"hat", "bag"}));
   EXPECT_EQ(a.split(Split::Train).item_texts, (std::vector<std::string>{"Acme Red hat", "Blue bag", "Acme Red hat"}));
-  const RankingData b =
-      load_ranking_data(schema(rows + "query_text: [query_id]\nitem_text: [title]", d.path(), true));
+  const RankingData b = load_ranking_data(schema(rows + "query_text: [query_id]\nitem_text: [title]", d.path(), true));
   EXPECT_EQ(b.split(Split::Test).query_texts, (std::vector<std::string>{"q1", "q2"}));
   EXPECT_EQ(b.split(Split::Test).item_texts, (std::vector<std::string>{"Red hat", "Blue bag", "Red hat"}));
   d.write("queries.csv", "query_id,text\nq1,hat\n");
   EXPECT_NE(text_of<DataError>([&] {
-              load_ranking_data(schema(
-                  rows + "queries: {file: queries.csv, text: [text]}\nitem_text: [title]", d.path(), true));
+              load_ranking_data(
+                  schema(rows + "queries: {file: queries.csv, text: [text]}\nitem_text: [title]", d.path(), true));
             }).find("the query 'q2' is not in"),
             std::string::npos);
 }

@@ -1,4 +1,5 @@
 // winnow train rank
+#include <algorithm>
 #include <cstdio>
 
 #include "train/console.h"
@@ -20,7 +21,8 @@ int run_train(const RankArguments& a) {
   RankTraining training(config, {.out = a.out, .resume = a.resume, .test = !a.no_test});
   if (!a.quiet) print_message(training.data().summary());
   handle_interrupts();
-  ConsoleListener listener(config.loop.batch_size, a.quiet);
+  const RankingRows& rows = training.data().split(Split::Train).rows;
+  ConsoleListener listener(std::max<int64_t>(1, config.loop.batch_size * rows.rows() / rows.query_count()), a.quiet);
   const TrainResult result = training.train(listener, interrupted());
   if (result.interrupted) {
     print_message(

@@ -83,7 +83,7 @@ MlmConfig::MlmConfig(const CommonOptions& options, const std::string& out) {
   batches.batch_size = loop.batch_size;
   batches.max_tokens = train.get<int64_t>("max_tokens", 4096, at_least(0));
   batches.by_length = train.get("by_length", true);
-  batches.forms = static_cast<int>(train.get<int64_t>("forms", 8, between(1, 64)));
+  batches.forms = static_cast<int>(train.get<int64_t>("forms", 16, between(1, 64)));
   batches.seed = loop.train.seed;
   if (batches.max_tokens > 0 && batches.max_tokens < encoder.max_len)
     train.fail("max_tokens", fmt::format("a batch must hold a row of encoder.max_len {}", encoder.max_len));

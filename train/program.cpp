@@ -7,6 +7,7 @@
 #include "train/commands.h"
 
 namespace winnow {
+void add_synonyms_command(CLI::App& app, Action& chosen);
 namespace {
 
 // Links select the subcommand by their name: "train_ctr ..." is "winnow train ctr ...".
@@ -33,6 +34,7 @@ int run_program(int argc, char** argv) {
   add_recommend_command(app, chosen);
   add_match_command(app, chosen);
   add_rank_command(app, chosen);
+  add_synonyms_command(app, chosen);
   add_report_command(app, chosen);
   add_inspect_command(app, chosen);
   add_data_command(app, chosen);

@@ -35,7 +35,7 @@ RankLoss read_loss(const ConfigNode& n) {
   return loss;
 }
 
-RankEvaluation read_evaluation(const ConfigNode& n) {
+RankEvaluation read_evaluation(const ConfigNode& n, bool texts) {
   RankEvaluation e;
   e.ks = n.get("ks", e.ks, between(1, 1e6));
   if (e.ks.empty()) n.fail("ks", "at least one");
@@ -43,6 +43,10 @@ RankEvaluation read_evaluation(const ConfigNode& n) {
   e.resamples = n.get("resamples", e.resamples, at_least(0));
   if (e.resamples > 0 && e.resamples < 200) n.fail("resamples", "0 (no intervals), or at least 200");
   e.seed = n.get("seed", e.seed);
+  if (!texts) return e;
+  const ConfigNode bm25 = n.child("bm25");
+  e.bm25.k1 = bm25.get("k1", e.bm25.k1, at_least(0));
+  e.bm25.b = bm25.get("b", e.bm25.b, between(0, 1));
   return e;
 }
 
@@ -54,14 +58,19 @@ RankConfig::RankConfig(const CommonOptions& options) {
   const ConfigNode root = config.root();
   root.choice("job", "rank", {"rank"});
   const ConfigNode model = root.child("model");
-  model_name = model.choice("name", "mlp", {"mlp", "linear"});
-  features = read_model(model, model_name);
+  model_name = model.choice("name", "mlp", {"mlp", "linear", "cross_encoder"});
+  if (texts()) {
+    cross_encoder.encoder = read_text_encoder_options(root.child("encoder"));
+    cross_encoder.dropout = model.get("dropout", cross_encoder.dropout, fraction());
+  } else {
+    features = read_model(model, model_name);
+  }
   schema = parse_ranking_schema(root.child("data"), texts());
   loss = read_loss(root.child("loss"));
-  evaluation = read_evaluation(root.child("evaluation"));
+  evaluation = read_evaluation(root.child("evaluation"), texts());
   Monitors monitors{.fallback = fmt::format("ndcg@{}", evaluation.ks.back()), .higher = {"map", "mrr"}, .lower = {}};
   for (const int64_t k : evaluation.ks) monitors.higher.push_back(fmt::format("ndcg@{}", k));
-  loop = read_train_options(root.child("train"), monitors);
+  loop = read_train_options(root.child("train"), monitors, {}, false);
   config.finish();
   resolved = config.emit();
 }

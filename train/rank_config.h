@@ -3,8 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "data/term_match.h"
 #include "data/ranking_data.h"
-#include "models/ranker.h"
+#include "models/cross_encoder.h"
 #include "ops/group_losses.h"
 #include "train/options.h"
 #include "train/ranking_graded.h"
@@ -23,13 +24,15 @@ struct RankEvaluation {
   Gain gain = Gain::Exponential;
   int resamples = 1000;
   uint64_t seed = 1;
+  Bm25Options bm25;  // of the baseline of texts
 };
 
 struct RankConfig {
   explicit RankConfig(const CommonOptions& options);  // ConfigError; every key is read
   bool texts() const { return model_name == "cross_encoder"; }
   std::string model_name;
-  FeatureRankerOptions features;  // of mlp and linear
+  FeatureRankerOptions features;      // of mlp and linear
+  CrossEncoderOptions cross_encoder;  // of cross_encoder
   RankingSchema schema;
   RankLoss loss;
   LoopOptions loop;

@@ -44,6 +44,18 @@ RankReport::Baseline best_feature(const RankConfig& config, const RankingData& d
           rank_metrics(column(judged, feature, sign), judged.rows, config.evaluation)};
 }
 
+RankReport::Baseline bm25(const Tokenizer& tokenizer, const RankingData& data, Split split,
+                          const RankEvaluation& options) {
+  const TermMatch matcher(tokenizer, data.documents, options.bm25);
+  const RankingSplit& judged = data.split(split);
+  std::vector<float> scores;
+  for (size_t q = 0; q < judged.query_texts.size(); ++q)
+    for (int64_t r = judged.rows.offsets[q]; r < judged.rows.offsets[q + 1]; ++r)
+      scores.push_back(
+          static_cast<float>(matcher.score(judged.query_texts[q], judged.item_texts[static_cast<size_t>(r)])));
+  return {"bm25", rank_metrics(scores, judged.rows, options)};
+}
+
 RankReport::Baseline random_order(const RankingRows& rows, const RankEvaluation& options) {
   Rng rng(options.seed, 0x72616e64);  // "rand"
   std::vector<float> scores(rows.labels.size());
@@ -87,7 +99,8 @@ std::vector<MetricValue> rank_metrics(std::span<const float> scores, const Ranki
   return out;
 }
 
-RankReport evaluate_ranking(const RankConfig& config, const RankingData& data, std::vector<float> scores, Split split) {
+RankReport evaluate_ranking(const RankConfig& config, const RankingData& data, const RankModel& model,
+                            std::vector<float> scores, Split split) {
   const RankingRows& rows = data.split(split).rows;
   RankReport report;
   report.model = config.model_name;
@@ -96,7 +109,10 @@ RankReport evaluate_ranking(const RankConfig& config, const RankingData& data, s
   report.queries = rows.query_count();
   report.without_grade = evaluate_graded({scores, rows.labels, groups_of(rows)}, {}, {.resamples = 0}).skipped_groups;
   report.metrics = rank_metrics(scores, rows, config.evaluation);
-  if (!config.texts()) report.baselines.push_back(best_feature(config, data, split));
+  if (const auto* texts = dynamic_cast<const CrossEncoder*>(&model))
+    report.baselines.push_back(bm25(texts->encoder().tokenizer(), data, split, config.evaluation));
+  else
+    report.baselines.push_back(best_feature(config, data, split));
   report.baselines.push_back(random_order(rows, config.evaluation));
   report.scores = std::move(scores);
   return report;

@@ -28,9 +28,10 @@ struct RankReport {
   std::string json() const;
 };
 
-// Baselines: random (scores drawn by the seed), and of models on features the one feature, rising or falling, with the
-// best last ndcg@k on the training queries.
-RankReport evaluate_ranking(const RankConfig& config, const RankingData& data, std::vector<float> scores, Split split);
+// Baselines: random (scores drawn by the seed); of models on features the one feature, rising or falling, with the best
+// last ndcg@k on the training queries; of a cross-encoder BM25 over its tokens (data/term_match.h).
+RankReport evaluate_ranking(const RankConfig& config, const RankingData& data, const RankModel& model,
+                            std::vector<float> scores, Split split);
 
 // <directory>/evaluation.json
 void save_evaluation(const std::string& directory, const RankReport& report);

@@ -2,6 +2,7 @@
 #pragma once
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,26 +14,46 @@
 
 namespace winnow {
 
-// The tensors of batches of whole queries, Q of them with R rows of room. Rows beyond those of the batch have weight 0
-// and belong to no query.
+// The rows of a split as a model reads them: F numbers each, or the tokens of query and item.
+class RankReader {
+ public:
+  RankReader(const RankingSplit& split, int64_t width);  // of features
+  RankReader(const RankingSplit& split, const TextEncoder& encoder);
+  const RankingSplit& split() const { return *split_; }
+  int64_t width() const { return width_; }  // of features; 0: texts
+  const JaggedIds& tokens() const { return tokens_; }
+  std::vector<int64_t> query_sizes() const;  // by which batches are cut: rows, of texts tokens
+  int64_t most_rows(int64_t queries) const;  // that so many queries can have
+
+ private:
+  const RankingSplit* split_;
+  int64_t width_ = 0;
+  JaggedIds tokens_;  // of each row
+};
+RankReader reader_for(const RankModel& model, const RankingSplit& split, int64_t width);
+
+// The tensors of batches of whole queries, `queries` of them, with room for `capacity` rows, of texts tokens. Rows
+// beyond those of the batch have weight 0 and belong to no query.
 class RankBatch {
  public:
   // thresholds K: of the ordinal loss, else 0.
-  RankBatch(const RankingSplit& split, int64_t width, int64_t queries, int64_t rows, int64_t thresholds);
+  RankBatch(const RankReader& reader, int64_t queries, int64_t capacity, int64_t thresholds);
   // The graph's inputs in the order of feeds().
   struct Values {
     RankInputs model;
     Value labels, weights, offsets, targets;
   };
   Values record(Graph& graph) const;
-  void fill(std::span<const int32_t> queries);
+  void fill(std::span<const int32_t> queries);  // allocates nothing
   std::span<const Tensor> feeds() const { return feeds_; }
   int64_t rows() const { return rows_; }  // filled
 
  private:
-  const RankingSplit& split_;
-  int64_t width_, thresholds_, rows_ = 0;
+  const RankReader* reader_;
+  int64_t thresholds_, rows_ = 0;
   Tensor features_, labels_, weights_, offsets_, targets_;
+  std::optional<TokenTensors> tokens_;
+  std::vector<int32_t> chosen_;  // rows of the split
   std::vector<Tensor> feeds_;
 };
 
@@ -43,7 +64,7 @@ class RankPredictor {
   std::vector<float> scores();
 
  private:
-  const RankingSplit& split_;
+  RankReader reader_;
   TokenBatches batches_;
   std::vector<RankBatch> tensors_;  // one a capacity, as the graphs and programs
   std::deque<Graph> graphs_;
@@ -71,7 +92,8 @@ class RankTask final : public TrainTask {
   const RankingData& data_;
   const RankConfig& config_;
   RankModel& model_;
-  TokenBatches batches_;  // of queries, a query's length being its rows
+  RankReader reader_;
+  TokenBatches batches_;  // of queries
   std::vector<RankBatch> tensors_;
   RankPredictor validation_;
   int64_t mean_rows_;

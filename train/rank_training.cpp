@@ -19,14 +19,36 @@ const RankConfig& checked(const RankConfig& config, const RankTrainingOptions& o
   return config;
 }
 
+std::unique_ptr<RankModel> make_model(const RankConfig& config, int64_t width, int64_t thresholds) {
+  if (config.texts()) return std::make_unique<CrossEncoder>(config.cross_encoder, thresholds);
+  return make_feature_ranker(width, config.features, thresholds);
+}
+
+// What model.safetensors holds: all but the encoder, which has a directory of its own.
+std::vector<Parameter> own_parameters(const RankModel& model) {
+  std::vector<Parameter> own = model.parameters();
+  std::erase_if(own, [](const Parameter& p) { return p.name().starts_with("encoder."); });
+  return own;
+}
+
+// The config of a run whose encoder lies in its directory.
+RankConfig config_of_run(const std::string& directory, const std::vector<std::string>& sets) {
+  RankConfig config(CommonOptions{directory + "/config.yaml", sets});
+  if (config.texts()) {
+    TextEncoderOptions& encoder = config.cross_encoder.encoder;
+    encoder.path = directory + "/encoder";
+    encoder.tokenizer.clear();
+  }
+  return config;
+}
+
 }  // namespace
 
 RankTraining::RankTraining(const RankConfig& config, RankTrainingOptions options)
     : config_(checked(config, options)),
       options_(std::move(options)),
       data_(load_ranking_data(config_.schema)),
-      model_(make_feature_ranker(data_.width(), config_.features,
-                                 thresholds_of(config_.loss, data_.split(Split::Train).rows))) {}
+      model_(make_model(config_, data_.width(), thresholds_of(config_.loss, data_.split(Split::Train).rows))) {}
 
 TrainResult RankTraining::train(TrainListener& listener, const std::atomic<bool>& stop) {
   make_directories(options_.out);
@@ -37,8 +59,11 @@ TrainResult RankTraining::train(TrainListener& listener, const std::atomic<bool>
   const TrainResult result = trainer.run(options_.resume);
   if (result.interrupted) return result;
   std::vector<NamedTensor> tensors;
-  for (const Parameter& p : model_->parameters()) tensors.push_back({p.name(), p.value()});
-  data_.map.save(options_.out + "/feature_map.json");
+  for (const Parameter& p : own_parameters(*model_)) tensors.push_back({p.name(), p.value()});
+  if (const auto* texts = dynamic_cast<const CrossEncoder*>(model_.get()))
+    texts->encoder().save(options_.out + "/encoder");
+  else
+    data_.map.save(options_.out + "/feature_map.json");
   save_safetensors(options_.out + "/model.safetensors", tensors, {{"model", config_.model_name}});
   return result;
 }
@@ -46,32 +71,31 @@ TrainResult RankTraining::train(TrainListener& listener, const std::atomic<bool>
 RankReport RankTraining::evaluate() {
   const Split split = options_.test ? Split::Test : Split::Valid;
   RankPredictor predictor(*model_, data_.split(split), data_.width(), config_.loop.train.compile);
-  RankReport report = evaluate_ranking(config_, data_, predictor.scores(), split);
+  RankReport report = evaluate_ranking(config_, data_, *model_, predictor.scores(), split);
   save_evaluation(options_.out, report);
   finish_run(options_.out);
   return report;
 }
 
 OpenedRankRun::OpenedRankRun(const std::string& directory, const std::vector<std::string>& sets)
-    : config_(CommonOptions{directory + "/config.yaml", sets}) {
+    : config_(config_of_run(directory, sets)) {
   const std::string path = directory + "/model.safetensors";
   const SafeTensors file = SafeTensors::open(path);
   file.verify();
-  map_ = FeatureMap::load(directory + "/feature_map.json");
+  if (!config_.texts()) map_ = FeatureMap::load(directory + "/feature_map.json");
   map_.index();
   std::vector<NamedTensor> tensors;
   for (const std::string& name : file.names()) tensors.push_back({name, file.at(name)});
   const TensorSpec* thresholds = file.spec("thresholds");
-  model_ =
-      make_feature_ranker(map_.dense_width(), config_.features, thresholds == nullptr ? 0 : thresholds->shape.numel());
+  model_ = make_model(config_, map_.dense_width(), thresholds == nullptr ? 0 : thresholds->shape.numel());
   model_->initialize(config_.loop.train.seed);
-  load_variables(tensors, "", variables_of(model_->parameters()), path);
+  load_variables(tensors, "", variables_of(own_parameters(*model_)), path);
 }
 
 RankReport OpenedRankRun::evaluate(Split split) const {
-  const RankingData data = load_ranking_data(config_.schema, &map_);
+  const RankingData data = load_ranking_data(config_.schema, config_.texts() ? nullptr : &map_);
   RankPredictor predictor(*model_, data.split(split), data.width(), config_.loop.train.compile);
-  return evaluate_ranking(config_, data, predictor.scores(), split);
+  return evaluate_ranking(config_, data, *model_, predictor.scores(), split);
 }
 
 OpenedRankRun::Scored OpenedRankRun::score(const RankingSource& source) const {

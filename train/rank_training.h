@@ -24,7 +24,8 @@ class RankTraining {
   const RankingData& data() const { return data_; }
 
   // Trains and writes config.yaml, metrics.jsonl, checkpoints and the files of train/report/recorder.h, at the end
-  // feature_map.json and model.safetensors. The best epoch's parameters are in the model then. Errors of Trainer::run.
+  // model.safetensors and feature_map.json, or, of a cross-encoder, encoder/ (models/text_encoder.h). The best epoch's
+  // parameters are in the model then. Errors of Trainer::run.
   TrainResult train(TrainListener& listener, const std::atomic<bool>& stop);
   RankReport evaluate();  // writes evaluation.json and report.html
 

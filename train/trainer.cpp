@@ -20,6 +20,12 @@ double wall_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+// An output after a run; `kept` holds it from the first time on.
+double scalar_of(const Program& program, const std::string& name, Tensor& kept) {
+  if (!kept.defined()) kept = program.output(name);
+  return static_cast<double>(kept.item<float>());
+}
+
 }  // namespace
 
 struct Trainer::State {
@@ -37,6 +43,9 @@ struct Trainer::State {
   Tensor keep = Tensor::zeros({DType::F32, {}}), share = Tensor::zeros({DType::F32, {}});
   Tensor batch_tensor = Tensor::zeros({DType::I64, {}});  // counts batches, as step_tensor does updates
   std::vector<Tensor> feeds, update_feeds;
+  // Of each program, since its first run in this epoch: to ask for an output allocates, and validation may compile
+  // programs that make the arena grow. With accumulate_steps > 1 the norm is from_sum's.
+  std::vector<Tensor> losses, norms;
   MetricsLog log;
   double learning_rate = 0;            // of the last step
   Clock::time_point point_at;          // the last point of the log, or the start of this epoch
@@ -160,9 +169,9 @@ void Trainer::restore() {
   WN_CHECK(
       total == total_steps() || !depends_on_total(options_.schedule), ConfigError,
       "{} belongs to a training of {} steps and train.schedule '{}' ends at the last one, or train.warmup_fraction "
-           "counts them; {} steps would have had other rates from the start. Train anew with another --out, or use the "
-           "schedule constant or inverse_sqrt with warmup_steps",
-           source, total, options_.schedule.name, total_steps());
+      "counts them; {} steps would have had other rates from the start. Train anew with another --out, or use the "
+      "schedule constant or inverse_sqrt with warmup_steps",
+      source, total, options_.schedule.name, total_steps());
   load_variables(checkpoint->tensors, "model/", variables_of(s.parameters), source);
   load_variables(checkpoint->tensors, "optimizer/", s.optimizer.state(), source);
   load_variables(checkpoint->tensors, "task/", task_.state(), source);
@@ -263,8 +272,8 @@ bool Trainer::update(double& loss, double& norm) {
     s.feeds.insert(s.feeds.end(), batch.begin(), batch.end());
     Program& program = s.programs[task_.form()];
     program.run(s.feeds, *s.stream);
-    loss = (keep > 0 ? keep * loss : 0) + share * static_cast<double>(program.output("loss").item<float>());
-    if (each == 1) norm = static_cast<double>(program.output("gradient_norm").item<float>());
+    loss = (keep > 0 ? keep * loss : 0) + share * scalar_of(program, "loss", s.losses[task_.form()]);
+    if (each == 1) norm = scalar_of(program, "gradient_norm", s.norms[task_.form()]);
     weight = sum;
     s.units += task_.units();
   }
@@ -275,7 +284,7 @@ bool Trainer::update(double& loss, double& norm) {
   if (s.from_sum) {
     *s.step_tensor.data<int64_t>() = s.step;
     s.from_sum->run(s.update_feeds, *s.stream);
-    norm = static_cast<double>(s.from_sum->output("gradient_norm").item<float>());
+    norm = scalar_of(*s.from_sum, "gradient_norm", s.norms[0]);
   }
   return true;
 }
@@ -297,6 +306,8 @@ bool Trainer::train_epoch() {
   if (!s.cursor.empty()) task_.seek(s.cursor);
   s.point_at = Clock::now();
   s.units = s.point_units = s.steps_here = 0;
+  s.losses.assign(s.programs.size(), {});
+  s.norms.assign(s.programs.size(), {});
   while (options_.max_steps == 0 || s.step < options_.max_steps) {
     const double rate = scheduled_rate(options_.schedule, s.step + 1, total) * s.rate_factor;
     *s.rate.data<float>() = static_cast<float>(rate);
@@ -327,6 +338,8 @@ bool Trainer::finish_epoch(double seconds) {
     save();
   }
   if (s.window.steps > 0) log_point();
+  s.losses.clear();
+  s.norms.clear();
   const double train_loss = s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch));
   const auto metrics = task_.validate();
   bool improved = options_.monitor.empty();

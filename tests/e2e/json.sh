@@ -63,6 +63,28 @@ one tokenizer decode --model spiece.model '5 6 7'
 sed 's#data_cache/synthetic#store#' "$root/examples/text/mlm.yaml" > mlm.yaml
 one train mlm --config mlm.yaml --epochs 1 --set 'tokenizer.train={vocab_size: 150, character_coverage: 0.9}' --out m
 one fill-mask --model m --text 'red [MASK]'
+one encode --model m --text 'red bag' --text ''
+one encode --model m --data store/items.csv --column title --out vectors.safetensors
+one inspect m/encoder
+sed 's#data_cache/search#store#; s#relevance_en#relevance#; s#data_cache/all-MiniLM-L6-v2#spiece.model#' \
+  "$root/examples/rank/text_features.yaml" > rank.yaml
+one train rank --config rank.yaml "${settings[@]}" --out r
+one rank --run r --data store/relevance.csv
+printf 'red\nblue\ngreen hat\n' > terms.txt
+one synonyms --run m --terms terms.txt --threshold -1
+printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' '[MASK]' red blue cotton linen bag shirt hat > vocab.txt
+{ echo text,label; for i in {1..20}; do echo "red cotton bag,a"; echo "blue linen hat $i,b"; echo "cotton shirt $i,c"; done; } > texts.csv
+cat > match.yaml <<YAML
+job: match
+encoder: {tokenizer: vocab.txt, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 1, max_len: 8}
+data: {labelled: {file: texts.csv}, split: {valid: 0.2, test: 0.2}}
+train: {epochs: 1, batch_size: 8}
+evaluation: {resamples: 200, ks: [1, 5]}
+YAML
+one train match --config match.yaml --out m
+one evaluate --run m
+one report m
+one match --run m --items texts.csv --column text --text 'red bag' --k 3
 text=$'encoder: {path: m/encoder}\nevaluation: {resamples: 200}\ntrain: {epochs: 1, batch_size: 16}'
 items=$'data:\n  path: store\n  train: {file: items.csv}\n  text: [title, tags]\n  split: {valid: 0.2, test: 0.2}'
 printf 'job: classify\n%s\n  label: department\n%s\n' "$items" "$text" > classify.yaml

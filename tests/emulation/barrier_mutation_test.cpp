@@ -33,7 +33,7 @@ const std::vector<Case>& cases() {
       {"gemm.cu", 2, [](cudaStream_t s) { return gemm_error(33, 17, 40, s); }},
       {"tensor_core_gemm.cu", 2, [](cudaStream_t s) { return tensor_core_error(true, s); }},
       {"transpose.cu", 1, [](cudaStream_t s) { return transpose_error(kernels::Transpose::PaddedTile, s); }},
-      {"count.cu", 2, [](cudaStream_t s) { return count_positive_error(1000, s); }},
+      {"elementwise.cu", 2, [](cudaStream_t s) { return count_positive_error(1000, s); }},
   };
   return list;
 }
@@ -54,7 +54,7 @@ TEST_F(Machine, EveryMissingBarrierIsReported) {
         ++mutants;
         wrong_results += !(result < 1e-5);
         if (instrumented()) {
-          // the votes of count.cu return 0 when dropped, which is wrong without any race
+          // the votes of elementwise.cu return 0 when dropped, which is wrong without any race
           EXPECT_TRUE(reported("race") || reported("uninitialized") || !(result < 1e-5)) << b.file << ":" << b.line;
         }
       }

@@ -62,6 +62,14 @@ TEST_F(Machine, HalfPrecisionRowsAreNormalised) {
   expect_clean();
 }
 
+TEST_F(Machine, KernelsOnBytesAreCleanWithByteGranules) {
+  options().byte_granules = true;
+  const DeviceBuffer<signed char> x(std::vector<signed char>(300, 3)), y(std::size_t{300});
+  EXPECT_EQ(kernels::negate_bytes(x.data(), y.data(), 300, stream), cudaSuccess);
+  EXPECT_EQ(y.read(stream), std::vector<signed char>(300, -3));
+  expect_clean();
+}
+
 TEST_F(Machine, CountersShowThatBarriersAndCollectivesRan) {
   const Counters before = counters();
   layernorm_error(3, 100, stream);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <random>
 #include <string>
@@ -33,8 +34,9 @@ class DeviceBuffer {
 
   T* data() const { return data_; }
   std::size_t size() const { return count_; }
-  std::vector<T> read(cudaStream_t stream) const {
+  std::vector<T> read(cudaStream_t stream) const {  // NaN when the stream has failed
     std::vector<T> values(count_);
+    std::memset(static_cast<void*>(values.data()), 0xFF, count_ * sizeof(T));
     cudaMemcpyAsync(values.data(), data_, count_ * sizeof(T), cudaMemcpyDeviceToHost, stream);
     cudaStreamSynchronize(stream);
     return values;

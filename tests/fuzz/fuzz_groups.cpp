@@ -1,9 +1,8 @@
 // data/group_sizes: DataError, or offsets that begin at 0, never fall and end at the sum of the lines.
-#include "data/group_sizes.h"
-
 #include <sstream>
 
 #include "core/error.h"
+#include "data/group_sizes.h"
 #include "tests/fuzz/memory_bound.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

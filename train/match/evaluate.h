@@ -9,7 +9,7 @@
 
 namespace winnow {
 
-// Unit vectors of all texts of a data set.
+// Unit vectors of the texts of a data set; those of queries that nobody asks for may be zeros.
 struct MatchVectors {
   Tensor queries, items;
 };

@@ -24,6 +24,14 @@ JaggedIds encode_all(const TextEncoder& encoder, const std::vector<std::string>&
 MatchTokens::MatchTokens(const MatchData& data, const DualEncoder& model)
     : queries(encode_all(model.query_encoder(), data.queries)), items(encode_all(model.item_encoder(), data.items)) {}
 
+std::vector<int32_t> queries_of(const MatchData& data, Split split) {
+  std::vector<int32_t> queries;
+  for (const MatchData::Pair& p : data.pairs[static_cast<size_t>(split)]) queries.push_back(p.query);
+  std::ranges::sort(queries);
+  queries.erase(std::unique(queries.begin(), queries.end()), queries.end());
+  return queries;
+}
+
 MatchBatchOptions batch_options(const MatchConfig& config, const MatchData& data) {
   MatchBatchOptions o;
   o.batch_size = config.loop.batch_size;
@@ -116,7 +124,7 @@ std::span<const Tensor> MatchTask::next_batch() {
 void MatchTask::mine(int64_t epoch) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  const MatchVectors v = vectors();
+  const MatchVectors v = vectors(Split::Train);
   const auto encoded = Clock::now();
   const std::vector<int32_t> found = mine_negatives(data_, batches_, v.queries, v.items, config_.mining, epoch);
   std::ranges::copy(found, negatives_->value.data<int32_t>());
@@ -128,15 +136,15 @@ void MatchTask::mine(int64_t epoch) {
       seconds(encoded - start), seconds(Clock::now() - encoded)));
 }
 
-MatchVectors MatchTask::vectors() {
-  return {query_vectors_.encode(tokens_.queries), item_vectors_.encode(tokens_.items)};
+MatchVectors MatchTask::vectors(Split split) {
+  return {query_vectors_.encode(tokens_.queries, queries_of(data_, split)), item_vectors_.encode(tokens_.items)};
 }
 
 std::vector<NamedMetric> MatchTask::validate() {
   if (data_.pairs[static_cast<size_t>(Split::Valid)].empty()) return {};
   std::vector<NamedMetric> out;
   for (const MetricValue& m :
-       match_metrics(data_, config_.evaluation, Split::Valid, vectors(), config_.evaluation.valid_queries))
+       match_metrics(data_, config_.evaluation, Split::Valid, vectors(Split::Valid), config_.evaluation.valid_queries))
     if (m.value && !m.name.starts_with("gini") && !m.name.starts_with("coverage")) out.push_back({m.name, *m.value});
   return out;
 }

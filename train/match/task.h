@@ -15,6 +15,7 @@ struct MatchTokens {
   MatchTokens(const MatchData& data, const DualEncoder& model);
 };
 
+std::vector<int32_t> queries_of(const MatchData& data, Split split);  // that have a pair, ascending
 MatchBatchOptions batch_options(const MatchConfig& config, const MatchData& data);
 
 class MatchTask final : public TrainTask {
@@ -33,7 +34,7 @@ class MatchTask final : public TrainTask {
   std::vector<VariablePtr> state() override;  // the mined negatives
   std::vector<NamedMetric> validate() override;
 
-  MatchVectors vectors();  // of all texts, with the parameters as they are now
+  MatchVectors vectors(Split split);  // of the split's queries and all items, with the parameters as they are now
 
  private:
   void mine(int64_t epoch);

@@ -21,19 +21,21 @@ const MatchConfig& checked(const MatchConfig& config, const MatchTrainingOptions
   return config;
 }
 
-MatchVectors vectors_of(const MatchConfig& config, const MatchData& data, const DualEncoder& model) {
+MatchVectors vectors_of(const MatchConfig& config, const MatchData& data, const DualEncoder& model, Split split) {
   const MatchTokens tokens(data, model);
   VectorEncoder queries(query_tower(model), config.loop.train.compile),
       items(item_tower(model), config.loop.train.compile);
-  return {queries.encode(tokens.queries), items.encode(tokens.items)};
+  return {queries.encode(tokens.queries, queries_of(data, split)), items.encode(tokens.items)};
 }
 
 MatchReport evaluate(const MatchConfig& config, const MatchData& data, const DualEncoder& model, Split split) {
-  const MatchVectors vectors = vectors_of(config, data, model);
+  WN_CHECK(!data.pairs[static_cast<size_t>(split)].empty(), DataError, "the {} split is empty: data.split says so",
+           name_of(split));
+  const MatchVectors vectors = vectors_of(config, data, model, split);
   if (!config.evaluation.zero_shot) return evaluate_match(config, data, split, vectors, nullptr);
   DualEncoder untrained(config.model);
   untrained.initialize(config.loop.train.seed);
-  const MatchVectors before = vectors_of(config, data, untrained);
+  const MatchVectors before = vectors_of(config, data, untrained, split);
   return evaluate_match(config, data, split, vectors, &before);
 }
 

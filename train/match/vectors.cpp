@@ -1,6 +1,7 @@
 #include "train/match/vectors.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "data/token_batches.h"
 #include "ops/l2_normalize.h"
@@ -29,34 +30,41 @@ Program& VectorEncoder::program(int64_t capacity) {
 }
 
 Tensor VectorEncoder::encode(const JaggedIds& rows) {
+  std::vector<int32_t> all(static_cast<size_t>(rows.rows()));
+  std::iota(all.begin(), all.end(), 0);
+  return encode(rows, all);
+}
+
+Tensor VectorEncoder::encode(const JaggedIds& rows, std::span<const int32_t> of) {
+  WN_CHECK(!of.empty(), DataError, "there are no texts to encode");
   std::vector<int64_t> lengths;
-  for (int64_t r = 0; r < rows.rows(); ++r)
+  for (const int32_t r : of)
     lengths.push_back(rows.offsets[static_cast<size_t>(r) + 1] - rows.offsets[static_cast<size_t>(r)]);
-  const int64_t longest = lengths.empty() ? 0 : *std::ranges::max_element(lengths);
-  TokenBatches batches(
-      lengths,
-      {.batch_size = kRows, .max_tokens = std::max(kTokens, longest), .by_length = true, .shuffle = false, .forms = 4});
+  TokenBatches batches(lengths, {.batch_size = kRows,
+                                 .max_tokens = std::max(kTokens, *std::ranges::max_element(lengths)),
+                                 .by_length = true,
+                                 .shuffle = false,
+                                 .forms = 4});
   std::map<int64_t, TokenTensors> tensors;
   const Tensor step = Tensor::of<int64_t>({0}, {});
   Tensor out;
-  int64_t width = 0;
+  std::vector<int32_t> batch;
   for (batches.start_epoch(0); batches.next();) {
     const int64_t capacity = batches.capacities()[batches.form()];
     Program& run = program(capacity);
     TokenTensors& t = tensors.try_emplace(capacity, kRows, capacity).first->second;
-    t.fill(rows, batches.rows());
+    batch.clear();
+    for (const int32_t i : batches.rows()) batch.push_back(of[static_cast<size_t>(i)]);
+    t.fill(rows, batch);
     const Tensor feeds[] = {t.ids, t.types, t.positions, t.offsets, step};
     run.run(feeds, *stream_);
     const Tensor vectors = run.output("vectors");
-    if (!out.defined()) {
-      width = vectors.shape()[1];
-      out = Tensor({DType::F32, {rows.rows(), width}});
-    }
-    for (size_t i = 0; i < batches.rows().size(); ++i)
+    const int64_t width = vectors.shape()[1];
+    if (!out.defined()) out = Tensor::zeros({DType::F32, {rows.rows(), width}});
+    for (size_t i = 0; i < batch.size(); ++i)
       std::copy_n(vectors.data<float>() + static_cast<int64_t>(i) * width, width,
-                  out.data<float>() + int64_t{batches.rows()[i]} * width);
+                  out.data<float>() + int64_t{batch[i]} * width);
   }
-  WN_CHECK(out.defined(), DataError, "there are no texts to encode");
   return out;
 }
 

@@ -14,8 +14,10 @@ class VectorEncoder {
   // Pooled vectors of a batch of token rows; its parameters are read where they are at each encode().
   using Tower = std::function<Value(const TokenInputs&, const StepContext&)>;
   explicit VectorEncoder(Tower tower, const CompileOptions& options = {});
-  // Unit vectors f32 [rows, D], in the order of the rows; rows are batched by length.
+  // Unit vectors f32 [rows, D], in the order of the rows, which are batched by length. of: only these rows, distinct;
+  // the others' vectors are zeros. DataError: no rows.
   Tensor encode(const JaggedIds& rows);
+  Tensor encode(const JaggedIds& rows, std::span<const int32_t> of);
 
  private:
   Program& program(int64_t capacity);

@@ -26,16 +26,29 @@ void on_fault(int signal_number, siginfo_t* info, void*) {
   std::signal(signal_number, SIG_DFL);  // the access is made again and ends the process as it would have
 }
 
+// This host thread's, taken away again before its memory goes.
+struct SignalStack {
+  std::unique_ptr<char[]> memory = std::make_unique<char[]>(kSignalStack);
+  SignalStack() {
+    stack_t stack{};
+    stack.ss_sp = memory.get();
+    stack.ss_size = kSignalStack;
+    sigaltstack(&stack, nullptr);
+  }
+  ~SignalStack() {
+    stack_t none{};
+    none.ss_flags = SS_DISABLE;
+    sigaltstack(&none, nullptr);
+  }
+};
+
 }  // namespace
 
 void prepare_fault_stack() {
-  thread_local std::unique_ptr<char[]> memory;
-  if (memory) return;
-  memory = std::make_unique<char[]>(kSignalStack);
-  stack_t stack{};
-  stack.ss_sp = memory.get();
-  stack.ss_size = kSignalStack;
-  sigaltstack(&stack, nullptr);
+  stack_t present{};
+  sigaltstack(nullptr, &present);
+  if (!(present.ss_flags & SS_DISABLE)) return;  // AddressSanitizer gives each thread one, and frees it
+  thread_local SignalStack stack;
 }
 
 void install_fault_handler() {

@@ -39,7 +39,7 @@
 #define blockIdx (::winnow::emulation::current_thread->block)
 #define blockDim (::winnow::emulation::block_dimensions)
 #define gridDim (::winnow::emulation::grid_dimensions)
-#define warpSize 32
+inline constexpr int warpSize = 32;
 
 #define WN_SHARED(T, name, dims)                     \
   using wn_shared_type_##name = T dims;              \

@@ -33,6 +33,9 @@ cudaError_t transpose(const float* x, float* y, int width, Transpose how, cudaSt
 // counts[b], sums[b] of the positive x in block b (96 elements): barrier reductions, votes, shuffles of 64 bits.
 cudaError_t count_positive(const float* x, int* counts, double* sums, int count, cudaStream_t stream);
 
+// y[i] = -x[i]: neighbouring threads write neighbouring bytes.
+cudaError_t negate_bytes(const signed char* x, signed char* y, int count, cudaStream_t stream);
+
 cudaError_t axpy(float a, const float* x, float* y, int count, cudaStream_t stream);
 
 // One defect each.

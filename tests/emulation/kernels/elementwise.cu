@@ -38,4 +38,15 @@ cudaError_t axpy(float a, const float* x, float* y, int count, cudaStream_t stre
   return cuda::launch(axpy_kernel, dim3((unsigned(count) + 255) / 256), dim3(256), 0, stream, a, x, y, unsigned(count));
 }
 
+__global__ void __launch_bounds__(256)
+    negate_bytes_kernel(const signed char* __restrict__ x, signed char* __restrict__ y, unsigned count) {
+  const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count) y[i] = static_cast<signed char>(-x[i]);
+}
+
+cudaError_t negate_bytes(const signed char* x, signed char* y, int count, cudaStream_t stream) {
+  return cuda::launch(negate_bytes_kernel, dim3((unsigned(count) + 255) / 256), dim3(256), 0, stream, x, y,
+                      unsigned(count));
+}
+
 }  // namespace winnow::kernels
