@@ -1,10 +1,10 @@
-// Training steps of a masked language model in the shapes of BERT's family, on random tokens. Prints one line
-// `mlm_step[config] value tokens/s`; details go to stderr. bench/compare_text.sh runs it in turn with its peers.
+// Transformer encoders in the shapes of BERT's family, on random tokens: the step of a masked language model, and
+// encoding. Prints one line `name[config] value unit`; details go to stderr. bench/compare_text.sh runs it in turn with
+// its peers.
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <cmath>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -13,21 +13,14 @@
 #include "core/parallel.h"
 #include "core/program.h"
 #include "core/rng.h"
-#include "nn/layers.h"
-#include "ops/binary.h"
-#include "ops/dropout.h"
-#include "ops/jagged_attention.h"
+#include "nn/transformer.h"
 #include "ops/losses.h"
-#include "ops/matmul.h"
 #include "ops/norm.h"
-#include "ops/pointwise.h"
 #include "ops/shape_ops.h"
 #include "train/optimizer.h"
 
 namespace winnow {
 namespace {
-
-constexpr int64_t kVocabulary = 30522, kPositions = 512, kTypes = 2;
 
 struct Size {
   int64_t layers, hidden, heads, length, batch;
@@ -39,64 +32,60 @@ const std::map<std::string, Size> kSizes = {{"tiny", {2, 128, 2, 128, 32}},
 
 struct Options {
   std::string config = "minilm", lengths;
-  double seconds = 6;
+  double seconds = 6, attention_dropout = 0;
+  int64_t batch = 32, length = 20;
   int threads = 2;
-  bool profile = false, dump = false, memory = false;
+  bool profile = false, dump = false, memory = false, latency = false, frozen = true;
 };
 
-struct Norm {
-  Parameter *gamma, *beta;
-};
-class Model : public Module {
- public:
-  explicit Model(const Size& s) : s_(s) {
-    word_ = &parameter("word", {kVocabulary, s.hidden}, Group::Weight, Init::normal(0.02));
-    position_ = &parameter("position", {kPositions, s.hidden}, Group::Weight, Init::normal(0.02));
-    type_ = &parameter("type", {kTypes, s.hidden}, Group::Weight, Init::normal(0.02));
-    norms_.push_back(norm("embedding"));
-    const int64_t h = s.hidden;
-    for (int64_t l = 0; l < s.layers; ++l) {
-      const auto name = [&](const char* part) { return fmt::format("{}.{}", l, part); };
-      linears_.push_back(&child<Linear>(name("qkv"), h, 3 * h, true, Init::normal(0.02)));
-      linears_.push_back(&child<Linear>(name("out"), h, h, true, Init::normal(0.02)));
-      linears_.push_back(&child<Linear>(name("up"), h, 4 * h, true, Init::normal(0.02)));
-      linears_.push_back(&child<Linear>(name("down"), 4 * h, h, true, Init::normal(0.02)));
-      norms_.push_back(norm(name("norm1")));
-      norms_.push_back(norm(name("norm2")));
-    }
-    linears_.push_back(&child<Linear>("head", h, h, true, Init::normal(0.02)));
-    norms_.push_back(norm("head"));
-    bias_ = &parameter("bias", {kVocabulary}, Group::Bias, Init::zeros());
-  }
-  Value loss(Value ids, Value positions, Value types, Value offsets, Value rows, Value labels, Value step) const {
-    Graph& g = *ids.graph;
-    const auto p = [&](Parameter* x) { return g.persistent(x->variable); };
-    Value x = add(add(gather(p(word_), ids), gather(p(position_), positions)), gather(p(type_), types));
-    x = dropout(layer_norm(x, p(norms_[0].gamma), p(norms_[0].beta), 1e-12), 0.1, step);
-    for (size_t l = 0; l < static_cast<size_t>(s_.layers); ++l) {
-      AttentionOptions a;
-      a.heads = s_.heads;
-      const AddNormOptions n{1e-12, 0.1, step};
-      const Norm &n1 = norms_[1 + 2 * l], &n2 = norms_[2 + 2 * l];
-      Value z = jagged_attention((*linears_[4 * l])(x), offsets, a);
-      x = add_layer_norm(x, (*linears_[4 * l + 1])(z), p(n1.gamma), p(n1.beta), n).y;
-      z = (*linears_[4 * l + 3])(gelu((*linears_[4 * l + 2])(x)));
-      x = add_layer_norm(x, z, p(n2.gamma), p(n2.beta), n).y;
-    }
-    x = gather(x, rows);
-    x = layer_norm(gelu((*linears_.back())(x)), p(norms_.back().gamma), p(norms_.back().beta), 1e-12);
-    return softmax_cross_entropy(add(matmul(x, p(word_), false, true), p(bias_)), labels);
-  }
+TransformerOptions transformer_of(const Size& s, double attention_dropout) {
+  TransformerOptions t;
+  t.hidden_size = s.hidden;
+  t.num_hidden_layers = s.layers;
+  t.num_attention_heads = s.heads;
+  t.intermediate_size = 4 * s.hidden;
+  t.attention_probs_dropout_prob = attention_dropout;
+  return t;
+}
 
- private:
-  Norm norm(const std::string& name) {
-    return {&parameter(name + ".gamma", {s_.hidden}, Group::Norm, Init::ones()),
-            &parameter(name + ".beta", {s_.hidden}, Group::Norm, Init::zeros())};
+// Lengths of texts, one a line.
+std::vector<int64_t> read_lengths(const std::string& path) {
+  std::ifstream file(path);
+  std::vector<int64_t> list;
+  for (int64_t n; file >> n;) list.push_back(n);
+  WN_CHECK(!list.empty(), IoError, "'{}' holds no lengths", path);
+  return list;
+}
+
+Tensor integers(int64_t n, const std::function<int64_t(int64_t)>& f) {
+  Tensor t({DType::I64, {n}});
+  for (int64_t i = 0; i < n; ++i) t.data<int64_t>()[i] = f(i);
+  return t;
+}
+
+// The token inputs of sequences of the given lengths, recorded and filled.
+struct Batch {
+  int64_t tokens = 0;
+  double squares = 0;  // sum of squared lengths
+  TokenInputs in;
+  std::vector<Tensor> feeds;
+  Batch(Graph& g, const std::vector<int64_t>& lengths, int64_t vocabulary, Rng& rng) {
+    std::vector<int64_t> offsets = {0}, places;
+    for (const int64_t n : lengths) {
+      offsets.push_back(tokens += n);
+      squares += static_cast<double>(n * n);
+      for (int64_t i = 0; i < n; ++i) places.push_back(i);
+    }
+    const auto rows = static_cast<int64_t>(offsets.size());
+    const auto input = [&](const char* name, int64_t n) { return g.input(name, {DType::I64, {n}}); };
+    in.ids = input("ids", tokens);
+    in.positions = input("positions", tokens);
+    in.offsets = input("offsets", rows);
+    feeds = {integers(tokens,
+                      [&](int64_t) { return static_cast<int64_t>(rng.uniform() * static_cast<double>(vocabulary)); }),
+             integers(tokens, [&](int64_t i) { return places[static_cast<size_t>(i)]; }),
+             integers(rows, [&](int64_t i) { return offsets[static_cast<size_t>(i)]; })};
   }
-  Size s_;
-  Parameter *word_, *position_, *type_, *bias_;
-  std::vector<Linear*> linears_;
-  std::vector<Norm> norms_;
 };
 
 double peak_rss_mb() {
@@ -108,15 +97,15 @@ double peak_rss_mb() {
 void print_profile(Program& program, const std::vector<Tensor>& feeds, Stream& stream) {
   std::map<std::string, NodeProfile> by_op;
   double total = 0;
-  for (const NodeProfile& p : program.profile(feeds, stream, 6)) {
+  for (const NodeProfile& p : program.profile(feeds, stream, 8)) {
     NodeProfile& sum = by_op[p.op + " " + p.kernel];
     sum.seconds += p.seconds;
     sum.cost.flops += p.cost.flops;
     sum.cost.bytes += p.cost.bytes;
     total += p.seconds;
     if (p.op == "matmul" || p.op == "linear_weight_grad")
-      fmt::print(stderr, "  {:<18} {:<10} {:8.3f} ms {:7.1f} GFLOP/s {:6.2f} GFLOP {}\n", p.op, p.kernel,
-                 p.seconds * 1e3, p.cost.flops / p.seconds * 1e-9, p.cost.flops * 1e-9, p.source);
+      fmt::print(stderr, "  {:<18} {:<10} {:8.3f} ms {:7.1f} GFLOP/s  {}\n", p.op, p.kernel, p.seconds * 1e3,
+                 p.cost.flops / p.seconds * 1e-9, p.source);
   }
   std::vector<std::pair<std::string, NodeProfile>> sorted(by_op.begin(), by_op.end());
   std::sort(sorted.begin(), sorted.end(),
@@ -126,88 +115,131 @@ void print_profile(Program& program, const std::vector<Tensor>& feeds, Stream& s
                100 * p.seconds / total, p.cost.flops / p.seconds * 1e-9, p.cost.bytes / p.seconds * 1e-9);
 }
 
-int run(const Options& o) {
-  set_num_threads(o.threads);
-  const Size s = kSizes.at(o.config);
-  const int64_t tokens = s.batch * s.length;
-  std::vector<int64_t> offsets = {0};
-  if (o.lengths.empty()) {
-    for (int64_t b = 0; b < s.batch; ++b) offsets.push_back((b + 1) * s.length);
-  } else {
-    std::ifstream file(o.lengths);
-    for (int64_t n; offsets.back() < tokens && file >> n;) offsets.push_back(std::min(tokens, offsets.back() + n));
-  }
-  Model model(s);
-  model.initialize(0);
-  const auto masked = static_cast<int64_t>(0.15 * static_cast<double>(tokens));
-  Graph g;
-  const Value step = g.input("step", {DType::I64, {}}), lr = g.input("learning_rate", {DType::F32, {}});
-  const auto i64 = [&](const char* name, int64_t n) { return g.input(name, {DType::I64, {n}}); };
-  const Value ids = i64("ids", tokens), positions = i64("positions", tokens), types = i64("types", tokens),
-              bounds = i64("offsets", static_cast<int64_t>(offsets.size())), rows = i64("rows", masked),
-              labels = i64("labels", masked);
-  const Value loss = model.loss(ids, positions, types, bounds, rows, labels, step);
-  g.output("loss", loss);
-  g.backward(loss);
-  OptimizerOptions options;
-  options.name = "adamw";
-  options.weight_decay = 0.01;
-  Optimizer optimizer(options);
-  optimizer.emit(g, model.parameters(), lr, step, 1e-4);
-  Program program = compile(g);
-  if (o.dump) fmt::print(stderr, "{}", program.dump());
-  if (o.memory) fmt::print(stderr, "{}", program.memory().str());
-  Rng rng(1);
-  const auto fill = [&](int64_t n, auto f) {
-    Tensor t({DType::I64, {n}});
-    for (int64_t i = 0; i < n; ++i) t.data<int64_t>()[i] = f(i);
-    return t;
-  };
-  const auto any = [&](int64_t n) { return static_cast<int64_t>(rng.uniform() * static_cast<double>(n)); };
-  Tensor step_tensor = Tensor::of<int64_t>({0}, {}), rate = Tensor::of<float>({1e-4f}, {});
-  size_t b = 0;
-  const std::vector<Tensor> feeds = {
-      step_tensor,
-      rate,
-      fill(tokens, [&](int64_t) { return any(kVocabulary); }),
-      fill(tokens,
-           [&](int64_t i) {
-             while (b + 1 < offsets.size() && offsets[b + 1] <= i) ++b;
-             return std::min<int64_t>(kPositions - 1, i - offsets[b]);
-           }),
-      fill(tokens, [](int64_t) { return 0; }),
-      fill(static_cast<int64_t>(offsets.size()), [&](int64_t i) { return offsets[static_cast<size_t>(i)]; }),
-      fill(masked, [&](int64_t i) { return i * tokens / masked; }),
-      fill(masked, [&](int64_t) { return any(kVocabulary); })};
-  const auto stream = make_stream({});
+// Sorted seconds of repeated runs.
+std::vector<double> timed(double budget, size_t least, const std::function<void()>& run) {
+  constexpr int kWarmUp = 3;
   std::vector<double> times;
   double elapsed = 0;
-  for (int i = 0; elapsed < o.seconds || times.size() < 4; ++i) {
-    ++*step_tensor.data<int64_t>();
+  for (int i = 0; elapsed < budget || times.size() < least; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    program.run(feeds, *stream);
+    run();
     const double t = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (i < 3) continue;  // warm-up
+    if (i < kWarmUp) continue;
     times.push_back(t);
     elapsed += t;
   }
   std::sort(times.begin(), times.end());
+  return times;
+}
+
+void report(const Options& o, Program& program, const std::vector<Tensor>& feeds, Stream& stream,
+            const std::vector<double>& times, double flops) {
+  if (o.dump) fmt::print(stderr, "{}", program.dump());
+  if (o.memory) fmt::print(stderr, "{}", program.memory().str());
+  if (o.profile) print_profile(program, feeds, stream);
+  const double median = times[times.size() / 2], peak = cpu::measure_fma_peak_gflops(o.threads);
+  fmt::print(
+      stderr,
+      "# step {:.3f} ms best {:.3f} n={} GFLOP/step {:.2f} -> {:.1f} GFLOP/s share {:.1f} of {:.0f} RSS {:.0f} MB\n",
+      median * 1e3, times[0] * 1e3, times.size(), flops * 1e-9, flops / median * 1e-9,
+      100 * flops / median * 1e-9 / peak, peak, peak_rss_mb());
+}
+
+// Multiplications and additions of the layers' products, forward.
+double layer_flops(const Size& s, const Batch& b) {
+  const auto h = static_cast<double>(s.hidden);
+  return 2 * static_cast<double>(s.layers) * (static_cast<double>(b.tokens) * 12 * h * h + 2 * b.squares * h);
+}
+
+struct Mlm : Module {
+  TransformerEncoder* encoder;
+  MlmHead* head;
+  explicit Mlm(const TransformerOptions& o)
+      : encoder(&child<TransformerEncoder>("encoder", o)), head(&child<MlmHead>("head", o)) {}
+};
+
+// Forward, backward and AdamW; 15 % of the tokens are predicted.
+void mlm(const Options& o) {
+  const Size s = kSizes.at(o.config);
+  const int64_t most = s.batch * s.length;
+  std::vector<int64_t> lengths(static_cast<size_t>(s.batch), s.length);
+  if (!o.lengths.empty()) {
+    lengths.clear();
+    int64_t total = 0;
+    for (const int64_t n : read_lengths(o.lengths))
+      if (n >= 1 && (total += n) <= most) lengths.push_back(n);
+  }
+  const TransformerOptions options = transformer_of(s, o.attention_dropout);
+  Mlm model(options);
+  model.initialize(0);
+  Rng rng(1);
+  Graph g;
+  const Value step = g.input("step", {DType::I64, {}}), lr = g.input("learning_rate", {DType::F32, {}});
+  const Batch batch(g, lengths, options.vocab_size, rng);
+  const auto masked = static_cast<int64_t>(0.15 * static_cast<double>(batch.tokens));
+  const Value rows = g.input("rows", {DType::I64, {masked}}), labels = g.input("labels", {DType::I64, {masked}});
+  StepContext context;
+  context.step = step;
+  context.training = true;
+  const Value hidden = gather((*model.encoder)(batch.in, context), rows);
+  const Value loss = softmax_cross_entropy((*model.head)(hidden, model.encoder->word_embedding(g)), labels);
+  g.output("loss", loss);
+  g.backward(loss);
+  OptimizerOptions adamw;
+  adamw.name = "adamw";
+  adamw.weight_decay = 0.01;
+  Optimizer optimizer(adamw);
+  optimizer.emit(g, model.parameters(), lr, step, 1e-4);
+  Program program = compile(g);
+
+  Tensor step_tensor = Tensor::of<int64_t>({0}, {}), rate = Tensor::of<float>({1e-4f}, {});
+  std::vector<Tensor> feeds = {step_tensor, rate};
+  feeds.insert(feeds.end(), batch.feeds.begin(), batch.feeds.end());
+  feeds.push_back(integers(masked, [&](int64_t i) { return i * batch.tokens / masked; }));
+  feeds.push_back(integers(masked, [&](int64_t) { return static_cast<int64_t>(rng.uniform() * 30522); }));
+  const auto stream = make_stream({});
+  const auto times = timed(o.seconds, 4, [&] {
+    ++*step_tensor.data<int64_t>();
+    program.run(feeds, *stream);
+  });
+  const auto h = static_cast<double>(s.hidden), v = static_cast<double>(options.vocab_size);
+  const double flops = 3 * (layer_flops(s, batch) + 2 * static_cast<double>(masked) * (v * h + h * h));
+  report(o, program, feeds, *stream, times, flops);
+  fmt::print("mlm_step[{},{},T={}] {:.6g} tokens/s | {} tokens, {} sequences, loss {:.4f}\n", o.config,
+             o.lengths.empty() ? "full" : "lengths", o.threads,
+             static_cast<double>(batch.tokens) / times[times.size() / 2], batch.tokens, lengths.size(),
+             program.output("loss").item<float>());
+}
+
+// Encoder, mean pooling, length 1.
+void encode(const Options& o) {
+  const Size s = kSizes.at(o.config);
+  std::vector<int64_t> lengths(static_cast<size_t>(o.latency ? 1 : o.batch), o.length);
+  if (!o.lengths.empty()) {
+    const auto all = read_lengths(o.lengths);
+    for (size_t i = 0; i < lengths.size(); ++i) lengths[i] = all[i % all.size()];
+  }
+  const TransformerOptions options = transformer_of(s, 0);
+  TransformerEncoder encoder(options);
+  encoder.initialize(0);
+  Rng rng(1);
+  Graph g;
+  const Batch batch(g, lengths, options.vocab_size, rng);
+  g.output("vectors", pool_tokens(encoder(batch.in, {}), batch.in.offsets, TokenPooling::Mean));
+  CompileOptions compiled;
+  if (o.frozen) compiled.frozen = std::make_shared<FrozenWeights>();
+  Program program = compile(g, compiled);
+  const auto stream = make_stream({});
+  const auto times = timed(o.seconds, o.latency ? 100 : 5, [&] { program.run(batch.feeds, *stream); });
+  report(o, program, batch.feeds, *stream, times, layer_flops(s, batch));
   const double median = times[times.size() / 2];
-  double squares = 0;  // sum of squared lengths
-  for (size_t i = 1; i < offsets.size(); ++i)
-    squares += static_cast<double>((offsets[i] - offsets[i - 1]) * (offsets[i] - offsets[i - 1]));
-  const auto h = static_cast<double>(s.hidden), n = static_cast<double>(tokens), layers = static_cast<double>(s.layers);
-  const double flops = 6 * (n * layers * 12 * h * h + layers * 2 * squares * h +
-                            static_cast<double>(masked) * (kVocabulary * h + h * h));
-  if (o.profile) print_profile(program, feeds, *stream);
-  const double peak = cpu::measure_fma_peak_gflops(o.threads);
-  fmt::print(stderr,
-             "# step {:.2f} ms best {:.2f} n={} GFLOP/step {:.2f} -> {:.1f} GFLOP/s share {:.1f} of {:.0f} RSS {:.0f} "
-             "MB loss {:.4f}\n",
-             median * 1e3, times[0] * 1e3, times.size(), flops * 1e-9, flops / median * 1e-9,
-             100 * flops / median * 1e-9 / peak, peak, peak_rss_mb(), program.output("loss").item<float>());
-  fmt::print("mlm_step[{},T={}] {:.6g} tokens/s\n", o.config, o.threads, n / median);
-  return 0;
+  if (o.latency)
+    fmt::print("encode_text[batch1,len{},T={},p50] {:.6g} ms | p99 {:.3f} ms\n", o.length, o.threads, median * 1e3,
+               times[times.size() * 99 / 100] * 1e3);
+  else
+    fmt::print("encode_text[B={},{},T={}] {:.6g} sentences/s | {} tokens\n", o.batch,
+               o.lengths.empty() ? fmt::format("len{}", o.length) : "lengths", o.threads,
+               static_cast<double>(lengths.size()) / median, batch.tokens);
 }
 
 }  // namespace
@@ -215,17 +247,29 @@ int run(const Options& o) {
 
 int main(int argc, char** argv) {
   winnow::Options o;
-  CLI::App app("Training step of a masked language model");
-  app.add_option("--config", o.config, "tiny, mini, minilm, base");
-  app.add_option("--lengths", o.lengths, "file of sequence lengths, one a line; without it all are full");
+  CLI::App app("Training steps and encoding with transformer encoders");
+  app.require_subcommand(1);
+  app.fallthrough();
+  CLI::App* mlm = app.add_subcommand("mlm", "step of a masked language model");
+  CLI::App* encode = app.add_subcommand("encode", "mean-pooled vectors of texts");
+  app.add_option("--config", o.config, "tiny, mini, minilm, base")
+      ->check(CLI::IsMember({"tiny", "mini", "minilm", "base"}));
+  app.add_option("--lengths", o.lengths, "file of sequence lengths, one a line, in the order of the texts");
   app.add_option("--threads", o.threads);
   app.add_option("--seconds", o.seconds, "how long to measure");
   app.add_flag("--profile", o.profile, "time by operator");
   app.add_flag("--dump", o.dump, "the compiled program");
   app.add_flag("--memory", o.memory, "the memory plan");
+  mlm->add_option("--attention_dropout", o.attention_dropout, "of the attention weights");
+  encode->add_option("--batch", o.batch, "texts a batch");
+  encode->add_option("--len", o.length, "tokens of each text, where no lengths are given");
+  encode->add_flag("--latency", o.latency, "one text at a time: p50 and p99");
+  encode->add_flag("--frozen,!--no-frozen", o.frozen, "weights packed once");
   CLI11_PARSE(app, argc, argv);
+  winnow::set_num_threads(o.threads);
   try {
-    return winnow::run(o);
+    *mlm ? winnow::mlm(o) : winnow::encode(o);
+    return 0;
   } catch (const winnow::Error& e) {
     std::cerr << "textbench: " << e.what() << "\n";
     return 1;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "core/memory_plan.h"
 #include "core/passes.h"
@@ -80,6 +81,36 @@ struct Program::Impl {
   std::vector<std::vector<size_t>> slots;  // per root value: its places in `pointers`
 };
 
+namespace {
+
+// Weights of matrix products that nothing here writes become packed constants (ops/matmul.h, packed_n).
+void pack_weights(Ir& ir, FrozenWeights& frozen) {
+  std::set<int32_t> written;
+  for (const Node& node : ir.nodes)
+    for (const int i : mutated_inputs(*node.op, node.attrs)) written.insert(node.inputs[static_cast<size_t>(i)]);
+  for (Node& node : ir.nodes) {
+    if (std::strcmp(node.op->name, "matmul") != 0 || node.attrs.flag("trans_a") || node.attrs.flag("has_preact"))
+      continue;
+    const int32_t b = node.inputs[1];
+    const ValueInfo& weight = ir.values[at(b)];
+    if (weight.kind != ValueInfo::Persistent || weight.spec.dtype != DType::F32 || written.contains(b)) continue;
+    const bool trans_b = node.attrs.flag("trans_b");
+    Tensor& packed = frozen.packed[{weight.variable.get(), trans_b}];
+    const Attrs attrs = {{"trans_b", int64_t{trans_b}}};
+    if (!packed.defined()) packed = run_eager("pack_weight", std::span(&weight.variable->value, 1), attrs)[0];
+    node.attrs.set("packed_n", weight.spec.shape[trans_b ? 0 : 1]);
+    node.attrs.set("trans_b", int64_t{0});
+    ValueInfo constant;
+    constant.kind = ValueInfo::Constant;
+    constant.spec = packed.spec();
+    constant.constant = packed;
+    node.inputs[1] = static_cast<int32_t>(ir.values.size());
+    ir.values.push_back(std::move(constant));
+  }
+}
+
+}  // namespace
+
 Program::Impl::Impl(Graph& graph, const CompileOptions& opts)
     : options(opts), device(device_info(graph.device())), ir(graph), inputs(graph.inputs()) {
   remove_dead_nodes(ir);
@@ -88,6 +119,7 @@ Program::Impl::Impl(Graph& graph, const CompileOptions& opts)
     remove_dead_nodes(ir);
   }
   if (options.fuse) fuse_epilogues(ir);
+  if (options.frozen != nullptr) pack_weights(ir, *options.frozen);
   for (size_t id = 0; id < ir.values.size(); ++id)
     if (ir.values[id].kind == ValueInfo::Persistent) persistents.push_back(static_cast<int32_t>(id));
   storage.resize(ir.values.size());

@@ -1,5 +1,6 @@
 // compile(): passes, kernel choice, preparation and the memory plan turn a recorded graph into an immutable Program.
 #pragma once
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,13 +24,20 @@ class Arena {
   Tensor storage_;
 };
 
+// For programs whose parameters never change again: weights of matrix products, packed once by the first compile() that
+// meets them (twice their memory; no packing while running). Programs over the same parameters share one.
+struct FrozenWeights {
+  std::map<std::pair<const Variable*, bool>, Tensor> packed;  // by variable and trans_b
+};
+
 struct CompileOptions {
-  std::shared_ptr<Arena> arena;  // null: an own one
-  bool fuse = true;              // epilogue fusion
-  bool share = true;             // common subexpressions, dead nodes, storage sharing
-  std::string matmul = "";       // name of the matmul kernel to prefer; "" = the operator's own order
-  bool red_zones = false;        // every planned value gets guard bytes that run() checks (slow; tests)
-  bool check_finite = false;     // after each node; Error names the operator and source line (debugging)
+  std::shared_ptr<Arena> arena;           // null: an own one
+  bool fuse = true;                       // epilogue fusion
+  bool share = true;                      // common subexpressions, dead nodes, storage sharing
+  std::string matmul = "";                // name of the matmul kernel to prefer; "" = the operator's own order
+  std::shared_ptr<FrozenWeights> frozen;  // null: parameters may change between runs
+  bool red_zones = false;                 // every planned value gets guard bytes that run() checks (slow; tests)
+  bool check_finite = false;              // after each node; Error names the operator and source line (debugging)
 };
 
 struct MemoryReport {

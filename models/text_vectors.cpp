@@ -17,8 +17,10 @@ int64_t rounded(int64_t n) {
 
 }  // namespace
 
-TextVectors::TextVectors(const TextEncoder& encoder, int64_t max_tokens)
-    : encoder_(encoder), max_tokens_(max_tokens > 0 ? max_tokens : std::max(kTokens, encoder.options().max_len)) {
+TextVectors::TextVectors(const TextEncoder& encoder, int64_t max_tokens, std::shared_ptr<FrozenWeights> frozen)
+    : encoder_(encoder),
+      max_tokens_(max_tokens > 0 ? max_tokens : std::max(kTokens, encoder.options().max_len)),
+      frozen_(std::move(frozen)) {
   WN_CHECK(max_tokens_ >= encoder.options().max_len, ConfigError,
            "a batch of {} tokens is smaller than a row may be (max_len {})", max_tokens_, encoder.options().max_len);
 }
@@ -30,6 +32,7 @@ TextVectors::Form& TextVectors::form(int64_t tokens, int64_t rows) {
   g.output("vectors", encoder_.pooled(token_inputs(g, key.second, key.first), {}));
   CompileOptions options;
   options.arena = arena_;
+  options.frozen = frozen_;
   return forms_.emplace(key, Form{compile(g, options), TokenTensors(key.second, key.first)}).first->second;
 }
 

@@ -12,12 +12,14 @@ namespace winnow {
 
 // Texts are sorted by length and cut into batches of at most max_tokens tokens. What runs is a Program for a capacity
 // in tokens, compiled when a batch first needs it and kept; capacities are few, so that a batch fills its own nearly.
-// Used by one thread at a time; the encoder must outlive it. Parameters are read at each call.
+// Used by one thread at a time; the encoder must outlive it. Parameters are read at each call unless they are frozen.
 class TextVectors {
  public:
   // max_tokens 0: kTokens, or a longest row where that is more. ConfigError: it is below the encoder's max_len.
   static constexpr int64_t kTokens = 1024;
-  explicit TextVectors(const TextEncoder& encoder, int64_t max_tokens = 0);
+  // frozen: the encoder's parameters never change again; their weights are packed at the first call. Null: they may.
+  explicit TextVectors(const TextEncoder& encoder, int64_t max_tokens = 0,
+                       std::shared_ptr<FrozenWeights> frozen = nullptr);
 
   // f32 [texts, H], in their order: TextEncoder::pooled(). A text's vector does not depend on the others but for the
   // rounding of its batch's shape. progress: texts done; false from it ends the call with an undefined tensor.
@@ -34,6 +36,7 @@ class TextVectors {
 
   const TextEncoder& encoder_;
   int64_t max_tokens_;
+  std::shared_ptr<FrozenWeights> frozen_;
   std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();
   std::unique_ptr<Stream> stream_ = make_stream({});
   std::map<std::pair<int64_t, int64_t>, Form> forms_;

@@ -5,7 +5,6 @@
 #include "ops/jagged.h"
 #include "ops/jagged_attention.h"
 #include "ops/matmul.h"
-#include "ops/norm.h"
 #include "ops/pointwise.h"
 #include "ops/rotary.h"
 #include "ops/shape_ops.h"
@@ -45,6 +44,12 @@ LayerNorm::LayerNorm(int64_t width, double eps)
 Value LayerNorm::operator()(Value x, Loc loc) const {
   Graph& g = *x.graph;
   return layer_norm(x, g.persistent(gamma_->variable), g.persistent(beta_->variable), eps_, loc);
+}
+AddNorm LayerNorm::operator()(Value x, Value branch, double dropout, const StepContext& context, Loc loc) const {
+  Graph& g = *x.graph;
+  AddNormOptions options{.eps = eps_};
+  if (context.training && dropout > 0) options.dropout = dropout, options.step = context.step;
+  return add_layer_norm(x, branch, g.persistent(gamma_->variable), g.persistent(beta_->variable), options, loc);
 }
 
 namespace {
@@ -99,16 +104,19 @@ class TransformerLayer final : public Module {
  public:
   explicit TransformerLayer(const TransformerOptions& o)
       : options_(o), attention_(&child<Attention>("attention", o)), ffn_(&child<FeedForward>("ffn", o)) {}
+  const LayerNorm& first_norm() const { return attention_->norm(); }
+  // Post-norm: the normalised sum is what goes on.
   Value operator()(Value x, const TokenInputs& in, const StepContext& context, Loc loc) const {
-    const auto residual = [&](Value sum, Value branch) {
-      return add(sum, drop(branch, options_.hidden_dropout_prob, context, loc), loc);
-    };
-    if (options_.norm == TransformerOptions::Norm::Pre) {
-      x = residual(x, (*attention_)(attention_->norm()(x, loc), in, context, loc));
-      return residual(x, (*ffn_)(ffn_->norm()(x, loc), loc));
-    }
-    x = attention_->norm()(residual(x, (*attention_)(x, in, context, loc)), loc);
-    return ffn_->norm()(residual(x, (*ffn_)(x, loc)), loc);
+    const double p = options_.hidden_dropout_prob;
+    x = attention_->norm()(x, (*attention_)(x, in, context, loc), p, context, loc).y;
+    return ffn_->norm()(x, (*ffn_)(x, loc), p, context, loc).y;
+  }
+  // Pre-norm: x.y is first_norm() of x.sum; `next` that of the next layer, or the last norm.
+  AddNorm operator()(AddNorm x, const LayerNorm& next, const TokenInputs& in, const StepContext& context,
+                     Loc loc) const {
+    const double p = options_.hidden_dropout_prob;
+    x = ffn_->norm()(x.sum, (*attention_)(x.y, in, context, loc), p, context, loc);
+    return next(x.sum, (*ffn_)(x.y, loc), p, context, loc);
   }
 
  private:
@@ -151,8 +159,14 @@ Value TransformerEncoder::operator()(const TokenInputs& in, const StepContext& c
   }
   if (embedding_norm_ != nullptr) x = (*embedding_norm_)(x, loc);
   x = drop(x, options_.hidden_dropout_prob, context, loc);
-  for (const TransformerLayer* layer : layers_) x = (*layer)(x, in, context, loc);
-  return last_norm_ != nullptr ? (*last_norm_)(x, loc) : x;
+  if (options_.norm == TransformerOptions::Norm::Post) {
+    for (const TransformerLayer* layer : layers_) x = (*layer)(x, in, context, loc);
+    return x;
+  }
+  AddNorm pre{layers_.empty() ? (*last_norm_)(x, loc) : layers_[0]->first_norm()(x, loc), x};
+  for (size_t n = 0; n < layers_.size(); ++n)
+    pre = (*layers_[n])(pre, n + 1 < layers_.size() ? layers_[n + 1]->first_norm() : *last_norm_, in, context, loc);
+  return pre.y;
 }
 
 MlmHead::MlmHead(const TransformerOptions& o)

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/layers.h"
+#include "ops/norm.h"
 
 namespace winnow {
 
@@ -44,6 +45,8 @@ class LayerNorm final : public Module {
  public:
   explicit LayerNorm(int64_t width, double eps = 1e-5);
   Value operator()(Value x, Loc loc = Loc::current()) const;
+  // Of x + drop(branch), in one node (ops/norm.h).
+  AddNorm operator()(Value x, Value branch, double dropout, const StepContext& context, Loc loc = Loc::current()) const;
 
  private:
   double eps_;

@@ -56,7 +56,8 @@ void run_gather(const Call& c) {
 }
 
 void infer_scatter_add(Infer& i) {
-  i.expect_inputs(2);
+  const bool onto = i.attrs().flag("has_base");
+  i.expect_inputs(onto ? 3 : 2);
   i.expect_dtype(0, {DType::F32, DType::F64});
   i.expect_dtype(1, {DType::I64});
   const Shape &x = i.shape(0), &indices = i.shape(1);
@@ -66,8 +67,25 @@ void infer_scatter_add(Infer& i) {
   const int64_t rows = i.attrs().integer("rows");
   i.check(rows >= 0, "rows {} is negative", rows);
   i.out(i.dtype(0), join(i, Shape{rows}, x, indices.rank()));
+  if (!onto) return;
+  i.expect_dtype(2, {i.dtype(0)});
+  i.expect_shape(2, join(i, Shape{rows}, x, indices.rank()));
 }
-void grad_scatter_add(Grad& g) { g.dx(0, g.apply("gather", {g.dy(), g.x(1)})); }
+void grad_scatter_add(Grad& g) {
+  g.dx(0, g.apply("gather", {g.dy(), g.x(1)}));
+  if (g.attrs().flag("has_base")) g.dx(2, g.dy());
+}
+
+// A sum with another value of the table's shape (the gradient of a tied decoder) starts from that value, in its place.
+bool absorb_sum(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) {
+  if (operand < 0 || std::strcmp(consumer.op->name, "add") != 0 || producer.attrs.flag("has_base")) return false;
+  const int32_t other = consumer.inputs[static_cast<size_t>(1 - operand)];
+  const auto spec_of = [&](int32_t id) -> const TensorSpec& { return values[static_cast<size_t>(id)].spec; };
+  if (!(spec_of(other) == spec_of(producer.outputs[0]))) return false;
+  producer.attrs.set("has_base", int64_t{1});
+  producer.inputs.push_back(other);
+  return true;
+}
 
 // One thread adds the rows as they come. Several sort the positions by row first (a stable counting sort) and each
 // adds to rows of its own: the same additions in the same order.
@@ -89,8 +107,10 @@ void run_scatter_add(const Call& c) {
     const T* x = c.in<T>(0);
     const int64_t* indices = c.in<int64_t>(1);
     T* y = c.out<T>(0);
+    const T* base = c.spec->in.size() > 2 ? c.in<T>(2) : nullptr;
     if (serial(*c.spec) || num_threads() == 1) {
-      zero_bytes(y, rows * width * static_cast<int64_t>(sizeof(T)));
+      if (base == nullptr) zero_bytes(y, rows * width * static_cast<int64_t>(sizeof(T)));
+      if (base != nullptr && base != y) copy_blocks(1, rows * width * static_cast<int64_t>(sizeof(T)), base, 0, y, 0);
       for (int64_t i = 0; i < n; ++i)
         if (within(indices[i], rows)) add_row(y + indices[i] * width, x + i * width, width);
       return;
@@ -105,7 +125,11 @@ void run_scatter_add(const Call& c) {
       if (within(indices[i], rows)) positions[ends[indices[i]]++] = i;
     parallel_for(rows, grain(width), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        std::memset(y + r * width, 0, static_cast<size_t>(width) * sizeof(T));
+        const auto bytes = static_cast<size_t>(width) * sizeof(T);
+        if (base == nullptr)
+          std::memset(y + r * width, 0, bytes);
+        else if (base != y)
+          std::memcpy(y + r * width, base + r * width, bytes);
         for (int64_t k = r == 0 ? 0 : ends[r - 1]; k < ends[r]; ++k)
           add_row(y + r * width, x + positions[k] * width, width);
       }
@@ -149,6 +173,7 @@ void samples_gather(Samples& s) {
 }
 void samples_scatter_add(Samples& s) {
   const auto rows = [](int64_t n) { return Attrs{{"rows", n}}; };
+  const auto onto = [](int64_t n) { return Attrs{{"rows", n}, {"has_base", int64_t{1}}}; };
   s.add({.name = "rows", .in = {f32({11, 5}), i64({11}, Fill::integers(0, 6))}, .attrs = rows(7), .constant_ok = true})
       .add({.name = "same_row",
             .in = {f32({9, 3}), i64({9}, Fill::of({1, 1, 1, 1, 1, 1, 1, 1, 1}))},
@@ -164,6 +189,15 @@ void samples_scatter_add(Samples& s) {
             .attrs = rows(4),
             .constant_ok = true})
       .add({.name = "nothing", .in = {f32({0, 3}), i64({0}, Fill::of({}))}, .attrs = rows(2), .constant_ok = true})
+      .add({.name = "onto", .in = {f32({4, 3}), i64({4}, Fill::of({1, -1, 1, 0})), f32({3, 3})}, .attrs = onto(3)})
+      .add({.name = "sorted_onto",
+            .in = {f32({1500, 33}), i64({1500}, Fill::integers(-2, 60)), f32({59, 33})},
+            .attrs = onto(59),
+            .grad = false})
+      .add({.name = "onto_another_shape",
+            .in = {f32({4, 3}), i64({4}, Fill::integers(0, 1)), f32({2, 4})},
+            .attrs = onto(2),
+            .throws = "is [2, 4], expected [2, 3]"})
       .add({.name = "sorted",
             .in = {f32({1500, 33}), i64({1500}, Fill::integers(-2, 60))},
             .attrs = rows(59),
@@ -204,12 +238,14 @@ void register_gather(Registry& r) {
          .tolerance = {.ulp = 0, .exact_integers = true},
          .kernels = {{.name = "reference", .run = run_gather}}});
   r.add({.name = "scatter_add",
-         .doc = "y[r] = sum of x[i] over indices[i] == r, in the order of i; attr rows",
+         .doc = "y[r] = [base[r] +] sum of x[i] over indices[i] == r, in the order of i; inputs x, indices, [base]",
          .infer = infer_scatter_add,
          .grad = grad_scatter_add,
          .samples = samples_scatter_add,
          .tolerance = {.ulp = 4, .sum = 32, .exact_integers = true},
-         .kernels = {{.name = "reference", .prepare = prepare_scatter_add, .run = run_scatter_add}}});
+         .kernels = {{.name = "reference", .prepare = prepare_scatter_add, .run = run_scatter_add}},
+         .inplace = {{2, 0}},
+         .absorb = absorb_sum});
   r.add({.name = "one_hot",
          .doc = "y[i.., c] = indices[i..] == c, f32; attr depth",
          .infer = infer_one_hot,

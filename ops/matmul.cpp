@@ -27,11 +27,16 @@ void infer(Infer& f) {
   f.expect_inputs(2 + at.flag("has_bias") + at.flag("has_residual") + at.flag("has_mask"));
   for (int i = 0; i < f.inputs(); ++i) f.expect_dtype(i, {DType::F32, DType::F64});
   f.expect_same_dtype(0, f.inputs() - 1);
-  f.expect_rank(1, 2);
+  const int64_t packed_n = at.integer("packed_n", 0);
+  f.expect_rank(1, packed_n > 0 ? 1 : 2);
+  f.check(packed_n == 0 || !(trans_a || trans_b), "a packed b is not transposed, and a must not be");
   if (trans_a) f.expect_rank(0, 2);
   const Shape &a = f.shape(0), &b = f.shape(1);
   f.check(a.rank() >= 2, "a {} needs at least 2 axes: reshape a vector to one row", a.str());
-  const int64_t ka = trans_a ? a[0] : a.back(), kb = trans_b ? b[1] : b[0];
+  const int64_t ka = trans_a ? a[0] : a.back(), kb = packed_n > 0 ? ka : trans_b ? b[1] : b[0];
+  f.check(packed_n == 0 || b[0] == detail::packed_elements(packed_n, ka),
+          "a {} @ packed b of {} columns: b has {} elements, expected {}", a.str(), packed_n, b[0],
+          detail::packed_elements(packed_n, ka));
   f.check(ka == kb, "{} {} @ {} {}: inner dims {} != {}", trans_a ? "a^T" : "a", a.str(), trans_b ? "b^T" : "b",
           b.str(), ka, kb);
   const std::string act = at.text("act", "none");
@@ -39,7 +44,7 @@ void infer(Infer& f) {
   const int mask_act = find_act(at.text("mask_act", "relu"));
   f.check(mask_act >= static_cast<int>(cpu::Act::Relu) && mask_act <= static_cast<int>(cpu::Act::GeluTanh),
           "mask_act '{}' is not one of relu, gelu, gelu_tanh", at.text("mask_act", "relu"));
-  const int64_t n = trans_b ? b[0] : b[1];
+  const int64_t n = packed_n > 0 ? packed_n : trans_b ? b[0] : b[1];
   const Shape out = trans_a ? Shape{a[1], n} : a.with(a.rank() - 1, n);
   int next = 2;
   if (at.flag("has_bias")) f.expect_shape(next++, Shape{n});
@@ -71,6 +76,8 @@ void grad(Grad& g) {
   const int bias = at.flag("has_bias") ? next++ : -1, residual = at.flag("has_residual") ? next++ : -1;
   const Value dy = gradient_before_activation(g, at.flag("has_mask") ? next : -1);
   const bool trans_a = at.flag("trans_a"), trans_b = at.flag("trans_b");
+  WN_CHECK(at.integer("packed_n", 0) == 0, Error, "matmul(): no gradient through a packed weight ({})",
+           at_source(g.loc()));
   const Value a = g.x(0), b = g.x(1);
   if (residual >= 0) g.dx(residual, dy);
   if (g.needs(0)) g.dx(0, trans_a ? matmul(b, dy, trans_b, true, g.loc()) : matmul(dy, b, false, !trans_b, g.loc()));

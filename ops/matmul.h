@@ -12,12 +12,18 @@ namespace winnow {
 // has_residual, has_mask are set; attribute act: none | relu | gelu | gelu_tanh | sigmoid | tanh.
 //   out = act(t), t = a @ b + bias + residual; with has_mask then times the derivative of the activation mask_act:
 //   relu: 0 where mask <= 0, mask being a saved output; gelu, gelu_tanh: mask is a saved input
+//   packed_n > 0: b is pack_weight(b) of a weight with so many columns, rank 1; no trans_a and no trans_b
 //   has_preact: t is output 1, for the gradient of act
 // Models record the plain product; compile() lets it take over what follows it (epilogue fusion).
 Value matmul(Value a, Value b, bool trans_a = false, bool trans_b = false, Loc loc = Loc::current());
 
 // x [..., in] @ weight [in, out] + bias [out]
 Value linear(Value x, Value weight, Value bias = {}, Loc loc = Loc::current());
+
+// The weight of a frozen graph as the matrix product reads it, rearranged once (core/cpu/sgemm.h, sgemm_pack_b):
+// b [K, N], or [N, K] with trans_b -> f32 [packed size]. compile() records it where CompileOptions::frozen says that
+// weights do not change; the layout belongs to the CPU.
+Value pack_weight(Value b, bool trans_b = false, Loc loc = Loc::current());
 
 // Product per batch item: op(a) [B,M,K] @ op(b) [B,K,N] -> [B,M,N]; trans_a: a is [B,K,M]; trans_b: b is [B,N,K].
 Value bmm(Value a, Value b, bool trans_a = false, bool trans_b = false, Loc loc = Loc::current());

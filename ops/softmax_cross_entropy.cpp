@@ -1,4 +1,5 @@
 // softmax_cross_entropy and its gradient. Contract: ops/losses.h.
+#include "core/cpu/exp_rows.h"
 #include "core/math.h"
 #include "core/samples.h"
 #include "ops/detail/grain.h"
@@ -74,34 +75,45 @@ double total_weight(const State& s, const int64_t* labels, const T* weights) {
   return block_sum(lane, 8);
 }
 
-template <class T>
-double row_loss(const State& s, const T* x, int64_t label) {
-  const T most = row_extremum<true>(s.classes, x);
-  double z = 0;
-  T e[kLossBlock];
-  for (int64_t first = 0; first < s.classes; first += kLossBlock) {
-    const int64_t n = std::min(kLossBlock, s.classes - first);
+// Whether rows are taken by the kernels of core/cpu/exp_rows.h (float).
+enum class Rows { Plain, Vectors };
+
+// The largest of a row, the sum of exp(x - largest) and, where e is not null (it may be x), these.
+template <Rows kRows, class T>
+double exponentials(int64_t classes, const T* x, T& most, T* e) {
+  if constexpr (kRows == Rows::Vectors) {
+    most = cpu::exp_row_kernels().largest(classes, x);
+    return cpu::exp_row_kernels().exp_sum(classes, x, most, e);
+  } else {
+    most = row_extremum<true>(classes, x);
+    double z = 0;
+    T own[kLossBlock];
+    for (int64_t first = 0; first < classes; first += kLossBlock) {
+      const int64_t n = std::min(kLossBlock, classes - first);
+      T* to = e == nullptr ? own : e + first;
 #pragma omp simd
-    for (int64_t c = 0; c < n; ++c) e[c] = math::exp(x[first + c] - most);
-    z += block_sum(e, n);
+      for (int64_t c = 0; c < n; ++c) to[c] = math::exp(x[first + c] - most);
+      z += block_sum(to, n);
+    }
+    return z;
   }
+}
+
+template <Rows kRows, class T>
+double row_loss(const State& s, const T* x, int64_t label) {
+  T most;
+  const double z = exponentials<kRows, T>(s.classes, x, most, nullptr);
   double loss = std::log(z) + (1 - s.smoothing) * static_cast<double>(most - x[label]);
   if (s.smoothing > 0)  // mean of (most - x)
     loss += s.smoothing * (static_cast<double>(most) - block_sum(x, s.classes) / static_cast<double>(s.classes));
   return loss;
 }
 
-// dx = scale * (softmax(x) - target)
-template <class T>
+// dx = scale * (softmax(x) - target); dx may be x
+template <Rows kRows, class T>
 void row_gradient(const State& s, const T* x, int64_t label, T scale, T* dx) {
-  const T most = row_extremum<true>(s.classes, x);
-  double z = 0;
-  for (int64_t first = 0; first < s.classes; first += kLossBlock) {
-    const int64_t n = std::min(kLossBlock, s.classes - first);
-#pragma omp simd
-    for (int64_t c = 0; c < n; ++c) dx[first + c] = math::exp(x[first + c] - most);
-    z += block_sum(dx + first, n);
-  }
+  T most;
+  const double z = exponentials<kRows, T>(s.classes, x, most, dx);
   const T inverse = static_cast<T>(1 / z), share = static_cast<T>(s.smoothing / static_cast<double>(s.classes));
   const double others = z - static_cast<double>(dx[label]);  // 1 - p of the label, which would round to 0 in T
 #pragma omp simd
@@ -109,39 +121,48 @@ void row_gradient(const State& s, const T* x, int64_t label, T scale, T* dx) {
   dx[label] = scale * static_cast<T>(s.smoothing - others / z - s.smoothing / static_cast<double>(s.classes));
 }
 
+template <int kInput>
+const char* reject_vectors(const NodeSpec& node, const DeviceInfo&) {
+  return node.in[kInput].dtype == DType::F32 ? nullptr : "f32 only";
+}
+
+template <Rows kRows, class T>
+void loss_of(const Call& c) {
+  const State& s = c.state<State>();
+  const T *x = c.in<T>(0), *weights = c.spec->in.size() == 3 ? c.in<T>(2) : nullptr;
+  const int64_t* labels = c.in<int64_t>(1);
+  double* loss = c.scratch_as<double>();
+  parallel_for(s.rows, grain(8 * s.classes), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T w = row_weight(s, labels, weights, i);
+      loss[i] = w == T(0) ? 0 : static_cast<double>(w) * row_loss<kRows>(s, x + i * s.classes, labels[i]);
+    }
+  });
+  *c.out<T>(0) = static_cast<T>(weighted_mean(block_sum(loss, s.rows), total_weight(s, labels, weights)));
+}
 void run_loss(const Call& c) {
-  visit_float(c.in_spec(0).dtype, "softmax_cross_entropy", [&]<class T> {
-    const State& s = c.state<State>();
-    const T *x = c.in<T>(0), *weights = c.spec->in.size() == 3 ? c.in<T>(2) : nullptr;
-    const int64_t* labels = c.in<int64_t>(1);
-    double* loss = c.scratch_as<double>();
-    parallel_for(s.rows, grain(8 * s.classes), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const T w = row_weight(s, labels, weights, i);
-        loss[i] = w == T(0) ? 0 : static_cast<double>(w) * row_loss(s, x + i * s.classes, labels[i]);
-      }
-    });
-    *c.out<T>(0) = static_cast<T>(weighted_mean(block_sum(loss, s.rows), total_weight(s, labels, weights)));
+  visit_float(c.in_spec(0).dtype, "softmax_cross_entropy", [&]<class T> { loss_of<Rows::Plain, T>(c); });
+}
+template <Rows kRows, class T>
+void gradient_of(const Call& c) {
+  const State& s = c.state<State>();
+  const T *x = c.in<T>(1), *weights = c.spec->in.size() == 4 ? c.in<T>(3) : nullptr;
+  const int64_t* labels = c.in<int64_t>(2);
+  T* dx = c.out<T>(0);
+  const double mean = weighted_mean(static_cast<double>(*c.in<T>(0)), total_weight(s, labels, weights));
+  parallel_for(s.rows, grain(8 * s.classes), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T w = row_weight(s, labels, weights, i);
+      T* row = dx + i * s.classes;
+      if (w == T(0))
+        std::fill(row, row + s.classes, T(0));
+      else
+        row_gradient<kRows>(s, x + i * s.classes, labels[i], static_cast<T>(mean * static_cast<double>(w)), row);
+    }
   });
 }
 void run_gradient(const Call& c) {
-  visit_float(c.in_spec(1).dtype, "softmax_cross_entropy_grad", [&]<class T> {
-    const State& s = c.state<State>();
-    const T *x = c.in<T>(1), *weights = c.spec->in.size() == 4 ? c.in<T>(3) : nullptr;
-    const int64_t* labels = c.in<int64_t>(2);
-    T* dx = c.out<T>(0);
-    const double mean = weighted_mean(static_cast<double>(*c.in<T>(0)), total_weight(s, labels, weights));
-    parallel_for(s.rows, grain(8 * s.classes), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const T w = row_weight(s, labels, weights, i);
-        T* row = dx + i * s.classes;
-        if (w == T(0))
-          std::fill(row, row + s.classes, T(0));
-        else
-          row_gradient(s, x + i * s.classes, labels[i], static_cast<T>(mean * static_cast<double>(w)), row);
-      }
-    });
-  });
+  visit_float(c.in_spec(1).dtype, "softmax_cross_entropy_grad", [&]<class T> { gradient_of<Rows::Plain, T>(c); });
 }
 
 template <bool kGradient>
@@ -198,7 +219,9 @@ void register_softmax_cross_entropy(Registry& r) {
   op.cost = cost;
   op.samples = samples<false>;
   op.tolerance = {.ulp = 4};
-  op.kernels = {{.name = "reference", .prepare = prepare_loss, .run = run_loss}};
+  op.kernels = {
+      {.name = "vectors", .reject = reject_vectors<0>, .prepare = prepare_loss, .run = loss_of<Rows::Vectors, float>},
+      {.name = "reference", .prepare = prepare_loss, .run = run_loss}};
   r.add(std::move(op));
 
   OpDef gradient;
@@ -209,7 +232,12 @@ void register_softmax_cross_entropy(Registry& r) {
   gradient.cost = cost;
   gradient.samples = samples<true>;
   gradient.tolerance = {.ulp = 6, .sum = 2};
-  gradient.kernels = {{.name = "reference", .prepare = prepare_gradient, .run = run_gradient}};
+  gradient.kernels = {{.name = "vectors",
+                       .reject = reject_vectors<1>,
+                       .prepare = prepare_gradient,
+                       .run = gradient_of<Rows::Vectors, float>},
+                      {.name = "reference", .prepare = prepare_gradient, .run = run_gradient}};
+  gradient.inplace = {{1, 0}};  // over a large vocabulary the logits are the largest value of a step
   r.add(std::move(gradient));
 }
 

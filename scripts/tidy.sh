@@ -4,7 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 files=("$@")
 if [[ ${#files[@]} -eq 0 ]]; then
-  mapfile -t files < <(git ls-files '*.cpp' ':!tests' ':!bench' ':!core/cpu/isa')
+  mapfile -t files < <(git ls-files '*.cpp' ':!tests' ':!bench' ':!core/cpu/isa' ':!core/cuda')
+  if grep -q core/cuda/emulation build/compile_commands.json; then  # the CUDA toolkit's headers are there
+    mapfile -t -O ${#files[@]} files < <(git ls-files 'core/cuda/*.cpp')
+  fi
 fi
 git ls-files '*.cpp' '*.h' | xargs clang-format --dry-run -Werror
 # the precompiled header of g++ is not clang's: drop it from the commands

@@ -116,6 +116,7 @@ TEST(Corpus, ErrorsSayWhatToGive) {
   TemporaryDirectory folder;
   folder.write("x.csv", "a,b\n1,2\n");
   folder.write("empty.txt", "\n\n");
+  folder.write("nul.txt", std::string("a\nb\0c\n", 6));
   EXPECT_NE(text_of<ConfigError>([&] { options_of(folder, "valid: 0"); }).find("sources"), std::string::npos);
   EXPECT_NE(
       text_of<ConfigError>([&] { options_of(folder, "sources: [{file: x.csv}]"); }).find("columns that hold text"),
@@ -124,6 +125,10 @@ TEST(Corpus, ErrorsSayWhatToGive) {
   EXPECT_NE(text_of<DataError>([&] {
               load_corpus(options_of(folder, "sources: [{file: empty.txt}]"), t, 8);
             }).find("no text to train on"),
+            std::string::npos);
+  EXPECT_NE(text_of<DataError>([&] {
+              load_corpus(options_of(folder, "sources: [{file: nul.txt}]\nvalid: 0"), t, 8);
+            }).find("nul.txt:2: a NUL byte"),
             std::string::npos);
   EXPECT_NE(text_of<DataError>([&] {
               load_corpus(options_of(folder, "sources: [{file: x.csv, columns: [c]}]"), t, 8);

@@ -115,16 +115,17 @@ class MatchTrainingTest : public ::testing::Test {
     for (uint64_t i = 0; i < 30; ++i) test += fmt::format("{},{}\n", text(i % 6), i % 6);
     directory_.write("train.csv", train);
     directory_.write("test.csv", test);
-    directory_.write("config.yaml",
-                     "job: match\n"
-                     "encoder: {tokenizer: " +
-                         directory_.path() +
-                         "/vocab.txt, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, max_len: 16}\n"
-                         "data:\n  path: " +
-                         directory_.path() +
-                         "\n  labelled: {file: train.csv}\n  test: {file: test.csv}\n  split: {valid: 0.1}\n"
-                         "train: {epochs: 3, batch_size: 16, learning_rate: 0.003}\n"
-                         "evaluation: {ks: [1, 5], resamples: 0}\n");
+    directory_.write(
+        "config.yaml",
+        "job: match\n"
+        "encoder: {tokenizer: " +
+            directory_.path() +
+            "/vocab.txt, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, max_len: 16}\n"
+            "data:\n  path: " +
+            directory_.path() +
+            "\n  labelled: {file: train.csv}\n  test: {file: test.csv}\n  split: {valid: 0.1}\n"
+            "train: {epochs: 3, batch_size: 16, learning_rate: 0.003, schedule: constant, warmup_fraction: 0}\n"
+            "evaluation: {ks: [1, 5], resamples: 0}\n");
   }
   MatchConfig config(std::vector<std::string> sets) const {
     return MatchConfig(CommonOptions{directory_.path() + "/config.yaml", std::move(sets)});

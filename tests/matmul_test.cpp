@@ -137,6 +137,35 @@ TEST(MatmulFusion, TrainingStepOfTwoLayers) {
   EXPECT_EQ(fused.dump().find("relu_grad"), std::string::npos) << fused.dump();
 }
 
+// The gradient of gelu needs what came before it: the product gives both, and takes the gradient over as well.
+TEST(MatmulFusion, GeluOfATrainingStepIsPartOfItsProducts) {
+  for (const char* act : {"gelu", "gelu_tanh"}) {
+    std::vector<Tensor> gradients;
+    for (const bool fuse : {true, false}) {
+      Graph g;
+      Feeds feeds;
+      const Value w1 = feeds.input(g, {7, 33}), b1 = feeds.input(g, {33}), w2 = feeds.input(g, {33, 5}),
+                  x = feeds.input(g, {40, 7});
+      for (const Value v : {w1, b1, w2, x}) g.require_grad(v);
+      g.backward(mean(square(matmul(g.apply(act, {linear(x, w1, b1)}), w2))));
+      g.output("dx", g.gradient(x));
+      g.output("dw1", g.gradient(w1));
+      CompileOptions options;
+      options.fuse = fuse;
+      Program p = compile(g, options);
+      const bool alone = p.dump().find(std::string(act) + " ") != std::string::npos ||
+                         p.dump().find(std::string(act) + "_grad ") != std::string::npos;
+      EXPECT_EQ(alone, !fuse) << p.dump();
+      const auto stream = make_stream({});
+      p.run(feeds.tensors, *stream);
+      for (const char* name : {"dx", "dw1"}) gradients.push_back(p.output(name).clone());
+    }
+    for (const size_t k : {0u, 1u})
+      for (int64_t i = 0; i < gradients[k].numel(); ++i)
+        ASSERT_NEAR(gradients[k].data<float>()[i], gradients[k + 2].data<float>()[i], 1e-6f) << act << " element " << i;
+  }
+}
+
 TEST(OneDnnMatmul, BitsDoNotDependOnTheTeam) {
   const int before = num_threads();
   struct Size {

@@ -12,26 +12,51 @@ namespace {
 
 constexpr size_t kMaxConfig = size_t{16} << 20, kMaxTokenizer = size_t{64} << 20;
 
+using Json = nlohmann::json;
+
+// An empty object where there is no file.
+Json config_of(const std::string& folder) {
+  const std::string path = folder + "/tokenizer_config.json";
+  if (!file_exists(path)) return Json::object();
+  Json j = Json::parse(read_text(path, kMaxConfig), nullptr, false);
+  WN_CHECK(j.is_object(), DataError, "{}: an object is expected", path);
+  return j;
+}
+
 // Other classes of transformers read files of the same names in another way: XLMRobertaTokenizer shifts the ids of its
 // SentencePiece model, BertJapaneseTokenizer looks for words first.
-void check_class(const std::string& folder, std::initializer_list<std::string_view> known) {
-  const std::string path = folder + "/tokenizer_config.json";
-  if (!file_exists(path)) return;
-  const auto j = nlohmann::json::parse(read_text(path, kMaxConfig), nullptr, false);
-  WN_CHECK(j.is_object(), DataError, "{}: an object is expected", path);
-  const auto at = j.find("tokenizer_class");
-  if (at == j.end() || at->is_null()) return;
-  WN_CHECK(at->is_string(), DataError, "{}: tokenizer_class: a text is expected", path);
+void check_class(const std::string& folder, const Json& config, std::initializer_list<std::string_view> known) {
+  const auto at = config.find("tokenizer_class");
+  if (at == config.end() || at->is_null()) return;
+  WN_CHECK(at->is_string(), DataError, "{}/tokenizer_config.json: tokenizer_class: a text is expected", folder);
   std::string name = at->get<std::string>();
   if (name.ends_with("Fast")) name.resize(name.size() - 4);
   WN_CHECK(std::find(known.begin(), known.end(), name) != known.end(), DataError,
-           "{}: tokenizer_class {} is not supported here; give another tokenizer if its ids are those of the model",
-           path, winnow::quoted(name));
+           "{}/tokenizer_config.json: tokenizer_class {} is not supported here; give another tokenizer if its ids are "
+           "those of the model",
+           folder, winnow::quoted(name));
+}
+
+// ALBERT's class lower-cases and strips accents before the model sees the text, unless it is told not to.
+std::unique_ptr<Tokenizer> sentencepiece(const std::string& folder, const char* name) {
+  const Json config = config_of(folder);
+  check_class(folder, config, {"AlbertTokenizer"});
+  const auto says = [&](const char* key, bool value) {
+    const auto at = config.find(key);
+    return at != config.end() && *at == value;
+  };
+  WN_CHECK(
+      !config.contains("tokenizer_class") || (says("do_lower_case", false) && says("keep_accents", true)), DataError,
+      "{}/tokenizer_config.json: only do_lower_case false with keep_accents true is supported with a SentencePiece "
+      "model",
+      folder);
+  return SentencePiece::load(folder + name);
 }
 
 WordPieceOptions options_of(const std::string& folder) {
-  check_class(folder, {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MPNetTokenizer",
-                       "PreTrainedTokenizer", "TokenizersBackend"});
+  check_class(folder, config_of(folder),
+              {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MPNetTokenizer", "PreTrainedTokenizer",
+               "TokenizersBackend"});
   const std::string config = folder + "/tokenizer_config.json";
   return file_exists(config) ? WordPiece::parse_options(read_text(config, kMaxConfig), config) : WordPieceOptions{};
 }
@@ -54,10 +79,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
   if (!directory_exists(path)) return path.ends_with(".txt") ? wordpiece(path) : SentencePiece::load(path);
   if (file_exists(path + "/vocab.txt")) return wordpiece(path + "/vocab.txt");
   for (const char* name : {"/spiece.model", "/sentencepiece.bpe.model", "/tokenizer.model"})
-    if (file_exists(path + name)) {
-      check_class(path, {"AlbertTokenizer"});
-      return SentencePiece::load(path + name);
-    }
+    if (file_exists(path + name)) return sentencepiece(path, name);
   if (file_exists(path + "/tokenizer.json")) return from_json(path);
   raise<IoError>(
       "{}: no tokenizer here: neither vocab.txt, tokenizer.json nor spiece.model, sentencepiece.bpe.model, "

@@ -31,7 +31,9 @@ JaggedIds in_scope(const TextSplit& split, const std::vector<bool>& keep) {
 
 std::string class_table(const Json& classes, size_t most) {
   std::string text = fmt::format("{:<32} {:>7} {:>9} {:>9} {:>9}\n", "class", "rows", "precision", "recall", "f1");
-  std::vector<Json> sorted(classes.begin(), classes.end());
+  std::vector<Json> sorted;
+  for (const Json& c : classes)
+    if (c.at("rows").get<int64_t>() > 0) sorted.push_back(c);
   std::ranges::stable_sort(sorted, {}, [](const Json& c) { return c.at("f1").get<double>(); });
   for (size_t i = 0; i < std::min(most, sorted.size()); ++i) {
     const Json& c = sorted[i];
@@ -39,7 +41,7 @@ std::string class_table(const Json& classes, size_t most) {
                         c.at("rows").get<int64_t>(), c.at("precision").get<double>(), c.at("recall").get<double>(),
                         c.at("f1").get<double>());
   }
-  if (sorted.size() > most) text += fmt::format("({} classes in all, the weakest first)\n", sorted.size());
+  if (sorted.size() > most) text += fmt::format("({} classes with rows, the weakest first)\n", sorted.size());
   return text;
 }
 

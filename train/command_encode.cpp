@@ -73,9 +73,6 @@ void print_vectors(const EncodeTexts& a, const Tensor& vectors) {
 }
 
 int encode_texts(const EncodeTexts& a) {
-  WN_CHECK(a.texts.empty() != a.data.path.empty(), ConfigError, "give either --text or --data");
-  WN_CHECK(a.data.path.empty() || (!a.column.empty() && !a.out.empty()), ConfigError,
-           "--data needs --column, the column with the texts, and --out, the file for their vectors");
   WN_CHECK(a.max_len == 0 || a.max_len >= 3, ConfigError, "--max-len {} leaves no room beside the special tokens",
            a.max_len);
   if (a.threads > 0) set_num_threads(a.threads);
@@ -84,7 +81,7 @@ int encode_texts(const EncodeTexts& a) {
   if (a.max_len > 0) options.max_len = a.max_len;
   TextEncoder encoder(options);
   encoder.initialize(0);
-  TextVectors encode(encoder, a.batch_tokens);
+  TextVectors encode(encoder, a.batch_tokens, std::make_shared<FrozenWeights>());
   const std::deque<std::string> read = a.data.path.empty() ? std::deque<std::string>() : read_column(a);
   std::vector<std::string_view> texts(a.texts.begin(), a.texts.end());
   texts.insert(texts.end(), read.begin(), read.end());
@@ -130,7 +127,13 @@ void add_encode_command(CLI::App& app, Action& chosen) {
   command->footer(
       "Examples:\n  winnow encode --model all-MiniLM-L6-v2 --text \"red cotton bag\" --json\n"
       "  winnow encode --model runs/match --data items.csv --column title --out vectors.safetensors");
-  command->callback([a, &chosen] { chosen = [a] { return encode_texts(*a); }; });
+  command->callback([a, &chosen] {
+    if (a->texts.empty() == a->data.path.empty()) throw CLI::RequiredError("either --text or --data");
+    if (!a->data.path.empty() && a->column.empty())
+      throw CLI::RequiredError("--column, which column of --data is the text,");
+    if (!a->data.path.empty() && a->out.empty()) throw CLI::RequiredError("--out, where the vectors go,");
+    chosen = [a] { return encode_texts(*a); };
+  });
 }
 
 }  // namespace winnow

@@ -18,7 +18,7 @@ struct ClickTextArguments : TrainArguments {
 int run_train(const ClickTextArguments& a) {
   a.prepare();
   std::vector<std::string> sets;
-  if (!a.encoder.empty()) sets.push_back(encoder_override(a.encoder));
+  if (!a.encoder.empty()) sets.push_back(encoder_override(a.resolved().config, a.encoder));
   if (!a.model.empty()) sets.push_back("model.name=" + a.model);
   ClickTextTraining training(ClickTextConfig(a.resolved(std::move(sets))),
                              {.out = a.out, .resume = a.resume, .test = !a.no_test});
@@ -55,8 +55,10 @@ void add_train_click_text(CLI::App& train, Action& chosen) {
   CLI::App* command = train.add_subcommand("click-text", "Clicks from texts of users and items, alone or beside ids");
   command->footer(
       "Examples:\n"
-      "  winnow train click-text --config examples/text/click_movielens.yaml --encoder all-MiniLM-L6-v2 --out runs/text\n"
-      "  winnow train ctr --config examples/ctr/movielens100k.yaml --out runs/ids && winnow compare runs/text runs/ids\n"
+      "  winnow train click-text --config examples/text/click_movielens.yaml --encoder all-MiniLM-L6-v2 --out "
+      "runs/text\n"
+      "  winnow train ctr --config examples/ctr/movielens100k.yaml --out runs/ids && winnow compare runs/text "
+      "runs/ids\n"
       "  winnow train click-text --out runs/text --resume\n"
       "Exit codes: 0 done; 1 an error, or stopped with everything saved; 2 wrong usage.");
   auto a = std::make_shared<ClickTextArguments>();

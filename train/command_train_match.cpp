@@ -1,5 +1,6 @@
 // winnow train match
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "train/console.h"
 #include "train/match/training.h"
@@ -10,14 +11,16 @@ namespace winnow {
 namespace {
 
 struct MatchArguments : TrainArguments {
-  std::string loss;
+  std::string loss, encoder;
   bool no_test = false;
 };
 
 int run_train(const MatchArguments& a) {
   a.prepare();
-  const MatchConfig config(
-      a.resolved(a.loss.empty() ? std::vector<std::string>{} : std::vector{"loss.name=" + a.loss}));
+  std::vector<std::string> sets;
+  if (!a.loss.empty()) sets.push_back("loss.name=" + a.loss);
+  if (!a.encoder.empty()) sets.push_back("encoder.path=" + nlohmann::json(a.encoder).dump());
+  const MatchConfig config(a.resolved(std::move(sets)));
   MatchTraining training(config, {.out = a.out, .resume = a.resume, .test = !a.no_test});
   if (!a.quiet) print_message(training.data().summary());
   handle_interrupts();
@@ -55,6 +58,7 @@ void add_train_match(CLI::App& train, Action& chosen) {
   auto a = std::make_shared<MatchArguments>();
   a->add_to(*match);
   match->add_option("--loss", a->loss, "softmax, triplet, cosent (loss.name)");
+  match->add_option("--encoder", a->encoder, "directory of published weights (encoder.path)");
   match->add_flag("--no-test", a->no_test, "evaluate on the validation split; the test split is never scored");
   match->callback([a, &chosen] {
     a->check_given();

@@ -1,6 +1,5 @@
 // winnow train mlm
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "train/console.h"
 #include "train/mlm_training.h"
@@ -17,7 +16,7 @@ struct MlmArguments : TrainArguments {
 int run_train(const MlmArguments& a) {
   a.prepare();
   std::vector<std::string> sets;
-  if (!a.encoder.empty()) sets.push_back("encoder.path=" + nlohmann::json(a.encoder).dump());
+  if (!a.encoder.empty()) sets = {encoder_override(a.resolved().config, a.encoder), "tokenizer=null"};
   const MlmConfig config(a.resolved(std::move(sets)), a.out);
   handle_interrupts();
   MlmTraining training(config, {.out = a.out, .resume = a.resume}, [&](const std::string& text) {

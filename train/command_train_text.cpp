@@ -17,7 +17,7 @@ struct TextArguments : TrainArguments {
 int run_train(const TextArguments& a, const std::string& job) {
   a.prepare();
   std::vector<std::string> sets;
-  if (!a.encoder.empty()) sets.push_back(encoder_override(a.encoder));
+  if (!a.encoder.empty()) sets.push_back(encoder_override(a.resolved().config, a.encoder));
   TextTraining training(TextConfig(a.resolved(std::move(sets)), job),
                         {.out = a.out, .resume = a.resume, .test = !a.no_test});
   if (!a.quiet) print_message(training.summary());
@@ -25,9 +25,8 @@ int run_train(const TextArguments& a, const std::string& job) {
   ConsoleListener listener(training.batch_size(), a.quiet);
   const TrainResult result = training.train(listener, interrupted());
   if (result.interrupted) {
-    print_message(
-        fmt::format("stopped at step {}; everything was saved. Go on with: winnow train {} --out {} --resume",
-                    result.steps, job, a.out));
+    print_message(fmt::format("stopped at step {}; everything was saved. Go on with: winnow train {} --out {} --resume",
+                              result.steps, job, a.out));
     return 1;
   }
   const TextEvaluation evaluation = training.evaluate();
@@ -46,11 +45,11 @@ int run_train(const TextArguments& a, const std::string& job) {
 void add_text_job(CLI::App& train, Action& chosen, const std::string& job, const std::string& what,
                   const std::string& example) {
   CLI::App* command = train.add_subcommand(job, what);
-  command->footer(fmt::format(
-      "Examples:\n  winnow train {0} --config {1} --encoder all-MiniLM-L6-v2 --out runs/{0}\n"
-      "  winnow predict --run runs/{0} --text \"...\"\n  winnow train {0} --out runs/{0} --resume\n"
-      "Exit codes: 0 done; 1 an error, or stopped with everything saved; 2 wrong usage.",
-      job, example));
+  command->footer(
+      fmt::format("Examples:\n  winnow train {0} --config {1} --encoder all-MiniLM-L6-v2 --out runs/{0}\n"
+                  "  winnow predict --run runs/{0} --text \"...\"\n  winnow train {0} --out runs/{0} --resume\n"
+                  "Exit codes: 0 done; 1 an error, or stopped with everything saved; 2 wrong usage.",
+                  job, example));
   auto a = std::make_shared<TextArguments>();
   a->add_to(*command);
   command->add_option("--encoder", a->encoder, "directory of published weights (encoder.path)");

@@ -40,7 +40,7 @@ std::optional<TextEncoderOptions> replace_encoder(Config& config, const std::str
   if (directory.empty()) return std::nullopt;
   const auto path = Config::load(file).root().child("encoder").find<std::string>("path");
   if (!path || path->empty()) return published_encoder_options(directory);
-  config.apply_override(encoder_override(directory));
+  config.apply_override("encoder.path=" + nlohmann::json(directory).dump());
   config.apply_override("encoder.tokenizer=''");
   return std::nullopt;
 }
@@ -50,7 +50,8 @@ TextConfig::TextConfig(const CommonOptions& options, const std::string& wanted, 
   for (const std::string& set : options.sets) config.apply_override(set);
   const auto saved = replace_encoder(config, options.config, encoder);
   const ConfigNode root = config.root();
-  const std::string name = wanted.empty() ? root.require_choice("job", job_names()) : root.choice("job", wanted, {wanted});
+  const std::string name =
+      wanted.empty() ? root.require_choice("job", job_names()) : root.choice("job", wanted, {wanted});
   for (const auto& [known, make] : kJobs)
     if (name == known) job = make(root);
   data = read_text_rows(root.child("data"), true);
@@ -65,10 +66,10 @@ TextConfig::TextConfig(const CommonOptions& options, const std::string& wanted, 
   batches.by_length = train.get("by_length", batches.by_length);
   batches.seed = loop.train.seed;
   if (const double decay = train.get("layer_decay", 1.0, {.least = 0, .most = 1, .above_least = true}); decay < 1)
-    loop.train.optimizer.rate_factor = [decay, layers = model.encoder.transformer.num_hidden_layers](
-                                           const std::string& parameter) {
-      return std::pow(decay, static_cast<double>(layers + 1 - depth_of(parameter, layers)));
-    };
+    loop.train.optimizer.rate_factor =
+        [decay, layers = model.encoder.transformer.num_hidden_layers](const std::string& parameter) {
+          return std::pow(decay, static_cast<double>(layers + 1 - depth_of(parameter, layers)));
+        };
   config.finish();
   resolved = config.emit();
 }

@@ -7,14 +7,19 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/config.h"
 #include "core/parallel.h"
 
 namespace winnow {
 
 void print_message(const std::string& text) { std::fputs((text + "\n").c_str(), stderr); }
 
-std::string encoder_override(const std::string& directory) {
-  return "encoder.path=" + nlohmann::json(directory).dump();
+std::string encoder_override(const std::string& config, const std::string& directory) {
+  std::string encoder = "encoder={path: " + nlohmann::json(directory).dump();
+  for (const auto& [key, value] : Config::load(config).root().child("encoder").entries())
+    for (const char* kept : {"max_len", "pooling", "normalize", "hidden_dropout_prob", "attention_probs_dropout_prob"})
+      if (key == kept) encoder += fmt::format(", {}: {}", key, value.text());
+  return encoder + "}";
 }
 
 void TrainArguments::add_to(CLI::App& command) {

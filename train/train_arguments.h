@@ -31,8 +31,9 @@ struct TrainArguments {
   void check_given() const;  // CLI::RequiredError when neither --config nor --resume was given
 };
 
-// The assignment for --set that gives a directory as encoder.path.
-std::string encoder_override(const std::string& directory);
+// The assignment for --set by which a directory takes the place of a config's encoder: its path, and of the keys in the
+// config those that go with one (max_len, pooling, normalize, dropouts), not the sizes and the tokenizer of another.
+std::string encoder_override(const std::string& config, const std::string& directory);
 void print_message(const std::string& text);  // a line on stderr
 
 }  // namespace winnow

@@ -53,12 +53,18 @@ def train_model(model, data, args):
     for i, label in enumerate(labels):
         by_label.setdefault(label, []).append(i)
     loss_of = MultipleNegativesRankingLoss(model, scale=1 / args.temperature)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.0)
+    decayed = [p for n, p in model.named_parameters() if p.ndim > 1]
+    others = [p for n, p in model.named_parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}], lr=args.lr
+    )
     steps = args.epochs * ((len(texts) + args.batch - 1) // args.batch)
+
+    warmup = int(0.1 * steps)
 
     def rate(step):
         step += 1
-        return step / args.warmup if step < args.warmup else 1 - (step - args.warmup) / max(1, steps - args.warmup)
+        return step / warmup if step < warmup else 1 - (step - warmup) / max(1, steps - warmup)
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     model.train()
@@ -95,7 +101,6 @@ def main():
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=5e-5)
-    parser.add_argument("--warmup", type=int, default=42)
     parser.add_argument("--temperature", type=float, default=0.05)
     parser.add_argument("--max-len", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)

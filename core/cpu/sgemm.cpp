@@ -73,6 +73,14 @@ void sgemm(const SgemmProblem& p, const SgemmEpilogue& e, void* workspace) {
   }
 }
 
+size_t sgemm_packed_place(size_t n, size_t k, size_t kk, size_t j, Isa isa) {
+  const SgemmKernels& kern = sgemm_kernels(isa);
+  const KBlocks blocks(k, kern.kc);
+  const size_t q = kk / blocks.kc, panel = j / kern.nr;
+  return round_up(n, kern.nr) * q * blocks.kc + panel * kern.nr * blocks.length(q) + kk % blocks.kc * kern.nr +
+         j % kern.nr;
+}
+
 size_t sgemm_packed_b_bytes(size_t n, size_t k, Isa isa) {
   return std::max<size_t>(64, round_up(n, sgemm_kernels(isa).nr) * k * sizeof(float));
 }

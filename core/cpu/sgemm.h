@@ -63,6 +63,9 @@ std::size_t sgemm_packed_b_bytes(std::size_t n, std::size_t k, Isa isa = Isa::Be
 void sgemm_pack_b(const float* b, std::size_t ldb, bool trans_b, std::size_t n, std::size_t k, void* out,
                   Isa isa = Isa::Best);
 
+// Where element (kk, j) of op(B) lies in it.
+std::size_t sgemm_packed_place(std::size_t n, std::size_t k, std::size_t kk, std::size_t j, Isa isa = Isa::Best);
+
 bool has_isa(Isa isa);          // can this CPU run it
 const char* isa_name(Isa isa);  // "avx2" or "avx512"; of Best: what it stands for
 

@@ -12,6 +12,16 @@ int find_act(const std::string& name) {
   return -1;
 }
 
+int64_t packed_elements(int64_t n, int64_t k) {
+  return static_cast<int64_t>(cpu::sgemm_packed_b_bytes(static_cast<size_t>(n), static_cast<size_t>(k)) /
+                              sizeof(float));
+}
+
+int64_t packed_place(int64_t n, int64_t k, int64_t row, int64_t column) {
+  return static_cast<int64_t>(cpu::sgemm_packed_place(static_cast<size_t>(n), static_cast<size_t>(k),
+                                                      static_cast<size_t>(row), static_cast<size_t>(column)));
+}
+
 MatmulNode::MatmulNode(const NodeSpec& node) {
   const Shape &a = node.in[0].shape, &y = node.out[0].shape;
   trans_a = node.attrs.flag("trans_a"), trans_b = node.attrs.flag("trans_b");
@@ -23,6 +33,7 @@ MatmulNode::MatmulNode(const NodeSpec& node) {
   act = static_cast<cpu::Act>(find_act(node.attrs.text("act", "none")));
   mask_act = static_cast<cpu::Act>(find_act(node.attrs.text("mask_act", "relu")));
   preact = node.attrs.flag("has_preact");
+  packed = node.attrs.integer("packed_n", 0) > 0;
 }
 
 namespace {
@@ -50,13 +61,17 @@ const char* reject_packed(const NodeSpec& node, const DeviceInfo&) {
 }
 void prepare_packed(const NodeSpec& node, Prepare& p) {
   const Packed& s = p.state<Packed>(node);
-  p.scratch(cpu::sgemm_workspace_bytes(s.problem, s.epilogue));
+  cpu::SgemmProblem problem = s.problem;
+  alignas(64) static constexpr float kSomewhere = 0;
+  if (s.node.packed) problem.packed_b = &kSomewhere;  // only whether it is set counts here
+  p.scratch(cpu::sgemm_workspace_bytes(problem, s.epilogue));
 }
 void run_packed(const Call& c) {
   const auto& s = c.state<Packed>();
   cpu::SgemmProblem problem = s.problem;
   cpu::SgemmEpilogue epilogue = s.epilogue;
   problem.a = c.in<float>(0), problem.b = c.in<float>(1), problem.c = c.out<float>(0);
+  if (s.node.packed) problem.packed_b = problem.b;
   epilogue.bias = optional(c, s.node.bias), epilogue.residual = optional(c, s.node.residual);
   epilogue.mask = optional(c, s.node.mask);
   if (s.node.preact) epilogue.preact = c.out<float>(1);
@@ -77,6 +92,7 @@ struct OneDnn {
 const char* reject_onednn(const NodeSpec& node, const DeviceInfo&) {
   if (node.in[0].dtype != DType::F32) return "f32 only";
   const MatmulNode s(node);
+  if (s.packed) return "b is packed for another kernel";
   if (s.preact) return "the value before the activation is wanted";
   if (s.mask >= 0 && s.mask_act != cpu::Act::Relu) return "the gradient of gelu is not a post-op";
   return s.m * s.n * s.k == 0 ? "an extent is 0" : nullptr;
@@ -112,7 +128,10 @@ double slope(cpu::Act act, double x) {
   return s + x * s * (1 - s) * c * (1 + 3 * 0.044715 * x * x);
 }
 
-void prepare_reference(const NodeSpec& node, Prepare& p) { p.state<MatmulNode>(node); }
+void prepare_reference(const NodeSpec& node, Prepare& p) {
+  const MatmulNode& s = p.state<MatmulNode>(node);
+  if (s.packed) p.scratch(static_cast<size_t>(s.k * s.n) * size_of(node.in[0].dtype));
+}
 void run_reference(const Call& c) {
   visit_float(c.in_spec(0).dtype, "matmul", [&]<class T> {
     const auto& s = c.state<MatmulNode>();
@@ -120,17 +139,23 @@ void run_reference(const Call& c) {
     const T* residual = s.residual < 0 ? nullptr : c.in<T>(s.residual);
     const T* mask = s.mask < 0 ? nullptr : c.in<T>(s.mask);
     T *out = c.out<T>(0), *preact = s.preact ? c.out<T>(1) : nullptr;
-    reference_product<T>(s.m, s.n, s.k, c.in<T>(0), s.trans_a, c.in<T>(1), s.trans_b,
-                         [&](int64_t i, int64_t j, double sum) {
-                           const int64_t at = i * s.n + j;
-                           if (bias != nullptr) sum += static_cast<double>(bias[j]);
-                           if (residual != nullptr) sum += static_cast<double>(residual[at]);
-                           if (preact != nullptr) preact[at] = static_cast<T>(sum);
-                           sum = activation(s.act, sum);
-                           // not sum * 0: the gradient of relu stops infinities
-                           const double by = mask == nullptr ? 1 : slope(s.mask_act, static_cast<double>(mask[at]));
-                           out[at] = by == 0 ? T(0) : static_cast<T>(sum * by);
-                         });
+    const T* b = c.in<T>(1);
+    if (s.packed) {
+      T* plain = c.scratch_as<T>();
+      for (int64_t k = 0; k < s.k; ++k)
+        for (int64_t j = 0; j < s.n; ++j) plain[k * s.n + j] = b[packed_place(s.n, s.k, k, j)];
+      b = plain;
+    }
+    reference_product<T>(s.m, s.n, s.k, c.in<T>(0), s.trans_a, b, s.trans_b, [&](int64_t i, int64_t j, double sum) {
+      const int64_t at = i * s.n + j;
+      if (bias != nullptr) sum += static_cast<double>(bias[j]);
+      if (residual != nullptr) sum += static_cast<double>(residual[at]);
+      if (preact != nullptr) preact[at] = static_cast<T>(sum);
+      sum = activation(s.act, sum);
+      // not sum * 0: the gradient of relu stops infinities
+      const double by = mask == nullptr ? 1 : slope(s.mask_act, static_cast<double>(mask[at]));
+      out[at] = by == 0 ? T(0) : static_cast<T>(sum * by);
+    });
   });
 }
 

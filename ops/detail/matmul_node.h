@@ -15,8 +15,13 @@ struct MatmulNode {
   int bias = -1, residual = -1, mask = -1;  // input indices; -1: absent
   cpu::Act act = cpu::Act::None, mask_act = cpu::Act::Relu;
   bool preact = false;  // output 1 is the value before the activation
+  bool packed = false;  // b comes from pack_weight
   explicit MatmulNode(const NodeSpec& node);
 };
+
+// Elements of a weight [k, n] as pack_weight gives it, and where one lies.
+int64_t packed_elements(int64_t n, int64_t k);
+int64_t packed_place(int64_t n, int64_t k, int64_t row, int64_t column);
 
 std::vector<KernelDef> matmul_kernels();
 void matmul_samples(Samples& samples);

@@ -82,6 +82,29 @@ void add_epilogues(Samples& s) {
          .grad = false});
 }
 
+void add_packed(Samples& s) {
+  const auto add = [&](const char* name, int64_t m, int64_t n, int64_t k, bool bench) {
+    s.add({.name = name,
+           .in = {f32({m, k}), f32({packed_elements(n, k)}), f32({n})},
+           .attrs = {{"packed_n", n}, {"has_bias", int64_t{1}}, {"act", "relu"}},
+           .grad = false,
+           .bench = bench});
+  };
+  add("packed", 5, 37, 19, false);
+  add("packed_one_row", 1, 300, 40, false);
+  add("packed_skinny", 20, 300, 1100, false);
+  add("packed_tiles", 130, 97, 600, false);
+  add("packed_query", 16, 1536, 384, true);
+  s.add({.name = "packed_size",
+         .in = {f32({5, 19}), f32({7})},
+         .attrs = {{"packed_n", int64_t{37}}},
+         .throws = "b has 7 elements"});
+  s.add({.name = "packed_transposed",
+         .in = {f32({5, 19}), f32({packed_elements(37, 19)})},
+         .attrs = {{"packed_n", int64_t{37}}, {"trans_b", int64_t{1}}},
+         .throws = "a packed b is not transposed"});
+}
+
 void add_errors(Samples& s) {
   s.add({.name = "inner_dims", .in = {f32({32, 128}), f32({64, 256})}, .throws = "inner dims 128 != 64"});
   s.add({.name = "bias_size",
@@ -114,6 +137,7 @@ void add_errors(Samples& s) {
 void matmul_samples(Samples& s) {
   add_sizes(s);
   add_epilogues(s);
+  add_packed(s);
   add_errors(s);
 }
 

@@ -64,6 +64,7 @@ sed 's#data_cache/synthetic#store#' "$root/examples/text/mlm.yaml" > mlm.yaml
 one train mlm --config mlm.yaml --epochs 1 --set 'tokenizer.train={vocab_size: 150, character_coverage: 0.9}' --out m
 one fill-mask --model m --text 'red [MASK]'
 one encode --model m --text 'red bag' --text ''
+one encode --model m --data store/items.csv --column title --out vectors.safetensors
 one inspect m/encoder
 sed 's#data_cache/search#store#; s#relevance_en#relevance#; s#data_cache/all-MiniLM-L6-v2#spiece.model#' \
   "$root/examples/rank/text_features.yaml" > rank.yaml
@@ -84,6 +85,17 @@ one train match --config match.yaml --out m
 one evaluate --run m
 one report m
 one match --run m --items texts.csv --column text --text 'red bag' --k 3
+text=$'encoder: {path: m/encoder}\nevaluation: {resamples: 200}\ntrain: {epochs: 1, batch_size: 16}'
+items=$'data:\n  path: store\n  train: {file: items.csv}\n  text: [title, tags]\n  split: {valid: 0.2, test: 0.2}'
+printf 'job: classify\n%s\n  label: department\n%s\n' "$items" "$text" > classify.yaml
+printf 'job: value-text\n%s\n  target: [price]\n%s\n' "$items" "$text" > value.yaml
+{ sed '/^model:/,$d' config.yaml; printf 'job: click-text\ntext: {history: 3, fuse: false}\n%s\n' "$text"; } > click.yaml
+one train classify --config classify.yaml --out c
+one train value-text --config value.yaml --out v
+one train click-text --config click.yaml --out t
+one predict --run c --text 'red cotton bag' --top 2
+one predict --run v --data store/items.csv
+for run in c v t; do one evaluate --run $run; done
 one data describe "$table"
 one data schema "$table"
 one data check --config config.yaml

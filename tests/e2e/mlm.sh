@@ -48,8 +48,7 @@ wait $pid || code=$?
 ls stopped/checkpoints/*.safetensors >/dev/null
 
 # Its encoder is where another training begins, and answers.
-"$winnow" train mlm --config config.yaml --epochs 1 --encoder run-1/encoder --set tokenizer=null \
-  --set 'encoder={path: run-1/encoder}' --json --out further 2>log | "$build/json_document" || { cat log; exit 1; }
+"$winnow" train mlm --config config.yaml --epochs 1 --encoder run-1/encoder --json --out further 2>log | "$build/json_document" || { cat log; exit 1; }
 "$winnow" fill-mask --model run-1 --text 'a [MASK] bag and [MASK]' --k 3 > guesses
 [[ $(grep -c '^mask' guesses) -eq 2 && $(wc -l < guesses) -eq 8 ]] || { cat guesses; echo "FAILED: fill-mask"; exit 1; }
 if "$winnow" fill-mask --model run-1 --text 'no mask' 2>log; then echo "FAILED: a text without a mask is an error"; exit 1; fi

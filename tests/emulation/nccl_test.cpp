@@ -23,7 +23,7 @@ class Nccl : public Machine {
  protected:
   Nccl() {
     options().devices = kRanks;
-    options().collective_timeout_ms = 20000;
+    options().collective_timeout_ms = 120000;
   }
   ~Nccl() override { cudaSetDevice(0); }
 
@@ -189,7 +189,8 @@ TEST_F(Nccl, ARankThatDoesNotComeIsReported) {
     cudaStreamSynchronize(r.stream);
   });
   ASSERT_TRUE(reported("nccl-hang"));
-  EXPECT_NE(reports()[0].text.find("still to come: rank 1"), std::string::npos) << reports()[0].text;
+  for (const Report& r : reports())  // on a busy machine another rank may be late too
+    EXPECT_TRUE(r.text.find("still to come: rank") != std::string::npos && r.text.ends_with(" 1")) << r.text;
 }
 TEST_F(Nccl, CallsWithBadArgumentsAreRefused) {
   run([](const Rank& r) {

@@ -277,6 +277,7 @@ void fail(const char* kind, const char* format, ...) {
   char text[512];
   va_list arguments;
   va_start(arguments, format);
+  // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a false positive
   std::vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
   if (!current_thread) {

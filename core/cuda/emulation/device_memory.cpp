@@ -22,6 +22,7 @@ constexpr unsigned char kSlack = 0xFC, kFresh = 0xFF;
 
 enum class State { Live, Pending, Freed };
 struct Block {
+  int device;
   std::uintptr_t data;
   std::size_t bytes, pages;
   State state;
@@ -103,7 +104,7 @@ void open_for_use(std::uintptr_t page, Block& block) {
   std::memset(reinterpret_cast<void*>(block.data), kFresh, block.bytes);
   poison(reinterpret_cast<void*>(page), block.data - page);
   poison(reinterpret_cast<void*>(block.data + block.bytes), page + block.pages * kPage - block.data - block.bytes);
-  const int device = device_of(page);
+  const int device = block.device;
   if (!(open_devices >> device & 1)) protect_block(page, block, PROT_NONE);
   block.state = State::Live;
   memories()[device].live_bytes += block.bytes;
@@ -127,7 +128,7 @@ void* new_block(int device, std::size_t bytes, bool pending) {
   const std::uintptr_t page = memory.next + kPage;
   memory.next = page + pages * kPage;
   const std::uintptr_t data = (page + pages * kPage - bytes) & ~(kAlignment - 1);
-  Block& block = memory.blocks[page] = {data, bytes, pages, State::Pending};
+  Block& block = memory.blocks[page] = {device, data, bytes, pages, State::Pending};
   if (!pending) open_for_use(page, block);
   return reinterpret_cast<void*>(data);
 }
@@ -144,12 +145,12 @@ bool free_block(void* data) {
                                                              : fmt::format("{} is no device allocation", data));
     return false;
   }
-  const AccessScope open(1u << device_of(data));
+  const AccessScope open(1u << block->device);
   unpoison(reinterpret_cast<void*>(page), block->pages * kPage);
   check_slack(page, *block);
   poison(reinterpret_cast<void*>(page), block->pages * kPage);
   block->state = State::Freed;
-  memories()[device_of(data)].live_bytes -= block->bytes;
+  memories()[block->device].live_bytes -= block->bytes;
   madvise(reinterpret_cast<void*>(page), block->pages * kPage, MADV_DONTNEED);
   protect_block(page, *block, PROT_NONE);
   return true;
