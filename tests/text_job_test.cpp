@@ -102,7 +102,7 @@ TEST_F(TextJobTest, ATrainingThatIsResumedEndsWithTheSameBytes) {
 }
 
 TEST_F(TextJobTest, ValuesComeBackInUnits) {
-  const std::string yaml = data("  target: [price]");
+  const std::string yaml = data("  target: [price]\n");
   for (const char* transform : {"standard", "log"}) {
     const std::string out = std::string("run_") + transform;
     const auto training =
@@ -118,10 +118,13 @@ TEST_F(TextJobTest, ValuesComeBackInUnits) {
 TEST_F(TextJobTest, FrozenLayersKeepTheirBytes) {
   train(classify(), "first", {"train.epochs=1"});
   const auto tensors = [&](const std::string& run) { return SafeTensors::open(path(run) + "/encoder/model.safetensors"); };
-  const std::string file = path("published.yaml");
-  directory_.write("published.yaml", "job: classify\n" + data("  label: kind") + "\nencoder: {path: " + path("first/encoder") +
-                                         "}\nmodel: {freeze_layers: 1}\nevaluation: {resamples: 0}\ntrain: {epochs: 1, batch_size: 16}\n");
-  train(file, "second");
+  const auto published = [&](const std::string& name, const std::string& model) {
+    directory_.write(name, "job: classify\n" + data("  label: kind") + "\nencoder: {path: " + path("first/encoder") +
+                               "}\nmodel: {" + model +
+                               "}\nevaluation: {resamples: 0}\ntrain: {epochs: 1, batch_size: 16}\n");
+    return path(name);
+  };
+  train(published("layers.yaml", "freeze_layers: 1"), "second");
   const SafeTensors before = tensors("first"), after = tensors("second");
   int same = 0, changed = 0;
   for (const std::string& name : before.names()) {
@@ -133,7 +136,7 @@ TEST_F(TextJobTest, FrozenLayersKeepTheirBytes) {
   }
   EXPECT_GT(same, 0);
   EXPECT_GT(changed, 0);
-  train(file, "third", {"model.freeze_layers=0", "model.freeze_encoder=true"});
+  train(published("all.yaml", "freeze_encoder: true"), "third");
   for (const std::string& name : before.names())
     EXPECT_EQ(std::memcmp(before.at(name).raw(), tensors("third").at(name).raw(), before.at(name).bytes()), 0) << name;
 }
