@@ -16,7 +16,7 @@ TextEncoderOptions read_tower(const ConfigNode& root, const char* section, int64
   return o;
 }
 
-// The modules of sentence-transformers behind the pooling: a linear map, then length 1.
+// The directory as one of sentence-transformers, around encoder/: behind the pooling a linear map, then length 1.
 void save_projection(const std::string& directory, const Tensor& weight) {
   using Json = nlohmann::json;
   const int64_t in = weight.shape()[0], out = weight.shape()[1];
@@ -37,8 +37,8 @@ void save_projection(const std::string& directory, const Tensor& weight) {
                        {"path", path},
                        {"type", fmt::format("sentence_transformers.models.{}", type)}});
   };
-  add("", "Transformer");
-  add("1_Pooling", "Pooling");
+  add("encoder", "Transformer");
+  add("encoder/1_Pooling", "Pooling");
   add("2_Dense", "Dense");
   add("3_Normalize", "Normalize");
   write_atomically(directory + "/modules.json", modules.dump(2) + "\n");
@@ -86,12 +86,9 @@ std::vector<Parameter> DualEncoder::head() const {
 }
 
 void DualEncoder::save(const std::string& directory) const {
-  const auto maps = head();
   query_->save(directory + "/encoder");
-  if (!maps.empty()) save_projection(directory + "/encoder", maps.front().value());
-  if (!two_towers()) return;
-  item_->save(directory + "/item_encoder");
-  if (!maps.empty()) save_projection(directory + "/item_encoder", maps.back().value());
+  if (two_towers()) item_->save(directory + "/item_encoder");
+  if (query_map_ != nullptr) save_projection(directory, head().front().value());
 }
 
 }  // namespace winnow

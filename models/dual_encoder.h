@@ -32,8 +32,8 @@ class DualEncoder final : public Module {
 
   // The parameters outside the encoders: the projections.
   std::vector<Parameter> head() const;
-  // <directory>/encoder/, and of two towers <directory>/item_encoder/, in the layout of sentence-transformers,
-  // projections included.
+  // <directory>/encoder/, and of two towers <directory>/item_encoder/, in the layout of sentence-transformers. With a
+  // projection <directory> itself is such a directory too, of the query tower with its projection behind it.
   void save(const std::string& directory) const;
 
  private:

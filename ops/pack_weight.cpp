@@ -37,7 +37,10 @@ const char* reject_packed(const NodeSpec& node, const DeviceInfo&) {
 }
 void run_packed(const Call& c) {
   const auto& s = c.state<State>();
-  if (s.n * s.k == 0) std::memset(c.out<float>(0), 0, c.out_spec(0).bytes());
+  if (s.n == 0 || s.k == 0) {
+    std::memset(c.out<float>(0), 0, c.out_spec(0).bytes());
+    return;
+  }
   cpu::sgemm_pack_b(c.in<float>(0), static_cast<size_t>(s.trans_b ? s.k : s.n), s.trans_b, static_cast<size_t>(s.n),
                     static_cast<size_t>(s.k), c.out<float>(0));
 }
@@ -46,6 +49,7 @@ void run_reference(const Call& c) {
     const auto& s = c.state<State>();
     const T* b = c.in<T>(0);
     std::fill_n(c.out<T>(0), c.out_numel(0), T(0));
+    if (s.n == 0) return;
     for (int64_t k = 0; k < s.k; ++k)
       for (int64_t j = 0; j < s.n; ++j)
         c.out<T>(0)[detail::packed_place(s.n, s.k, k, j)] = b[s.trans_b ? j * s.k + k : k * s.n + j];

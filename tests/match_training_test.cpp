@@ -98,6 +98,7 @@ TEST(SpearmanTest, TiesShareTheirRank) {
 class MatchTrainingTest : public ::testing::Test {
  protected:
   MatchTrainingTest() {
+    set_num_threads(1);  // the models are too small for more
     std::string vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
     for (const char first : {'w', 'x'})
       for (char c = 'a'; c <= 'z'; ++c) vocabulary += std::string{first, c} + "\n";
@@ -145,7 +146,7 @@ double metric(const std::vector<MetricValue>& metrics, const std::string& name) 
 
 TEST_F(MatchTrainingTest, BringsTextsOfOneLabelTogether) {
   for (const char* loss : {"softmax", "triplet", "cosent"}) {
-    const MatchConfig c = config({fmt::format("loss.name={}", loss), "train.epochs=8", "train.monitor=none"});
+    const MatchConfig c = config({fmt::format("loss.name={}", loss), "train.epochs=6", "train.monitor=none"});
     MatchTraining training(c, {.out = run(loss)});
     training.model().initialize(c.loop.train.seed);
     SilentListener silent;

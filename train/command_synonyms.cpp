@@ -10,7 +10,6 @@
 #include "train/synonyms.h"
 
 namespace winnow {
-void add_synonyms_command(CLI::App& app, Action& chosen);
 namespace {
 
 struct SynonymArguments {

@@ -13,6 +13,7 @@ void add_predict_command(CLI::App& app, Action& chosen);
 void add_compare_command(CLI::App& app, Action& chosen);
 void add_recommend_command(CLI::App& app, Action& chosen);
 void add_rank_command(CLI::App& app, Action& chosen);
+void add_synonyms_command(CLI::App& app, Action& chosen);
 void add_match_command(CLI::App& app, Action& chosen);
 void add_report_command(CLI::App& app, Action& chosen);
 void add_inspect_command(CLI::App& app, Action& chosen);

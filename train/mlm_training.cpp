@@ -30,7 +30,7 @@ SentencePieceTraining read_tokenizer_training(const ConfigNode& n) {
   SentencePieceTraining t;
   t.bpe = n.choice("type", "unigram", {"unigram", "bpe"}) == "bpe";
   t.vocab_size = n.get("vocab_size", t.vocab_size, between(8, 1 << 22));
-  t.character_coverage = n.get("character_coverage", t.character_coverage, between(0, 1));
+  t.character_coverage = n.get("character_coverage", t.character_coverage, between(0.98, 1));
   t.max_sentences = n.get("max_sentences", t.max_sentences, at_least(0));
   t.byte_fallback = n.get("byte_fallback", t.byte_fallback);
   t.seed = n.get("seed", t.seed);

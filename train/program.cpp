@@ -7,7 +7,6 @@
 #include "train/commands.h"
 
 namespace winnow {
-void add_synonyms_command(CLI::App& app, Action& chosen);
 namespace {
 
 // Links select the subcommand by their name: "train_ctr ..." is "winnow train ctr ...".

@@ -86,9 +86,10 @@ void add_packed(Samples& s) {
   const auto add = [&](const char* name, int64_t m, int64_t n, int64_t k, bool bench) {
     s.add({.name = name,
            .in = {f32({m, k}), f32({packed_elements(n, k)}), f32({n})},
-           .attrs = {{"packed_n", n}, {"has_bias", int64_t{1}}, {"act", "relu"}},
+           .attrs = {{"packed_n", n}, {"has_bias", int64_t{1}}, {"act", "gelu"}},
            .grad = false,
-           .bench = bench});
+           .bench = bench,
+           .integers = false});
   };
   add("packed", 5, 37, 19, false);
   add("packed_one_row", 1, 300, 40, false);

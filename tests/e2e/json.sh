@@ -61,7 +61,7 @@ one tokenizer train titles.txt --vocab-size 28 --out spiece.model
 one tokenizer encode --model spiece.model 'red hat'
 one tokenizer decode --model spiece.model '5 6 7'
 sed 's#data_cache/synthetic#store#' "$root/examples/text/mlm.yaml" > mlm.yaml
-one train mlm --config mlm.yaml --epochs 1 --set 'tokenizer.train={vocab_size: 150, character_coverage: 0.9}' --out m
+one train mlm --config mlm.yaml --epochs 1 --set 'tokenizer.train={vocab_size: 300, character_coverage: 0.98}' --out m
 one fill-mask --model m --text 'red [MASK]'
 one encode --model m --text 'red bag' --text ''
 one encode --model m --data store/items.csv --column title --out vectors.safetensors

@@ -51,7 +51,7 @@ struct Counters {
 };
 Counters& counters();
 
-// Forgets errors, reports, queued work and shadow state; memory, streams and events stay. What a new process would be.
+// Forgets errors, reports, queued work and shadow state; memory, streams and events stay.
 void reset();
 
 }  // namespace winnow::emulation
