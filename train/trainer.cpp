@@ -125,7 +125,7 @@ void Trainer::save() {
   checkpoint.step = s.step;
   for (const Parameter& p : s.parameters) checkpoint.tensors.push_back({"model/" + p.name(), p.value()});
   for (const VariablePtr& v : s.optimizer.state()) checkpoint.tensors.push_back({"optimizer/" + v->name, v->value});
- for (const VariablePtr& v : task_.state()) checkpoint.tensors.push_back({"task/" + v->name, v->value});
+  for (const VariablePtr& v : task_.state()) checkpoint.tensors.push_back({"task/" + v->name, v->value});
   for (size_t i = 0; i < s.best.size(); ++i)
     checkpoint.tensors.push_back({"best/" + s.parameters[i].name(), s.best[i]});
   checkpoint.trainer_state = Json{
