@@ -64,8 +64,7 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
       const std::string job = job_of_run(a->run);
       if (is_text_job(job)) return evaluate_text(*a);
       if (job == "click-text") {
-        const EvaluationReport report =
-            evaluate_click_text(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
+        const EvaluationReport report = evaluate_click_text(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
         if (a->save) save_evaluation(a->run, report);
         return print(report, a->json);
       }
