@@ -59,7 +59,9 @@ TermMatch::Match TermMatch::match(std::string_view query, std::string_view docum
   return m;
 }
 
-double TermMatch::score(std::string_view query, std::string_view document) const { return match(query, document).score; }
+double TermMatch::score(std::string_view query, std::string_view document) const {
+  return match(query, document).score;
+}
 
 const std::vector<std::string>& TermMatch::feature_names() {
   static const std::vector<std::string> names = {

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "data/term_match.h"
 #include "data/ranking_data.h"
+#include "data/term_match.h"
 #include "models/cross_encoder.h"
 #include "ops/group_losses.h"
 #include "train/options.h"

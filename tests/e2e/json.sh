@@ -81,10 +81,10 @@ data: {labelled: {file: texts.csv}, split: {valid: 0.2, test: 0.2}}
 train: {epochs: 1, batch_size: 8}
 evaluation: {resamples: 200, ks: [1, 5]}
 YAML
-one train match --config match.yaml --out m
-one evaluate --run m
+one train match --config match.yaml --out matched
+one evaluate --run matched
 one report m
-one match --run m --items texts.csv --column text --text 'red bag' --k 3
+one match --run matched --items texts.csv --column text --text 'red bag' --k 3
 text=$'encoder: {path: m/encoder}\nevaluation: {resamples: 200}\ntrain: {epochs: 1, batch_size: 16}'
 items=$'data:\n  path: store\n  train: {file: items.csv}\n  text: [title, tags]\n  split: {valid: 0.2, test: 0.2}'
 printf 'job: classify\n%s\n  label: department\n%s\n' "$items" "$text" > classify.yaml
