@@ -92,7 +92,7 @@ printf 'job: value-text\n%s\n  target: [price]\n%s\n' "$items" "$text" > value.y
 { sed '/^model:/,$d' config.yaml; printf 'job: click-text\ntext: {history: 3, fuse: false}\n%s\n' "$text"; } > click.yaml
 one train classify --config classify.yaml --out c
 one train value-text --config value.yaml --out v
-one train click-text --config click.yaml --out t
+one train click-text --config click.yaml --batch-size 256 --set train.max_steps=5 --out t
 one predict --run c --text 'red cotton bag' --top 2
 one predict --run v --data store/items.csv
 for run in c v t; do one evaluate --run $run; done
