@@ -36,8 +36,8 @@ size_t ItemHistory::of(int32_t row, std::span<int32_t> out) const {
   if (most == 0) return 0;
   const auto user = static_cast<size_t>(dataset_.user[r]);
   const auto first = events_.begin() + begin_[user], last = events_.begin() + begin_[user + 1];
-  auto at = std::lower_bound(first, last, dataset_.timestamp[r],
-                             [](const Event& e, int64_t time) { return e.time < time; });
+  auto at =
+      std::lower_bound(first, last, dataset_.timestamp[r], [](const Event& e, int64_t time) { return e.time < time; });
   const bool only_training = options_.frozen && !training_[r];
   size_t n = 0;
   while (at != first && n < most) {

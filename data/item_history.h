@@ -11,8 +11,8 @@ namespace winnow {
 
 struct HistoryOptions {
   int64_t len = 10;  // items at most; 0: every history is empty
-  // true: validation and test rows see the training split's rows alone, as if histories were frozen when training ended;
-  // false: all rows before their own moment.
+  // true: validation and test rows see the training split's rows alone, as if histories were frozen when training
+  // ended; false: all rows before their own moment.
   bool frozen = false;
 };
 
@@ -38,9 +38,9 @@ class ItemHistory {
   std::vector<bool> training_;  // [N] of the rows
 };
 
-// A text for each item: its title, then the values of the named features (of its first row; ids of a vocabulary that are
-// neither missing nor unseen), joined by blanks. Likewise of users, without titles. ConfigError: no titles; a feature
-// that is none of the items (users) or has no vocabulary.
+// A text for each item: its title, then the values of the named features (of its first row; ids of a vocabulary that
+// are neither missing nor unseen), joined by blanks. Likewise of users, without titles. ConfigError: no titles; a
+// feature that is none of the items (users) or has no vocabulary.
 std::vector<std::string> item_texts(const Dataset& dataset, const std::vector<std::string>& features);
 std::vector<std::string> user_texts(const Dataset& dataset, const std::vector<std::string>& features);
 

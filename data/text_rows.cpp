@@ -170,8 +170,9 @@ std::vector<Split> plan(const TextSplitSpec& spec, const SplitFacts& facts, size
     std::map<int32_t, std::vector<int32_t>> strata;
     for (const int32_t r : all) strata[facts.stratum[static_cast<size_t>(r)]].push_back(r);
     for (auto& [stratum, rows] : strata)
-      assign(shuffled(std::move(rows), spec.seed, kSplitStream + 1 + static_cast<uint64_t>(stratum)), spec,
-             [](double x) { return static_cast<size_t>(std::lround(x)); }, out);
+      assign(
+          shuffled(std::move(rows), spec.seed, kSplitStream + 1 + static_cast<uint64_t>(stratum)), spec,
+          [](double x) { return static_cast<size_t>(std::lround(x)); }, out);
   }
   return out;
 }

@@ -37,8 +37,8 @@ class ClickTextModel final : public Module {
   ClickTextModel(const ClickTextOptions& options, const CtrSpec& spec);
   const TextEncoder& encoder() const { return *encoder_; }
   const ClickTextOptions& options() const { return options_; }
-  Value tower_text(const TowerInputs& in, Loc loc = Loc::current()) const;                                // [B, 3 H]
-  Value pair_text(const TokenInputs& in, const StepContext& context, Loc loc = Loc::current()) const;     // [B, H]
+  Value tower_text(const TowerInputs& in, Loc loc = Loc::current()) const;                             // [B, 3 H]
+  Value pair_text(const TokenInputs& in, const StepContext& context, Loc loc = Loc::current()) const;  // [B, H]
   Value logits(Value text, const CtrInputs& in, const StepContext& context, Loc loc = Loc::current()) const;  // [B]
   std::vector<Parameter> other_parameters() const;  // all but the encoder's
 

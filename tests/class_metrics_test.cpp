@@ -70,7 +70,8 @@ TEST(ClassMetrics, IntervalsHoldTheValue) {
   }
 }
 
-// Vocabulary 6, [CLS] 0, [SEP] 1. With a word more of each: p(2 | a) = 3/8, p(3 | a) = 1/8, p(2 | b) = 1/9, p(3 | b) = 3/9.
+// Vocabulary 6, [CLS] 0, [SEP] 1. With a word more of each: p(2 | a) = 3/8, p(3 | a) = 1/8, p(2 | b) = 1/9, p(3 | b) =
+// 3/9.
 TEST(NaiveBayes, CountsDecide) {
   const JaggedIds train{{0, 2, 1, 0, 2, 1, 0, 3, 4, 3, 1}, std::vector<int8_t>(11, 0), {0, 3, 6, 11}};
   const JaggedIds test{{0, 2, 1, 0, 3, 1}, std::vector<int8_t>(6, 0), {0, 3, 6}};

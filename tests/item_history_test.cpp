@@ -30,7 +30,8 @@ class ItemHistoryTest : public ::testing::Test {
  protected:
   Dataset dataset() const {
     std::string rows = "user,item,time\n";
-    for (int i = 0; i < 300; ++i) rows += fmt::format("u{},i{},{}\n", i * 5 % 11, i * 7 % 23 % (3 + i % 13), 1000 + i / 3);
+    for (int i = 0; i < 300; ++i)
+      rows += fmt::format("u{},i{},{}\n", i * 5 % 11, i * 7 % 23 % (3 + i % 13), 1000 + i / 3);
     return load({{"buys.csv", rows}, {"items.csv", items()}}, R"(interactions: {file: buys.csv}
 items: {file: items.csv, title: name}
 user_id: user

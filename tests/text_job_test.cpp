@@ -30,16 +30,22 @@ class TextJobTest : public ::testing::Test {
     for (int i = 0; i < 240; ++i) {
       const int thing = i * 7 % 3, colour = i / 3 % 2, size = i / 6 % 3;
       rows += fmt::format("{} {} {}{},{},{},{}\n", sizes[size], colours[colour], things[thing], i % 2 ? "s" : "",
-                          things[thing], 2 + 3 * thing + colour, size == 2 ? "" : size == 1 ? "x;y" : "x");
+                          things[thing], 2 + 3 * thing + colour,
+                          size == 2   ? ""
+                          : size == 1 ? "x;y"
+                                      : "x");
     }
     directory_.write("rows.csv", rows);
   }
   std::string path(const std::string& name) const { return directory_.path() + "/" + name; }
   std::string config(const std::string& job, const std::string& more) const {
     const std::string name = job + std::to_string(configs_++) + ".yaml";
-    directory_.write(name, "job: " + job + "\n" + more + R"(
-encoder: {tokenizer: )" + path("vocab.txt") +
-                               R"(, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32, max_len: 12}
+    directory_.write(
+        name,
+        "job: " + job + "\n" + more + R"(
+encoder: {tokenizer: )" +
+            path("vocab.txt") +
+            R"(, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32, max_len: 12}
 evaluation: {resamples: 200}
 train: {epochs: 6, batch_size: 16, learning_rate: 0.01, seed: 3}
 )");
@@ -97,7 +103,8 @@ TEST_F(TextJobTest, SeveralLabelsARow) {
 TEST_F(TextJobTest, ATrainingThatIsResumedEndsWithTheSameBytes) {
   train(classify(), "whole", {"train.max_steps=40", "train.schedule=constant", "train.warmup_fraction=0"});
   for (const char* steps : {"5", "21", "40"})
-    train(classify(), "parts", {fmt::format("train.max_steps={}", steps), "train.schedule=constant", "train.warmup_fraction=0"}, true);
+    train(classify(), "parts",
+          {fmt::format("train.max_steps={}", steps), "train.schedule=constant", "train.warmup_fraction=0"}, true);
   EXPECT_EQ(bytes("whole"), bytes("parts"));
 }
 
@@ -117,7 +124,9 @@ TEST_F(TextJobTest, ValuesComeBackInUnits) {
 
 TEST_F(TextJobTest, FrozenLayersKeepTheirBytes) {
   train(classify(), "first", {"train.epochs=1"});
-  const auto tensors = [&](const std::string& run) { return SafeTensors::open(path(run) + "/encoder/model.safetensors"); };
+  const auto tensors = [&](const std::string& run) {
+    return SafeTensors::open(path(run) + "/encoder/model.safetensors");
+  };
   const auto published = [&](const std::string& name, const std::string& model) {
     directory_.write(name, "job: classify\n" + data("  label: kind") + "\nencoder: {path: " + path("first/encoder") +
                                "}\nmodel: {" + model +
@@ -144,7 +153,8 @@ TEST_F(TextJobTest, FrozenLayersKeepTheirBytes) {
 TEST_F(TextJobTest, RowsOutOfScopeAreAbstainedFrom) {
   directory_.write("train.csv", read_text(path("rows.csv"), 1 << 20));
   std::string held = "text,kind\n";
-  for (int i = 0; i < 30; ++i) held += i % 3 == 0 ? "[UNK] zzz qqq,none\n" : i % 3 == 1 ? "red bag,bag\n" : "blue hat,hat\n";
+  for (int i = 0; i < 30; ++i)
+    held += i % 3 == 0 ? "[UNK] zzz qqq,none\n" : i % 3 == 1 ? "red bag,bag\n" : "blue hat,hat\n";
   directory_.write("held.csv", held);
   const std::string yaml = "data:\n  path: " + directory_.path() +
                            "\n  train: {file: train.csv}\n  valid: {file: held.csv}\n  test: {file: held.csv}\n"
@@ -160,19 +170,23 @@ TEST_F(TextJobTest, ErrorsNameFileLineColumnAndWhatToDo) {
   directory_.write("rows.csv", "text,kind,price\nred bag,bag,3\nblue hat,,4\nlamp,lamp,0\nhat,hat,cheap\n");
   const std::string all = "  split: {valid: 0, test: 0}\n";
   const auto message = [&](const std::string& job, const std::string& more) {
-    const std::string yaml = "data:\n  path: " + directory_.path() + "\n  train: {file: rows.csv}\n  text: [text]\n" + all + more;
+    const std::string yaml =
+        "data:\n  path: " + directory_.path() + "\n  train: {file: rows.csv}\n  text: [text]\n" + all + more;
     return text_of<DataError>([&] { TextTraining(TextConfig({config(job, yaml), {}}), {path("none")}); });
   };
-  EXPECT_NE(message("classify", "  label: kind").find("rows.csv:3: column 'kind': the label is missing"), std::string::npos);
+  EXPECT_NE(message("classify", "  label: kind").find("rows.csv:3: column 'kind': the label is missing"),
+            std::string::npos);
   EXPECT_NE(message("value-text", "  target: [price]").find("rows.csv:5: column 'price': 'cheap' is no number"),
             std::string::npos);
-  EXPECT_NE(message("value-text", "  target: [price]\ntarget: {transform: log}").find("rows.csv:4: column 'price': the target is 0"),
+  EXPECT_NE(message("value-text", "  target: [price]\ntarget: {transform: log}")
+                .find("rows.csv:4: column 'price': the target is 0"),
             std::string::npos);
   EXPECT_FALSE(directory_exists(path("none")));
 }
 
 TEST_F(TextJobTest, KeysOfAnotherKindOfRunAreUnknown) {
-  for (const char* set : {"train.embedding_optimizer=adam", "train.monitor=auc", "evaluation.ks=[1]", "data.second_text=x"})
+  for (const char* set :
+       {"train.embedding_optimizer=adam", "train.monitor=auc", "evaluation.ks=[1]", "data.second_text=x"})
     EXPECT_THROW(TextConfig({classify(), {set}}), ConfigError) << set;
   EXPECT_THROW(TextConfig({classify(), {}}, "value-text"), ConfigError);
 }

@@ -44,7 +44,8 @@ TEST_F(TextRowsTest, ColumnsAreJoinedAndEmptyOnesLeftOut) {
 TEST_F(TextRowsTest, EveryRowIsInOneSplitAndFractionsHold) {
   directory_.write("t.csv", lines(200));
   for (const char* method : {"method: random", "method: stratified, by: label", "method: time, time: time"}) {
-    const TextTable t = read(fmt::format("train: {{file: t.csv}}\ntext: [title]\nsplit: {{{}, valid: 0.1, test: 0.2}}", method));
+    const TextTable t =
+        read(fmt::format("train: {{file: t.csv}}\ntext: [title]\nsplit: {{{}, valid: 0.1, test: 0.2}}", method));
     EXPECT_EQ(t.rows_of(Split::Valid).size(), 20u) << method;
     EXPECT_EQ(t.rows_of(Split::Test).size(), 40u) << method;
     std::vector<int32_t> all;
@@ -56,7 +57,8 @@ TEST_F(TextRowsTest, EveryRowIsInOneSplitAndFractionsHold) {
 
 TEST_F(TextRowsTest, StrataKeepTheirShares) {
   directory_.write("t.csv", lines(200));
-  const TextTable t = read("train: {file: t.csv}\ntext: [title]\nsplit: {method: stratified, by: label, valid: 0.1, test: 0.2}");
+  const TextTable t =
+      read("train: {file: t.csv}\ntext: [title]\nsplit: {method: stratified, by: label, valid: 0.1, test: 0.2}");
   EXPECT_EQ(std::ranges::count_if(t.rows_of(Split::Test),
                                   [&](int32_t r) { return t.cells[0][static_cast<size_t>(r)] == "a"; }),
             10);
@@ -64,7 +66,8 @@ TEST_F(TextRowsTest, StrataKeepTheirShares) {
 
 TEST_F(TextRowsTest, ByTimeTheTestSplitIsTheLatest) {
   directory_.write("t.csv", lines(100));
-  TextRowsSpec s = spec("train: {file: t.csv}\ntext: [title]\nsplit: {method: time, time: time, valid: 0.1, test: 0.2}", {"time"});
+  TextRowsSpec s =
+      spec("train: {file: t.csv}\ntext: [title]\nsplit: {method: time, time: time, valid: 0.1, test: 0.2}", {"time"});
   const TextTable t = read_text_table(s);
   const auto range = [&](Split split) {
     std::vector<int> times;
@@ -115,8 +118,9 @@ TEST_F(TextRowsTest, CleaningLeavesRowsOutAndIsCounted) {
 TEST_F(TextRowsTest, ErrorsNameFileLineAndColumn) {
   directory_.write("t.csv", "text,label,time\nx,a,1\ny,b,soon\n");
   directory_.write("bad.csv", "text,label\nx,a\n\xff\xfe,b\n");
-  const std::string time =
-      text_of<DataError>([&] { (void)read("train: {file: t.csv}\ntext: [text]\nsplit: {method: time, time: time, valid: 0, test: 0.5}"); });
+  const std::string time = text_of<DataError>([&] {
+    (void)read("train: {file: t.csv}\ntext: [text]\nsplit: {method: time, time: time, valid: 0, test: 0.5}");
+  });
   EXPECT_NE(time.find("t.csv:3: column 'time': 'soon'"), std::string::npos) << time;
   const std::string utf8 =
       text_of<DataError>([&] { (void)read("train: {file: bad.csv}\ntext: [text]\nsplit: {valid: 0, test: 0}"); });

@@ -10,9 +10,7 @@ namespace {
 enum Statistic : int { kAccuracy, kMacroF1, kMicroF1, kTopK, kLogloss, kStatistics };
 constexpr const char* kNames[] = {"accuracy", "macro_f1", "micro_f1", "top_k_accuracy", "logloss"};
 
-bool exact(const ClassRows& rows, int64_t r) {
-  return std::ranges::equal(rows.labels_of(r), rows.predicted_of(r));
-}
+bool exact(const ClassRows& rows, int64_t r) { return std::ranges::equal(rows.labels_of(r), rows.predicted_of(r)); }
 
 bool known(const ClassRows& rows, Statistic s) {
   switch (s) {

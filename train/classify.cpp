@@ -171,8 +171,8 @@ Classify::Scored Classify::score(std::span<const float> outputs, const TextSplit
       const auto most = std::min(order.size(), static_cast<size_t>(options_.top_k));
       s.rows.top_k.push_back(std::ranges::find(order.begin(), order.begin() + static_cast<int64_t>(most), labels[0]) !=
                              order.begin() + static_cast<int64_t>(most));
-      loss = -std::log(labels[0] < 0 ? kLeastProbability
-                                     : std::max(kLeastProbability, p[static_cast<size_t>(labels[0])]));
+      loss =
+          -std::log(labels[0] < 0 ? kLeastProbability : std::max(kLeastProbability, p[static_cast<size_t>(labels[0])]));
     }
     s.rows.add(labels, predicted);
     s.rows.logloss.push_back(loss);
@@ -220,8 +220,8 @@ Json Classify::prediction(std::span<const float> outputs, int64_t top) const {
   const std::vector<int32_t> order = order_of(p);
   Json list = Json::array();
   for (size_t i = 0; i < order.size() && static_cast<int64_t>(i) < top; ++i)
-    list.push_back({{"label", classes_[static_cast<size_t>(order[i])]},
-                    {"probability", p[static_cast<size_t>(order[i])]}});
+    list.push_back(
+        {{"label", classes_[static_cast<size_t>(order[i])]}, {"probability", p[static_cast<size_t>(order[i])]}});
   Json out{{"labels", list}};
   if (!options_.out_of_scope.empty()) out["out_of_scope"] = p[static_cast<size_t>(order[0])] < threshold_;
   if (!multi) return out;
@@ -236,8 +236,8 @@ std::string Classify::prediction_text(std::span<const float> outputs, int64_t to
   std::string text;
   if (j.value("out_of_scope", false)) text += "(out of scope)\t";
   for (const Json& l : j.at("labels"))
-    text += fmt::format("{}{}\t{:.4f}", text.empty() || text.back() == '\t' ? "" : "\t", l.at("label").get<std::string>(),
-                        l.at("probability").get<double>());
+    text += fmt::format("{}{}\t{:.4f}", text.empty() || text.back() == '\t' ? "" : "\t",
+                        l.at("label").get<std::string>(), l.at("probability").get<double>());
   return text;
 }
 

@@ -1,10 +1,10 @@
 // `winnow train classify`: one class a text, or any number of them (data.label_separator).
 //   one class   softmax cross-entropy, label smoothing s (Szegedy et al. 2016), weights of classes
 //   several     binary cross-entropy of each class
-// A label named data.out_of_scope stands for "none of the classes": its rows are not trained on; the highest probability
-// of a text, compared with a threshold, says whether it is out of scope (Hendrycks and Gimpel 2017). The threshold is the
-// one with the best accuracy on the validation rows, an out-of-scope row being right when it is abstained from; without
-// validation rows it is evaluation.threshold.
+// A label named data.out_of_scope stands for "none of the classes": its rows are not trained on; the highest
+// probability of a text, compared with a threshold, says whether it is out of scope (Hendrycks and Gimpel 2017). The
+// threshold is the one with the best accuracy on the validation rows, an out-of-scope row being right when it is
+// abstained from; without validation rows it is evaluation.threshold.
 #pragma once
 #include <string>
 #include <vector>

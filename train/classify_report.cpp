@@ -37,9 +37,9 @@ std::string class_table(const Json& classes, size_t most) {
   std::ranges::stable_sort(sorted, {}, [](const Json& c) { return c.at("f1").get<double>(); });
   for (size_t i = 0; i < std::min(most, sorted.size()); ++i) {
     const Json& c = sorted[i];
-    text += fmt::format("{:<32} {:>7} {:>9.4f} {:>9.4f} {:>9.4f}\n", winnow::quoted(c.at("name").get<std::string>(), 28),
-                        c.at("rows").get<int64_t>(), c.at("precision").get<double>(), c.at("recall").get<double>(),
-                        c.at("f1").get<double>());
+    text += fmt::format("{:<32} {:>7} {:>9.4f} {:>9.4f} {:>9.4f}\n",
+                        winnow::quoted(c.at("name").get<std::string>(), 28), c.at("rows").get<int64_t>(),
+                        c.at("precision").get<double>(), c.at("recall").get<double>(), c.at("f1").get<double>());
   }
   if (sorted.size() > most) text += fmt::format("({} classes with rows, the weakest first)\n", sorted.size());
   return text;
@@ -115,13 +115,15 @@ TextEvaluation Classify::evaluate(std::span<const float> outputs, const TextSpli
                              {"rows", p.rows},
                              {"of", counts[static_cast<size_t>(p.label)].labelled}});
     if (j["confused"].size() <= 5)
-      text += fmt::format("{} rows of {} were called {}\n", p.rows, winnow::quoted(label, 40), winnow::quoted(predicted, 40));
+      text += fmt::format("{} rows of {} were called {}\n", p.rows, winnow::quoted(label, 40),
+                          winnow::quoted(predicted, 40));
   }
   if (!s.highest_out.empty()) {
     const Json a = abstention(s);
     j["out_of_scope"] = a;
     text += fmt::format(
-        "out of scope: {} rows, recall {:.4f} at a highest probability below {:.4f}; accuracy of the rows in scope {:.4f} "
+        "out of scope: {} rows, recall {:.4f} at a highest probability below {:.4f}; accuracy of the rows in scope "
+        "{:.4f} "
         "with abstention, of all rows {:.4f}; AUC {:.4f}\n",
         s.highest_out.size(), a.at("recall").get<double>(), threshold_, a.at("accuracy_in_scope").get<double>(),
         a.at("accuracy_all").get<double>(), a.at("auc").is_null() ? NAN : a.at("auc").get<double>());

@@ -46,8 +46,8 @@ class ClickTextTraining {
   std::unique_ptr<ClickTextModel> model_;
 };
 
-// Metrics with intervals, curves, slices and trivial baselines of a finished run, as evaluate_run() of train/evaluate.h;
-// the ranking of the catalogue is not part of it.
+// Metrics with intervals, curves, slices and trivial baselines of a finished run, as evaluate_run() of
+// train/evaluate.h; the ranking of the catalogue is not part of it.
 EvaluationReport evaluate_click_text(const std::string& run, const std::vector<std::string>& sets, Split split);
 
 }  // namespace winnow

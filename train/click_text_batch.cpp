@@ -9,7 +9,7 @@
 namespace winnow {
 namespace {
 
-constexpr int64_t kRound = 64;    // capacities are multiples of it
+constexpr int64_t kRound = 64;     // capacities are multiples of it
 constexpr int kTriedBatches = 64;  // whose tokens tell which capacities are worth a form
 constexpr uint64_t kTriedStream = 0x636c69636b73;
 constexpr int64_t kFrame = 3;  // special tokens of a pair
@@ -154,8 +154,7 @@ int64_t ClickTextBatch::collect(std::span<const int32_t> rows) {
 
 void ClickTextBatch::fill(std::span<const int32_t> rows) {
   const int64_t tokens = collect(rows);
-  if (!forms_.empty())
-    form_ = static_cast<size_t>(std::ranges::lower_bound(capacities_, tokens) - capacities_.begin());
+  if (!forms_.empty()) form_ = static_cast<size_t>(std::ranges::lower_bound(capacities_, tokens) - capacities_.begin());
   if (tokens_.pair) {
     write_pairs(rows, *forms_[form_]);
     return;
@@ -168,8 +167,7 @@ void ClickTextBatch::fill(std::span<const int32_t> rows) {
   std::ranges::fill(ids, int64_t{-1});
   for (size_t i = 0; i < rows.size(); ++i) items[i] = at(dataset_.item[static_cast<size_t>(rows[i])]);
   for (size_t k = 0; k < taken_.size(); ++k) ids[k] = at(taken_[k]);
-  for (size_t i = 0; i < offsets.size(); ++i)
-    offsets[i] = static_cast<int64_t>(taken_begin_[std::min(i, rows.size())]);
+  for (size_t i = 0; i < offsets.size(); ++i) offsets[i] = static_cast<int64_t>(taken_begin_[std::min(i, rows.size())]);
   if (table) return;
   forms_[form_]->fill(tokens_.items, distinct_);
   for (const int32_t item : distinct_) place_[static_cast<size_t>(item)] = -1;

@@ -39,7 +39,8 @@ class ClickTextBatch {
   // Declares the inputs in `graph`, in feed order, and records the text of each row.
   Value record(Graph& graph, const ClickTextModel& model, const VariablePtr& table, const StepContext& context,
                int64_t capacity) const;
-  // The texts of rows of the data set; rows of the batch beyond them are empty. Allocates nothing after the first calls.
+  // The texts of rows of the data set; rows of the batch beyond them are empty. Allocates nothing after the first
+  // calls.
   void fill(std::span<const int32_t> rows);
   size_t form() const { return form_; }
   void append_feeds(std::vector<Tensor>& feeds) const;

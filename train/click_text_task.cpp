@@ -69,7 +69,8 @@ std::span<const Tensor> ClickTextTask::next_batch() {
 std::vector<float> ClickTextTask::predict(Split split) {
   encode_items();
   const bool pair = model_.options().pair;
-  const int64_t rows = std::min<int64_t>(pair ? kPairBatch : kTowerBatch, std::max<int64_t>(1, dataset_.split_rows(split)));
+  const int64_t rows =
+      std::min<int64_t>(pair ? kPairBatch : kTowerBatch, std::max<int64_t>(1, dataset_.split_rows(split)));
   BatchSource source(make_row_source(dataset_, split, false), {rows});
   ClickTextBatch batch(tokens_, history_, dataset_, rows, ClickTextBatch::Vectors::Table, dataset_.split(split));
   std::vector<std::unique_ptr<Graph>> graphs;

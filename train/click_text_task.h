@@ -1,5 +1,5 @@
-// Clicks from texts as a task of the trainer, and their inference. Rows, negatives, id_dropout and the order of training
-// are those of `winnow train ctr`.
+// Clicks from texts as a task of the trainer, and their inference. Rows, negatives, id_dropout and the order of
+// training are those of `winnow train ctr`.
 #pragma once
 #include <memory>
 #include <span>

@@ -40,8 +40,10 @@ int run_predict(const PredictArguments& a) {
   if (a.threads > 0) set_num_threads(a.threads);
   device_info(parse_device(a.device));
   const std::string name = job_of_run(a.run);
-  WN_CHECK(is_text_job(name), ConfigError, "{} is a run of `winnow train {}`; predict answers for runs of classify and "
-           "value-text", a.run, name);
+  WN_CHECK(is_text_job(name), ConfigError,
+           "{} is a run of `winnow train {}`; predict answers for runs of classify and "
+           "value-text",
+           a.run, name);
   const OpenedTextRun run(a.run, a.sets);
   const Texts texts = texts_of(a, run.config());
   const std::vector<std::string_view> first(texts.first.begin(), texts.first.end()),

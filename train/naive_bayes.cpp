@@ -47,9 +47,8 @@ class Counts {
     const auto i = static_cast<size_t>(c);
     double score = std::log((static_cast<double>(rows_in_[i]) + 1) / static_cast<double>(rows_ + classes_));
     const double bottom = std::log(static_cast<double>(in_class_[i] + vocabulary_));
-    each(rows, r, [&](int32_t t) {
-      score += std::log(tokens_[static_cast<size_t>(c * vocabulary_ + t)] + 1.0) - bottom;
-    });
+    each(rows, r,
+         [&](int32_t t) { score += std::log(tokens_[static_cast<size_t>(c * vocabulary_ + t)] + 1.0) - bottom; });
     return score;
   }
 

@@ -34,8 +34,7 @@ int64_t truncated(const TextEncoder& encoder, const TextTable& table, std::span<
   const JaggedIds whole =
       encode_batch(encoder.tokenizer(), table.firsts(full), table.seconds(full), {0, true}, num_threads());
   int64_t count = 0;
-  for (size_t r = 0; r < full.size(); ++r)
-    count += whole.offsets[r + 1] - whole.offsets[r] > encoder.options().max_len;
+  for (size_t r = 0; r < full.size(); ++r) count += whole.offsets[r + 1] - whole.offsets[r] > encoder.options().max_len;
   return count;
 }
 
@@ -65,16 +64,16 @@ std::string summary_of(const Json& report, double seconds) {
   std::string text = fmt::format("{} rows read, {} kept, encoded in {:.2f} s", report.at("rows_read").get<int64_t>(),
                                  report.at("kept").get<int64_t>(), seconds);
   for (const Json& s : report.at("clean"))
-    text += fmt::format("\n  {} dropped, {} cells changed: {} {}", s.at("dropped").get<int64_t>(),
-                        s.at("changed").get<int64_t>(), s.at("step").get<std::string>(),
-                        s.at("column").get<std::string>());
+    text +=
+        fmt::format("\n  {} dropped, {} cells changed: {} {}", s.at("dropped").get<int64_t>(),
+                    s.at("changed").get<int64_t>(), s.at("step").get<std::string>(), s.at("column").get<std::string>());
   for (const Split split : kSplits) {
     if (!report.at("texts").contains(name_of(split))) continue;
     const Json& s = report.at("texts").at(name_of(split));
-    text += fmt::format("\n{:<5} {:>8} rows, tokens mean {:.1f}, longest {}; {} truncated, {} empty", name_of(split),
-                        s.at("rows").get<int64_t>(), s.at("tokens_mean").get<double>(),
-                        s.at("tokens_max").get<int64_t>(), s.at("truncated").get<int64_t>(),
-                        s.at("empty").get<int64_t>());
+    text +=
+        fmt::format("\n{:<5} {:>8} rows, tokens mean {:.1f}, longest {}; {} truncated, {} empty", name_of(split),
+                    s.at("rows").get<int64_t>(), s.at("tokens_mean").get<double>(), s.at("tokens_max").get<int64_t>(),
+                    s.at("truncated").get<int64_t>(), s.at("empty").get<int64_t>());
   }
   return text;
 }
@@ -127,7 +126,11 @@ TextTraining::~TextTraining() = default;
 
 TextSplit TextTraining::view(Split split) const {
   const auto i = static_cast<size_t>(split);
-  return {split, &data_->table, data_->rows[i], &data_->splits[i].tokens, &data_->splits[i].targets,
+  return {split,
+          &data_->table,
+          data_->rows[i],
+          &data_->splits[i].tokens,
+          &data_->splits[i].targets,
           &model_->encoder().tokenizer()};
 }
 
@@ -175,8 +178,7 @@ void save_text_model(const std::string& directory, const TextModel& model, const
   std::vector<NamedTensor> tensors;
   for (const Parameter& p : model.head_parameters()) tensors.push_back({p.name(), p.value()});
   model.encoder().save(directory + "/encoder");
-  write_atomically(directory + "/target.json",
-                   job.state().dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_atomically(directory + "/target.json", job.state().dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
   save_safetensors(directory + "/model.safetensors", tensors, {{"model", job.name()}});
 }
 

@@ -38,18 +38,19 @@ struct TextEvaluation {
 class TextJob {
  public:
   virtual ~TextJob() = default;
-  virtual const char* name() const = 0;                                  // as in `winnow train NAME`
-  virtual std::vector<std::string> columns() const = 0;                  // of the data, that targets come from
-  virtual Monitors monitors() const = 0;                                 // what training may watch
-  virtual void fit(const TextTable& table) = 0;                          // on the training rows; DataError
-  virtual int64_t outputs() const = 0;                                   // numbers the model gives for a row
+  virtual const char* name() const = 0;                                    // as in `winnow train NAME`
+  virtual std::vector<std::string> columns() const = 0;                    // of the data, that targets come from
+  virtual Monitors monitors() const = 0;                                   // what training may watch
+  virtual void fit(const TextTable& table) = 0;                            // on the training rows; DataError
+  virtual int64_t outputs() const = 0;                                     // numbers the model gives for a row
   virtual std::vector<int32_t> trained(const TextTable& table) const = 0;  // training rows that have a target
   virtual TextTargets targets(const TextTable& table, std::span<const int32_t> rows) const = 0;
   virtual Value loss(Value outputs, Value targets, Value weights) const = 0;
   virtual std::vector<NamedMetric> validate(std::span<const float> outputs, const TextSplit& valid) const = 0;
   // After training: what is set on held-out rows, such as thresholds. Not called without any.
   virtual void calibrate(std::span<const float> outputs, const TextSplit& held_out) = 0;
-  virtual TextEvaluation evaluate(std::span<const float> outputs, const TextSplit& split, const TextSplit& train) const = 0;
+  virtual TextEvaluation evaluate(std::span<const float> outputs, const TextSplit& split,
+                                  const TextSplit& train) const = 0;
   // What the model's numbers mean, as fitted: <run>/target.json.
   virtual nlohmann::json state() const = 0;
   virtual void restore(const nlohmann::json& state) = 0;

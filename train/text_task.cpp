@@ -91,8 +91,7 @@ struct TextTask::Slot {
     const TextTargets& t = source.targets;
     const auto w = weights.span<float>();
     std::ranges::fill(w, 0.f);
-    for (size_t i = 0; i < rows.size(); ++i)
-      w[i] = t.weights.empty() ? 1.f : t.weights[static_cast<size_t>(rows[i])];
+    for (size_t i = 0; i < rows.size(); ++i) w[i] = t.weights.empty() ? 1.f : t.weights[static_cast<size_t>(rows[i])];
     if (t.width == 0) {
       const auto label = targets.span<int64_t>();
       std::ranges::fill(label, int64_t{-1});

@@ -107,7 +107,8 @@ std::vector<ValueDecile> value_deciles(std::span<const double> predictions, std:
     d.rows = static_cast<int64_t>(end - begin);
     const auto n = static_cast<double>(d.rows);
     double squares = 0;
-    for (size_t i = begin; i < end; ++i) d.mean_prediction += predictions[order[i]] / n, d.mean_value += values[order[i]] / n;
+    for (size_t i = begin; i < end; ++i)
+      d.mean_prediction += predictions[order[i]] / n, d.mean_value += values[order[i]] / n;
     for (size_t i = begin; i < end; ++i) squares += std::pow(values[order[i]] - d.mean_value, 2);
     const double error = n > 1 ? 1.96 * std::sqrt(squares / (n - 1) / n) : 0;
     d.low = d.mean_value - error, d.high = d.mean_value + error;

@@ -88,13 +88,10 @@ std::vector<NamedMetric> ValueText::validate(std::span<const float> outputs, con
   for (size_t r = 0; r < outputs.size(); ++r) {
     predictions.push_back(in_units(outputs[r]));
     const double d = std::abs(static_cast<double>(outputs[r]) - valid.targets->values[r]);
-    loss += !options_.huber         ? d * d
-            : d <= options_.delta   ? d * d / 2
-                                    : options_.delta * (d - options_.delta / 2);
+    loss += !options_.huber ? d * d : d <= options_.delta ? d * d / 2 : options_.delta * (d - options_.delta / 2);
   }
   std::vector<NamedMetric> out = {{"loss", loss / static_cast<double>(outputs.size())}};
-  for (const MetricValue& m :
-       value_metrics(predictions, values_of(*valid.table, valid.rows), {.resamples = 0}))
+  for (const MetricValue& m : value_metrics(predictions, values_of(*valid.table, valid.rows), {.resamples = 0}))
     if (m.value) out.push_back({m.name, *m.value});
   return out;
 }
@@ -109,8 +106,7 @@ void ValueText::calibrate(std::span<const float> outputs, const TextSplit& held_
 
 TextEvaluation ValueText::evaluate(std::span<const float> outputs, const TextSplit& split,
                                    const TextSplit& train) const {
-  const std::vector<double> values = values_of(*split.table, split.rows),
-                            trained = values_of(*train.table, train.rows);
+  const std::vector<double> values = values_of(*split.table, split.rows), trained = values_of(*train.table, train.rows);
   std::vector<double> predictions;
   for (const float x : outputs) predictions.push_back(in_units(x));
   const std::vector<MetricColumn> columns = {
@@ -121,8 +117,8 @@ TextEvaluation ValueText::evaluate(std::span<const float> outputs, const TextSpl
   j["metrics"] = metrics_json(columns[0].metrics);
   for (size_t b = 1; b < columns.size(); ++b)
     j["baselines"][columns[b].name]["metrics"] = metrics_json(columns[b].metrics);
-  std::string text = fmt::format("{} split, {} rows, 95 % bootstrap intervals\n{}", name_of(split.split),
-                                 values.size(), metrics_table(columns));
+  std::string text = fmt::format("{} split, {} rows, 95 % bootstrap intervals\n{}", name_of(split.split), values.size(),
+                                 metrics_table(columns));
   text += fmt::format("{:>8} {:>16} {:>16}\n", "rows", "mean prediction", "mean value");
   j["deciles"] = Json::array();
   for (const ValueDecile& d : value_deciles(predictions, values)) {
@@ -154,7 +150,8 @@ std::string ValueText::prediction_text(std::span<const float> outputs, int64_t /
 }
 
 Json ValueText::describe(const TextTable& table) const {
-  Json out{{"column", fmt::format("{}", fmt::join(options_.target, " * "))}, {"transform", options_.log ? "log" : "standard"}};
+  Json out{{"column", fmt::format("{}", fmt::join(options_.target, " * "))},
+           {"transform", options_.log ? "log" : "standard"}};
   for (const Split s : {Split::Train, Split::Valid, Split::Test}) {
     const std::vector<double> values = values_of(table, table.rows_of(s));
     if (values.empty()) continue;

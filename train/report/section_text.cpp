@@ -38,8 +38,8 @@ std::string confused_table(const Json& evaluation) {
   HtmlTable table("Classes that are taken for others most often", {"label", "called", "rows", "of"});
   table.text_columns(2);
   for (const Json& p : pairs)
-    table.row({escape_html(text_in(p, "label")), escape_html(text_in(p, "predicted")), count(p, "rows"),
-               count(p, "of")});
+    table.row(
+        {escape_html(text_in(p, "label")), escape_html(text_in(p, "predicted")), count(p, "rows"), count(p, "of")});
   return table.str();
 }
 
@@ -47,7 +47,8 @@ std::string abstention(const Json& evaluation) {
   const Json& a = member(evaluation, "out_of_scope");
   if (!a.is_object()) return "";
   return fmt::format(
-      "<p class=\"note\">Out of scope ({}): of {} rows {} are recognised by a highest probability below {}; AUC of that "
+      "<p class=\"note\">Out of scope ({}): of {} rows {} are recognised by a highest probability below {}; AUC of "
+      "that "
       "probability {}. With abstention {} of the rows in scope and {} of all rows are answered rightly.</p>\n",
       escape_html(text_in(a, "label")), count(a, "rows"), share(a, "recall"), share(a, "threshold"), share(a, "auc"),
       share(a, "accuracy_in_scope"), share(a, "accuracy_all"));
@@ -64,7 +65,8 @@ std::string decile_chart(const Json& evaluation) {
   ChartOptions options;
   options.title = "Calibration by decile";
   options.explanation =
-      "Rows in ten parts by prediction: the mean of what was predicted and of what was there, with 95 % intervals. On the "
+      "Rows in ten parts by prediction: the mean of what was predicted and of what was there, with 95 % intervals. On "
+      "the "
       "diagonal predictions are right on average.";
   options.x_label = "mean prediction";
   options.y_label = "mean value";
@@ -76,9 +78,9 @@ std::string decile_chart(const Json& evaluation) {
 
 std::string classes_section(const RunFiles& files) {
   if (!files.evaluation) return "";
-  return html_section("classes", "Classes",
-                      abstention(*files.evaluation) + confused_table(*files.evaluation) +
-                          class_table(*files.evaluation));
+  return html_section(
+      "classes", "Classes",
+      abstention(*files.evaluation) + confused_table(*files.evaluation) + class_table(*files.evaluation));
 }
 
 std::string values_section(const RunFiles& files) {
