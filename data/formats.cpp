@@ -45,8 +45,8 @@ std::string first_file(const std::string& directory) {
 }  // namespace
 
 const std::vector<std::string>& source_formats() {
-  static const std::vector<std::string> all = {"csv",     "tsv",    "jsonl",  "libsvm",     "libffm",
-                                               "recbole", "criteo", "lines", "sqlite", "postgresql", "parquet"};
+  static const std::vector<std::string> all = {"csv",    "tsv",   "jsonl",  "libsvm",     "libffm", "recbole",
+                                               "criteo", "lines", "sqlite", "postgresql", "parquet"};
   return all;
 }
 

@@ -84,7 +84,8 @@ std::string headline_section(const RunFiles& files) {
   const auto metrics = contestants(*files.evaluation, Results::Rows),
              ranking = contestants(*files.evaluation, Results::Ranking);
   std::string tiles;
-  for (const char* name : {"auc", "gauc", "accuracy", "macro_f1", "rmse", "r2", "spearman", "logloss"}) tiles += tile(name, metrics);
+  for (const char* name : {"auc", "gauc", "accuracy", "macro_f1", "rmse", "r2", "spearman", "logloss"})
+    tiles += tile(name, metrics);
   if (!ranking.empty())
     for (const MetricEntry& m : ranking[0].metrics)
       if (m.name.starts_with("ndcg@")) {
