@@ -125,7 +125,10 @@ TEST_F(TextEncoderTest, OptionsComeFromTheDirectoryAndTheConfig) {
   const TextEncoderOptions other = read(", pooling: max, normalize: false, max_len: 16, hidden_dropout_prob: 0.3");
   EXPECT_EQ(other.pooling, TokenPooling::Max);
   EXPECT_EQ(TextEncoder(other).options().transformer.hidden_dropout_prob, 0.3);
-  EXPECT_EQ(text_of<ConfigError>([&] { read(", hidden_size: 16"); }), "x.yaml:1: unknown key 'encoder.hidden_size'");
+  EXPECT_EQ(
+      text_of<ConfigError>([&] { read(", hidden_size: 16"); }),
+      "x.yaml:1: unknown key 'encoder.hidden_size'; known here: attention_probs_dropout_prob, hidden_dropout_prob, "
+      "max_len, normalize, path, pooling, tokenizer");
   EXPECT_NE(text_of<ConfigError>([&] { read(", max_len: 17"); }).find("encoder.max_len"), std::string::npos);
 }
 
@@ -144,7 +147,8 @@ TEST_F(TextEncoderTest, WhatSentenceTransformersWouldComputeOtherwiseIsAnError) 
   EXPECT_EQ(error("modules.json", R"([{"path": "", "type": "sentence_transformers.models.Transformer"},
                                       {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
                                       {"path": "2_Dense", "type": "sentence_transformers.models.Dense"}])"),
-            ": a module of type 'Dense' is not supported; Transformer, Pooling and Normalize are");
+            ": a module of type 'sentence_transformers.models.Dense' is not supported; Transformer, Pooling and "
+            "Normalize are");
   EXPECT_EQ(error("modules.json", R"([{"path": "../x", "type": "Transformer"}])"),
             ": path: '../x' is not the name of a folder");
   EXPECT_EQ(error("1_Pooling/config.json", R"({"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true})"),
