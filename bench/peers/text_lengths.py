@@ -71,12 +71,12 @@ class Layer(nn.Module):
 class Mlm(nn.Module):
     def __init__(self):
         super().__init__()
-        self.word, self.position, self.type = nn.Embedding(V, H), nn.Embedding(512, H), nn.Embedding(2, H)
+        self.word, self.position, self.token_type = nn.Embedding(V, H), nn.Embedding(512, H), nn.Embedding(2, H)
         self.norm, self.layers = nn.LayerNorm(H), nn.ModuleList([Layer() for _ in range(LAYERS)])
         self.dense, self.head_norm, self.bias = nn.Linear(H, H), nn.LayerNorm(H), nn.Parameter(torch.zeros(V))
 
     def forward(self, ids, mask, where, labels):
-        x = self.word(ids) + self.position.weight[: ids.shape[1]] + self.type.weight[0]
+        x = self.word(ids) + self.position.weight[: ids.shape[1]] + self.token_type.weight[0]
         x = F.dropout(self.norm(x), 0.1)
         for layer in self.layers:
             x = layer(x, mask)
