@@ -144,13 +144,24 @@ class ZstdStream final : public PackedStream {
   ZstdStream(const ZstdStream&) = delete;
   ZstdStream& operator=(const ZstdStream&) = delete;
 
+  // By way of a buffer of its own: what the library checks of a frame depends on the room it is given, and whether a file
+  // is broken must not depend on the caller's reads.
   size_t read(char* to, size_t bytes) override {
-    ZSTD_outBuffer out{to, bytes, 0};
+    if (at_ == filled_ && !fill()) return 0;
+    const size_t n = std::min(bytes, filled_ - at_);
+    std::memcpy(to, output_.data() + at_, n);
+    at_ += n;
+    return n;
+  }
+
+ private:
+  bool fill() {
+    ZSTD_outBuffer out{output_.data(), output_.size(), 0};
     while (out.pos == 0) {
       // a full output buffer may have left more inside the context: only a call without output asks for input
       if (!flushing_ && !refill()) {
         if (inside_ || !started_) fail("the zstd data ends in the middle; the file is cut off");
-        return 0;
+        return false;
       }
       ZSTD_inBuffer in{input_.data(), end_, begin_};
       const size_t result = ZSTD_decompressStream(context_, &out, &in);
@@ -160,11 +171,14 @@ class ZstdStream final : public PackedStream {
       inside_ = result != 0;
       flushing_ = out.pos == out.size && inside_;
     }
-    return out.pos;
+    at_ = 0;
+    filled_ = out.pos;
+    return true;
   }
 
- private:
   ZSTD_DCtx* context_ = ZSTD_createDCtx();
+  std::vector<char> output_ = std::vector<char>(ZSTD_DStreamOutSize());
+  size_t at_ = 0, filled_ = 0;
   bool started_ = false, inside_ = false, flushing_ = false;
 };
 
