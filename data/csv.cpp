@@ -27,9 +27,11 @@ uint32_t specials(const char* p, char separator, char quote) {
 
 }  // namespace
 
-CsvReader::CsvReader(std::string file, std::string_view text, const CsvOptions& options)
+CsvReader::CsvReader(std::string file, std::string_view text, const CsvOptions& options, bool more_follows)
     : file_(std::move(file)), text_(text), separator_(options.separator), quoting_(options.quoting) {
-  if (text_.starts_with(kByteOrderMark)) begin_ = kByteOrderMark.size();
+  if (!more_follows && text_.starts_with(kByteOrderMark)) begin_ = kByteOrderMark.size();
+  const size_t last = text_.find_last_not_of("\r\n");
+  text_ = text_.substr(0, more_follows ? without_line_ends(text_) : last == std::string_view::npos ? 0 : last + 1);
   begin_text();
   if (begin_ >= text_.size()) fail(1, "the file is empty; a header row is needed");
   read_header(options.strip_types);
@@ -44,14 +46,14 @@ CsvReader::CsvReader(std::string file, std::string_view rows, const CsvOptions& 
       header_(std::move(header)),
       width_(header_.size()),
       line_(first_line) {
+  // rows follow elsewhere: only whole line ends are left out, not a \r that belongs to the last row
+  text_ = text_.substr(0, without_line_ends(text_));
   begin_text();
 }
 
 void CsvReader::begin_text() {
   WN_CHECK(separator_ != '"' && separator_ != '\n' && separator_ != '\r' && separator_ != '\0', ConfigError,
            "{}: the separator cannot be {}", file_, quoted({&separator_, 1}));
-  const size_t last = text_.find_last_not_of("\r\n");
-  text_ = text_.substr(0, last == std::string_view::npos ? 0 : last + 1);
   if (begin_ < text_.size()) mask_ = classify(0) & (~uint64_t{0} << begin_);
 }
 

@@ -15,6 +15,17 @@ struct CsvOptions {
   bool strip_types = false;  // RecBole: column names end in ":token", ":float", ... and lose that ending
 };
 
+// The bytes of a text without the line ends behind its last row: \n or \r\n each, and a \r whose \n was cut off.
+inline size_t without_line_ends(std::string_view text) {
+  size_t n = text.size();
+  if (text.ends_with('\r')) --n;
+  while (n > 0 && text[n - 1] == '\n') {
+    --n;
+    if (n > 0 && text[n - 1] == '\r') --n;
+  }
+  return n;
+}
+
 // Reads a text that the caller keeps alive, one row after another.
 //   Rows end in LF or CRLF; a UTF-8 byte order mark is skipped; blank lines at the very end are
 //   ignored.
@@ -27,7 +38,8 @@ struct CsvOptions {
 class CsvReader {
  public:
   // file: its name in messages.
-  CsvReader(std::string file, std::string_view text, const CsvOptions& options = {});
+  // more_follows: the text is the beginning of one, ends with a line end, and a \r before that is the last row's own.
+  CsvReader(std::string file, std::string_view text, const CsvOptions& options = {}, bool more_follows = false);
   // A text without a header row: rows of a larger one, from line `first_line` of it on.
   CsvReader(std::string file, std::string_view rows, const CsvOptions& options, std::vector<std::string> header,
             int64_t first_line);

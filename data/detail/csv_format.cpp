@@ -96,7 +96,7 @@ class CsvFormat final : public TextFormat {
       if (columns_.empty()) name_criteo_columns(piece);
       return;
     }
-    const CsvReader reader(piece.file, piece.view(), options_);
+    const CsvReader reader(piece.file, piece.view(), options_, true);
     if (columns_.empty()) {
       columns_ = reader.header();
       first_file_ = piece.file;
