@@ -144,8 +144,8 @@ class ZstdStream final : public PackedStream {
   ZstdStream(const ZstdStream&) = delete;
   ZstdStream& operator=(const ZstdStream&) = delete;
 
-  // By way of a buffer of its own: what the library checks of a frame depends on the room it is given, and whether a file
-  // is broken must not depend on the caller's reads.
+  // By way of a buffer of its own: what the library checks of a frame depends on the room it is given, and whether a
+  // file is broken must not depend on the caller's reads.
   size_t read(char* to, size_t bytes) override {
     if (at_ == filled_ && !fill()) return 0;
     const size_t n = std::min(bytes, filled_ - at_);
