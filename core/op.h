@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -162,6 +163,14 @@ struct Tolerance {
 struct Node;
 struct ValueInfo;
 
+// How a node reads an input that never changes again in another form, made once: by operator `op` with `attrs`. The
+// node's attributes are then `node`.
+struct PackedInput {
+  int input = 0;
+  const char* op = nullptr;
+  Attrs attrs = {}, node = {};
+};
+
 struct OpDef {
   const char* name = nullptr;
   const char* doc = nullptr;  // one line: formula and shapes
@@ -180,6 +189,8 @@ struct OpDef {
   // input `operand`. To take it over, rewrite the producer's attributes and inputs and return true; the fused node then
   // computes the consumer's output, at the consumer's place in the order.
   bool (*absorb)(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) = nullptr;
+  // Of graphs whose parameters are frozen (core/program.h); null or nothing: as it is.
+  std::optional<PackedInput> (*pack)(const NodeSpec&) = nullptr;
 };
 
 // The outputs of a node. Errors that do not name the operator themselves (a missing attribute, a shape that overflows)

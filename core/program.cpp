@@ -37,6 +37,15 @@ std::string label(const Ir& ir, int32_t id) {
   return fmt::format("%{} {}", id, v.spec.str());
 }
 
+NodeSpec spec_of(const Ir& ir, const Node& node) {
+  NodeSpec spec;
+  spec.op = node.op;
+  spec.attrs = node.attrs;
+  for (const int32_t id : node.inputs) spec.in.push_back(ir.values[at(id)].spec);
+  for (const int32_t id : node.outputs) spec.out.push_back(ir.values[at(id)].spec);
+  return spec;
+}
+
 bool has_nonfinite(const TensorSpec& spec, const void* data) {
   if (spec.dtype != DType::F32) return false;
   const auto* x = static_cast<const float*>(data);
@@ -83,28 +92,26 @@ struct Program::Impl {
 
 namespace {
 
-// Weights of matrix products that nothing here writes become packed constants (ops/matmul.h, packed_n).
+// Parameters that nothing here writes become packed constants where their node asks for it.
 void pack_weights(Ir& ir, FrozenWeights& frozen) {
   std::set<int32_t> written;
   for (const Node& node : ir.nodes)
     for (const int i : mutated_inputs(*node.op, node.attrs)) written.insert(node.inputs[static_cast<size_t>(i)]);
   for (Node& node : ir.nodes) {
-    if (std::strcmp(node.op->name, "matmul") != 0 || node.attrs.flag("trans_a") || node.attrs.flag("has_preact"))
-      continue;
-    const int32_t b = node.inputs[1];
-    const ValueInfo& weight = ir.values[at(b)];
-    if (weight.kind != ValueInfo::Persistent || weight.spec.dtype != DType::F32 || written.contains(b)) continue;
-    const bool trans_b = node.attrs.flag("trans_b");
-    Tensor& packed = frozen.packed[{weight.variable.get(), trans_b}];
-    const Attrs attrs = {{"trans_b", int64_t{trans_b}}};
-    if (!packed.defined()) packed = run_eager("pack_weight", std::span(&weight.variable->value, 1), attrs)[0];
-    node.attrs.set("packed_n", weight.spec.shape[trans_b ? 0 : 1]);
-    node.attrs.set("trans_b", int64_t{0});
+    if (node.op->pack == nullptr) continue;
+    const auto wanted = node.op->pack(spec_of(ir, node));
+    if (!wanted) continue;
+    int32_t& input = node.inputs[static_cast<size_t>(wanted->input)];
+    const ValueInfo& weight = ir.values[at(input)];
+    if (weight.kind != ValueInfo::Persistent || written.contains(input)) continue;
+    Tensor& packed = frozen.packed[{weight.variable.get(), fmt::format("{}({})", wanted->op, wanted->attrs.str())}];
+    if (!packed.defined()) packed = run_eager(wanted->op, std::span(&weight.variable->value, 1), wanted->attrs)[0];
+    node.attrs = wanted->node;
     ValueInfo constant;
     constant.kind = ValueInfo::Constant;
     constant.spec = packed.spec();
     constant.constant = packed;
-    node.inputs[1] = static_cast<int32_t>(ir.values.size());
+    input = static_cast<int32_t>(ir.values.size());
     ir.values.push_back(std::move(constant));
   }
 }
@@ -136,10 +143,7 @@ void Program::Impl::choose_kernels() {
       continue;
     }
     Step step;
-    step.spec.op = node.op;
-    step.spec.attrs = node.attrs;
-    for (const int32_t id : node.inputs) step.spec.in.push_back(ir.values[at(id)].spec);
-    for (const int32_t id : node.outputs) step.spec.out.push_back(ir.values[at(id)].spec);
+    step.spec = spec_of(ir, node);
     step.inputs = node.inputs;
     step.outputs = node.outputs;
     step.loc = node.loc;

@@ -24,10 +24,11 @@ class Arena {
   Tensor storage_;
 };
 
-// For programs whose parameters never change again: weights of matrix products, packed once by the first compile() that
-// meets them (twice their memory; no packing while running). Programs over the same parameters share one.
+// For programs whose parameters never change again: those that operators read packed (OpDef::pack), made once by the
+// first compile() that meets them (twice their memory; no packing while running). Programs over the same parameters
+// share one.
 struct FrozenWeights {
-  std::map<std::pair<const Variable*, bool>, Tensor> packed;  // by variable and trans_b
+  std::map<std::pair<const Variable*, std::string>, Tensor> packed;  // by variable and form
 };
 
 struct CompileOptions {

@@ -117,6 +117,17 @@ bool keep_and_activate(Node& producer, const Node& consumer) {
 }
 
 // Takes over what the epilogue can do, in the epilogue's order: bias, residual, act, mask.
+// A weight is packed once instead of at every run (ops/matmul.h, packed_n).
+std::optional<PackedInput> pack(const NodeSpec& node) {
+  const bool trans_b = node.attrs.flag("trans_b");
+  if (node.attrs.flag("trans_a") || node.attrs.flag("has_preact") || node.attrs.integer("packed_n", 0) > 0 ||
+      node.in[1].dtype != DType::F32)
+    return std::nullopt;
+  Attrs attrs = node.attrs;
+  attrs.set("packed_n", node.in[1].shape[trans_b ? 0 : 1]).set("trans_b", int64_t{0});
+  return PackedInput{1, "pack_weight", {{"trans_b", int64_t{trans_b}}}, std::move(attrs)};
+}
+
 bool absorb(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) {
   if (operand == kBeside) return keep_and_activate(producer, consumer);
   const std::string name = consumer.op->name;
@@ -163,7 +174,8 @@ void register_matmul(Registry& r) {
          // RELIABILITY N4: 2 sqrt(K) eps |A||B|, with K = 8192 and normal inputs about 64 eps of the largest element.
          .tolerance = {.ulp = 4, .sum = 64, .exact_integers = true},
          .kernels = detail::matmul_kernels(),
-         .absorb = absorb});
+         .absorb = absorb,
+         .pack = pack});
 }
 
 }  // namespace winnow

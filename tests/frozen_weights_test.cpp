@@ -75,7 +75,7 @@ TEST(FrozenWeights, AWeightThatTheProgramWritesIsNotPacked) {
   const float before = p.output("loss").item<float>();
   for (int i = 0; i < 5; ++i) p.run(feeds, *stream);
   EXPECT_LT(p.output("loss").item<float>(), before);
-  EXPECT_EQ(options.frozen->packed.count({layers.up.get(), false}), 0u);
+  EXPECT_EQ(options.frozen->packed.count({layers.up.get(), "pack_weight(trans_b=0)"}), 0u);
 }
 
 }  // namespace
