@@ -20,7 +20,14 @@ void for_each_word(std::string_view text, F&& f) {
 
 }  // namespace
 
-Bm25::Bm25(std::span<const std::string> texts, double k1, double b) {
+double bm25_idf(double texts, double with_term) { return std::log1p((texts - with_term + 0.5) / (with_term + 0.5)); }
+
+double bm25_weight(double idf, double tf, double relative_length, const Bm25Options& o) {
+  return idf * tf * (o.k1 + 1) / (tf + o.k1 * (1 - o.b + o.b * relative_length));
+}
+
+Bm25::Bm25(std::span<const std::string> texts, const Bm25Options& options) {
+  const auto [k1, b] = options;
   WN_CHECK(k1 >= 0 && b >= 0 && b <= 1, ConfigError, "bm25: k1 {} must not be negative and b {} lies in [0, 1]", k1, b);
   std::vector<int64_t> lengths;
   double total = 0;
@@ -39,12 +46,10 @@ Bm25::Bm25(std::span<const std::string> texts, double k1, double b) {
   }
   const auto n = static_cast<double>(texts.size());
   for (auto& list : postings_) {
-    const auto with = static_cast<double>(list.size());
-    const double idf = std::log(1 + (n - with + 0.5) / (with + 0.5));
+    const double idf = bm25_idf(n, static_cast<double>(list.size()));
     for (Posting& p : list) {
-      const double tf = static_cast<double>(p.weight),
-                   length = static_cast<double>(lengths[static_cast<size_t>(p.text)]) * n / total;
-      p.weight = static_cast<float>(idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length)));
+      const double length = static_cast<double>(lengths[static_cast<size_t>(p.text)]) * n / total;
+      p.weight = static_cast<float>(bm25_weight(idf, static_cast<double>(p.weight), length, options));
     }
   }
 }

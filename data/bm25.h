@@ -10,14 +10,22 @@
 
 namespace winnow {
 
-// score(query, text) = sum over the query's words t, each as often as it stands there, of
-//   idf(t) tf (k1 + 1) / (tf + k1 (1 - b + b |text| / mean |text|)),  idf(t) = log(1 + (n - n_t + .5) / (n_t + .5))
-// with tf the times that t is in the text, n_t of n texts with t (Robertson and Zaragoza 2009, "The probabilistic
-// relevance framework: BM25 and beyond", section 3; the 1 within the logarithm keeps it positive). Words are those of a
+// Robertson and Zaragoza 2009, "The probabilistic relevance framework: BM25 and beyond", section 3, of a term t:
+//   weight(t) = idf(t) tf (k1 + 1) / (tf + k1 (1 - b + b |text| / mean |text|)),
+//   idf(t) = log(1 + (n - n_t + .5) / (n_t + .5)); the 1 within the logarithm keeps it positive
+// with tf the times that t is in the text, n_t of n texts with t.
+struct Bm25Options {
+  double k1 = 1.2, b = 0.75;
+};
+double bm25_idf(double texts, double with_term);
+// relative_length: |text| / mean |text|.
+double bm25_weight(double idf, double tf, double relative_length, const Bm25Options& options);
+
+// score(query, text) = sum of the weights of the query's words, each as often as it stands there. Words are those of a
 // `text` feature (data/schema.h): normal form, folded case, runs of letters and digits, ideographs one by one.
 class Bm25 {
  public:
-  explicit Bm25(std::span<const std::string> texts, double k1 = 1.2, double b = 0.75);
+  explicit Bm25(std::span<const std::string> texts, const Bm25Options& options = {});
   // scores[i] of text i; those without a common word have 0.
   void score(std::string_view query, std::span<float> scores) const;
 

@@ -25,6 +25,17 @@ uint32_t specials(const char* p, char separator, char quote) {
          equal_bytes(bytes, '\0');
 }
 
+// The bytes of a text without the line ends behind its last row: \n or \r\n each, and a \r whose \n was cut off.
+size_t without_line_ends(std::string_view text) {
+  size_t n = text.size();
+  if (text.ends_with('\r')) --n;
+  while (n > 0 && text[n - 1] == '\n') {
+    --n;
+    if (n > 0 && text[n - 1] == '\r') --n;
+  }
+  return n;
+}
+
 }  // namespace
 
 CsvReader::CsvReader(std::string file, std::string_view text, const CsvOptions& options, bool more_follows)

@@ -15,17 +15,6 @@ struct CsvOptions {
   bool strip_types = false;  // RecBole: column names end in ":token", ":float", ... and lose that ending
 };
 
-// The bytes of a text without the line ends behind its last row: \n or \r\n each, and a \r whose \n was cut off.
-inline size_t without_line_ends(std::string_view text) {
-  size_t n = text.size();
-  if (text.ends_with('\r')) --n;
-  while (n > 0 && text[n - 1] == '\n') {
-    --n;
-    if (n > 0 && text[n - 1] == '\r') --n;
-  }
-  return n;
-}
-
 // Reads a text that the caller keeps alive, one row after another.
 //   Rows end in LF or CRLF; a UTF-8 byte order mark is skipped; blank lines at the very end are
 //   ignored.

@@ -1,7 +1,6 @@
 #include "data/term_match.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "data/string_index.h"
 
@@ -31,10 +30,7 @@ TermMatch::TermMatch(const Tokenizer& tokenizer, std::span<const std::string> do
   mean_length_ = documents_ > 0 ? tokens / documents_ : 0;
 }
 
-double TermMatch::idf(int32_t token) const {
-  const double n = documents_with_[static_cast<size_t>(token)];
-  return std::log1p((documents_ - n + 0.5) / (n + 0.5));
-}
+double TermMatch::idf(int32_t token) const { return bm25_idf(documents_, documents_with_[static_cast<size_t>(token)]); }
 
 TermMatch::Match TermMatch::match(std::string_view query, std::string_view document) const {
   std::vector<int32_t> q, d;
@@ -54,7 +50,7 @@ TermMatch::Match TermMatch::match(std::string_view query, std::string_view docum
     m.found += 1;
     m.found_idf += weight;
     m.shared += f;
-    m.score += weight * f * (options_.k1 + 1) / (f + options_.k1 * (1 - options_.b + options_.b * relative));
+    m.score += bm25_weight(weight, f, relative, options_);
   }
   return m;
 }

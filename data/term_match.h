@@ -1,8 +1,6 @@
-// How well a text answers a query by the tokens they share, pair by pair: Okapi BM25 (Robertson and Zaragoza 2009, "The
-// Probabilistic Relevance Framework: BM25 and Beyond", section 3) over the tokens of any tokenizer, and features beside
-// it. (data/bm25.h searches a whole catalogue by words.)
-//   score(q, d) = sum over the distinct tokens t of q of idf(t) f (k1 + 1) / (f + k1 (1 - b + b |d| / mean |d|))
-//   f = how often t is in d, |d| = tokens of d, idf(t) = ln(1 + (N - n_t + .5) / (n_t + .5)), n_t the documents with t
+// How well a text answers a query by the tokens they share, pair by pair: BM25 over the tokens of any tokenizer, and
+// features beside it. (Bm25 of data/bm25.h searches a whole catalogue by words.)
+//   score(q, d) = sum over the distinct tokens of q of their weights in d (data/bm25.h)
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -11,13 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "data/bm25.h"
 #include "tokenizer/tokenizer.h"
 
 namespace winnow {
-
-struct Bm25Options {
-  double k1 = 1.2, b = 0.75;
-};
 
 class TermMatch {
  public:
