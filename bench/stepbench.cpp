@@ -1,14 +1,12 @@
 // Training steps of the click models on synthetic Criteo-like batches: 26 sparse ids (Zipf) and 13 numbers a row.
 // Prints one line `ctr_step[config] value samples/s`; details go to stderr. bench/compare_ctr.sh runs it in turn with a
 // peer on the same shapes.
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
 #include <iostream>
-#include <map>
 
+#include "bench/step_profile.h"
 #include "core/cpu/peak.h"
 #include "core/parallel.h"
 #include "core/program.h"
@@ -75,33 +73,6 @@ CtrOptions model_options(const Options& o) {
   return m;
 }
 
-double peak_rss_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
-
-void print_profile(Program& program, const std::vector<Tensor>& feeds, Stream& stream) {
-  std::map<std::string, NodeProfile> by_op;
-  double total = 0;
-  for (const NodeProfile& p : program.profile(feeds, stream, 16)) {
-    NodeProfile& sum = by_op[p.op + " " + p.kernel];
-    sum.seconds += p.seconds;
-    sum.cost.flops += p.cost.flops;
-    sum.cost.bytes += p.cost.bytes;
-    total += p.seconds;
-    if (p.op == "matmul" || p.op == "linear_weight_grad")
-      fmt::print(stderr, "  {:<18} {:<10} {:8.3f} ms {:7.1f} GFLOP/s  {}\n", p.op, p.kernel, p.seconds * 1e3,
-                 p.cost.flops / p.seconds * 1e-9, p.source);
-  }
-  std::vector<std::pair<std::string, NodeProfile>> sorted(by_op.begin(), by_op.end());
-  std::sort(sorted.begin(), sorted.end(),
-            [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
-  for (const auto& [name, p] : sorted)
-    fmt::print(stderr, "{:<40} {:8.3f} ms {:5.1f} %  {:7.1f} GFLOP/s {:6.1f} GB/s\n", name, p.seconds * 1e3,
-               100 * p.seconds / total, p.cost.flops / p.seconds * 1e-9, p.cost.bytes / p.seconds * 1e-9);
-}
-
 int run(const Options& o) {
   set_num_threads(o.threads);
   const auto card = cardinalities(o.rows);
@@ -153,7 +124,7 @@ int run(const Options& o) {
   for (const Parameter& p : parameters)
     if (p.value().shape().rank() == 2 && p.group == Group::Weight)
       flops += 6.0 * static_cast<double>(o.batch * p.value().numel());
-  if (o.profile) print_profile(program, feeds_of(batches[0]), *stream);
+  if (o.profile) print_profile(program, feeds_of(batches[0]), *stream, 16);
   const double gflops = flops / median * 1e-9;
   fmt::print(stderr,
              "# step {:.2f} ms best {:.2f} n={} MLP GFLOP/step {:.2f} -> {:.1f} GFLOP/s share {:.1f} RSS {:.0f} MB "

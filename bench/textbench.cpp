@@ -1,8 +1,6 @@
 // Transformer encoders in the shapes of BERT's family, on random tokens: the step of a masked language model, and
 // encoding. Prints one line `name[config] value unit`; details go to stderr. bench/compare_text.sh runs it in turn with
 // its peers.
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <ctime>
@@ -10,6 +8,7 @@
 #include <iostream>
 #include <map>
 
+#include "bench/step_profile.h"
 #include "core/cpu/peak.h"
 #include "core/parallel.h"
 #include "core/program.h"
@@ -89,33 +88,6 @@ struct Batch {
   }
 };
 
-double peak_rss_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
-
-void print_profile(Program& program, const std::vector<Tensor>& feeds, Stream& stream) {
-  std::map<std::string, NodeProfile> by_op;
-  double total = 0;
-  for (const NodeProfile& p : program.profile(feeds, stream, 8)) {
-    NodeProfile& sum = by_op[p.op + " " + p.kernel];
-    sum.seconds += p.seconds;
-    sum.cost.flops += p.cost.flops;
-    sum.cost.bytes += p.cost.bytes;
-    total += p.seconds;
-    if (p.op == "matmul" || p.op == "linear_weight_grad")
-      fmt::print(stderr, "  {:<18} {:<10} {:8.3f} ms {:7.1f} GFLOP/s  {}\n", p.op, p.kernel, p.seconds * 1e3,
-                 p.cost.flops / p.seconds * 1e-9, p.source);
-  }
-  std::vector<std::pair<std::string, NodeProfile>> sorted(by_op.begin(), by_op.end());
-  std::sort(sorted.begin(), sorted.end(),
-            [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
-  for (const auto& [name, p] : sorted)
-    fmt::print(stderr, "{:<40} {:8.3f} ms {:5.1f} %  {:7.1f} GFLOP/s {:6.1f} GB/s\n", name, p.seconds * 1e3,
-               100 * p.seconds / total, p.cost.flops / p.seconds * 1e-9, p.cost.bytes / p.seconds * 1e-9);
-}
-
 double cpu_seconds() {
   timespec t{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
@@ -149,7 +121,7 @@ void report(const Options& o, Program& program, const std::vector<Tensor>& feeds
             double flops) {
   if (o.dump) fmt::print(stderr, "{}", program.dump());
   if (o.memory) fmt::print(stderr, "{}", program.memory().str());
-  if (o.profile) print_profile(program, feeds, stream);
+  if (o.profile) print_profile(program, feeds, stream, 8);
   const double median = times[times.size() / 2], peak = cpu::measure_fma_peak_gflops(o.threads);
   fmt::print(stderr,
              "# step {:.3f} ms best {:.3f} cpu {:.3f} n={} GFLOP/step {:.2f} -> {:.1f} GFLOP/s share {:.1f} of {:.0f} "
