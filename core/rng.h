@@ -3,8 +3,10 @@
 #pragma once
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <numbers>
+#include <utility>
 
 namespace winnow {
 
@@ -52,6 +54,11 @@ class Rng {
   double normal() {
     const double u = uniform(), v = uniform();
     return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);
+  }
+  // A random permutation (Fisher and Yates; Durstenfeld 1964).
+  template <class Values>
+  void shuffle(Values&& values) {
+    for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[below(i)]);
   }
   // Position in the stream, for exact resume.
   uint64_t position() const { return counter_ * 4 + static_cast<uint64_t>(used_) - 4; }

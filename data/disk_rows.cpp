@@ -99,16 +99,11 @@ class DiskRows final : public RowSource {
   }
 
  private:
-  template <class T>
-  static void shuffle(std::vector<T>& values, Rng rng) {  // Fisher-Yates
-    for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.below(i)]);
-  }
-
   // From the sorted order, so that an epoch's permutation does not depend on those before it.
   void permute(int64_t epoch) {
     if (!shuffle_ || epoch == epoch_) return;
     std::iota(blocks_.begin(), blocks_.end(), 0);
-    shuffle(blocks_, Rng(seed_, static_cast<uint64_t>(epoch)));
+    Rng(seed_, static_cast<uint64_t>(epoch)).shuffle(blocks_);
     place_windows();
     epoch_ = epoch;
     loaded_ = -1;
@@ -137,7 +132,7 @@ class DiskRows final : public RowSource {
     }
     order_.resize(rows_of_.size());
     std::iota(order_.begin(), order_.end(), 0u);
-    if (shuffle_) shuffle(order_, Rng(seed_, (static_cast<uint64_t>(epoch) + 1) << 32 | (window + 1)));
+    if (shuffle_) Rng(seed_, (static_cast<uint64_t>(epoch) + 1) << 32 | (window + 1)).shuffle(order_);
     loaded_ = static_cast<int64_t>(window);
   }
 

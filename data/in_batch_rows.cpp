@@ -49,7 +49,7 @@ class InBatchRows final : public RowSource {
     if (epoch == epoch_) return;
     std::ranges::copy(dataset_.train, order_.begin());
     Rng rng(seed_, static_cast<uint64_t>(epoch));
-    for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[rng.below(i)]);
+    rng.shuffle(order_);
     epoch_ = epoch;
   }
 

@@ -213,7 +213,7 @@ RankingData load_ranking_data(const RankingSchema& schema, const FeatureMap* fit
   const size_t all = left.size();
   std::iota(left.begin(), left.end(), int64_t{0});
   Rng rng(schema.seed, 0x72616e6b);  // "rank"
-  for (size_t i = left.size(); i > 1; --i) std::swap(left[i - 1], left[rng.below(i)]);
+  rng.shuffle(left);
   for (const size_t s : {size_t{2}, size_t{1}}) {
     const double fraction = s == 1 ? schema.valid_fraction : schema.test_fraction;
     data.splits[s] = schema.tables[s].source.given() ? loader.read(schema.tables[s], &names, true)

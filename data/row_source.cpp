@@ -62,7 +62,7 @@ class DatasetRows final : public RowSource {
     if (epoch == order_epoch_) return;
     order_ = split_;
     Rng rng(seed_, static_cast<uint64_t>(epoch));
-    for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[rng.below(i)]);
+    rng.shuffle(order_);
     order_epoch_ = epoch;
   }
 

@@ -146,7 +146,7 @@ void assign(std::span<const int32_t> rows, const TextSplitSpec& spec, Count coun
 
 std::vector<int32_t> shuffled(std::vector<int32_t> rows, uint64_t seed, uint64_t stream) {
   Rng rng(seed, stream);
-  for (size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[rng.below(i)]);
+  rng.shuffle(rows);
   return rows;
 }
 

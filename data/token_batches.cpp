@@ -19,7 +19,7 @@ constexpr uint64_t kRowStream = 0x746f6b656e73, kBatchStream = 0x62617463686573;
 template <class T>
 void permute(std::vector<T>& values, uint64_t seed, uint64_t stream, int64_t epoch) {
   Rng rng(seed, stream + static_cast<uint64_t>(epoch) * 0x9E3779B97F4A7C15u);
-  for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.below(i)]);
+  rng.shuffle(values);
 }
 
 int64_t rounded(int64_t tokens, int64_t step) { return std::max(step, (tokens + step - 1) / step * step); }

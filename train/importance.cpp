@@ -16,7 +16,7 @@ std::vector<uint32_t> permutation_of(int64_t rows, uint64_t seed, size_t feature
   std::vector<uint32_t> order(static_cast<size_t>(rows));
   std::iota(order.begin(), order.end(), 0u);
   Rng rng(seed, kPermutation | feature);
-  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[rng.below(i)]);
+  rng.shuffle(order);
   return order;
 }
 
