@@ -8,26 +8,15 @@ namespace {
 
 constexpr double kRound = 16;
 
-std::vector<int64_t> lengths_of(const JaggedIds& rows) {
-  std::vector<int64_t> lengths;
-  for (size_t r = 0; r + 1 < rows.offsets.size(); ++r) lengths.push_back(rows.offsets[r + 1] - rows.offsets[r]);
-  return lengths;
-}
-
-std::span<const int32_t> row_of(const JaggedIds& rows, size_t r) {
-  return std::span(rows.ids).subspan(static_cast<size_t>(rows.offsets[r]),
-                                     static_cast<size_t>(rows.offsets[r + 1] - rows.offsets[r]));
-}
-
 }  // namespace
 
 // The places of a form follow from the share that is masked on average, with room for two standard deviations of as
 // many independent choices (drawn row by row they vary less). A batch with more takes a larger form; in the largest one
 // those beyond its room stay unmasked.
 MaskedBatches::MaskedBatches(const JaggedIds& rows, TokenMasker& masker, const TokenBatchOptions& options)
-    : source_(rows), masker_(masker), batches_(lengths_of(rows), options) {
+    : source_(rows), masker_(masker), batches_(rows.lengths(), options) {
   double masked = 0;
-  for (size_t r = 0; r + 1 < rows.offsets.size(); ++r) masked += masker.expected(row_of(rows, r));
+  for (int64_t r = 0; r < rows.rows(); ++r) masked += masker.expected(rows.row(r));
   const double share = masked / std::max<double>(1, static_cast<double>(rows.ids.size()));
   for (const int64_t tokens : batches_.capacities()) {
     const double mean = share * static_cast<double>(tokens);
@@ -45,7 +34,7 @@ bool MaskedBatches::next() {
   chosen_.clear();
   int64_t place = 0;
   for (const int32_t r : batches_.rows()) {
-    const auto ids = row_of(source_, static_cast<size_t>(r));
+    const auto ids = source_.row(r);
     masker_.append(ids, epoch, r, place, chosen_);
     place += static_cast<int64_t>(ids.size());
   }

@@ -13,10 +13,6 @@ constexpr uint64_t kDrawStream = 0x64726177;  // of the random numbers
 constexpr int64_t kRound = 16;                // capacities are multiples of it, as in data/token_batches.cpp
 
 std::vector<int64_t> ones(size_t n) { return std::vector<int64_t>(n, 1); }
-int64_t length_of(const JaggedIds& tokens, int32_t row) {
-  const auto r = static_cast<size_t>(row);
-  return tokens.offsets[r + 1] - tokens.offsets[r];
-}
 int64_t rounded(double tokens) {
   return std::max(kRound, static_cast<int64_t>(std::ceil(tokens / static_cast<double>(kRound))) * kRound);
 }
@@ -86,7 +82,7 @@ MatchData::Pair MatchBatches::positive(int64_t row, int64_t epoch) const {
 
 int64_t MatchBatches::tokens_of(std::span<const TokenRow> rows) {
   int64_t tokens = 0;
-  for (const TokenRow& r : rows) tokens += r.row < 0 ? 0 : length_of(*r.source, r.row);
+  for (const TokenRow& r : rows) tokens += r.row < 0 ? 0 : r.source->length(r.row);
   return tokens;
 }
 
@@ -200,7 +196,7 @@ void MatchBatches::fill(std::span<const TokenRow> rows, TokenTensors& out) {
     while (high - low > 1) {
       const int64_t middle = (low + high) / 2;
       int64_t tokens = 0;
-      for (const TokenRow& r : rows) tokens += r.row < 0 ? 0 : std::min(middle, length_of(*r.source, r.row));
+      for (const TokenRow& r : rows) tokens += r.row < 0 ? 0 : std::min(middle, r.source->length(r.row));
       (tokens <= capacity ? low : high) = middle;
     }
     limit = low;
@@ -212,7 +208,7 @@ void MatchBatches::fill(std::span<const TokenRow> rows, TokenTensors& out) {
   for (size_t r = 0; r < rows.size(); ++r) {
     if (rows[r].row >= 0) {
       const JaggedIds& source = *rows[r].source;
-      const int64_t begin = source.offsets[static_cast<size_t>(rows[r].row)], length = length_of(source, rows[r].row);
+      const int64_t begin = source.offsets[static_cast<size_t>(rows[r].row)], length = source.length(rows[r].row);
       const int64_t kept = std::min(limit, length);
       for (int64_t i = 0; i < kept; ++i, ++at) {
         const auto from = static_cast<size_t>(begin + (i + 1 == kept ? length - 1 : i));

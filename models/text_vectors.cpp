@@ -18,22 +18,24 @@ int64_t rounded(int64_t n) {
 }  // namespace
 
 TextVectors::TextVectors(const TextEncoder& encoder, int64_t max_tokens, std::shared_ptr<FrozenWeights> frozen)
-    : encoder_(encoder),
-      max_tokens_(max_tokens > 0 ? max_tokens : std::max(kTokens, encoder.options().max_len)),
-      frozen_(std::move(frozen)) {
+    : TextVectors([&encoder](const TokenInputs& in) { return encoder.pooled(in, {}); }, encoder.width(),
+                  max_tokens > 0 ? max_tokens : std::max(kTokens, encoder.options().max_len)) {
+  compile_.frozen = std::move(frozen);
   WN_CHECK(max_tokens_ >= encoder.options().max_len, ConfigError,
            "a batch of {} tokens is smaller than a row may be (max_len {})", max_tokens_, encoder.options().max_len);
+}
+
+TextVectors::TextVectors(Record record, int64_t width, int64_t max_tokens, const CompileOptions& compile)
+    : record_(std::move(record)), width_(width), max_tokens_(max_tokens), compile_(compile) {
+  if (compile_.arena == nullptr) compile_.arena = std::make_shared<Arena>();
 }
 
 TextVectors::Form& TextVectors::form(int64_t tokens, int64_t rows) {
   const std::pair key{rounded(tokens), static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)))};
   if (const auto at = forms_.find(key); at != forms_.end()) return at->second;
   Graph g;
-  g.output("vectors", encoder_.pooled(token_inputs(g, key.second, key.first), {}));
-  CompileOptions options;
-  options.arena = arena_;
-  options.frozen = frozen_;
-  return forms_.emplace(key, Form{compile(g, options), TokenTensors(key.second, key.first)}).first->second;
+  g.output("vectors", record_(token_inputs(g, key.second, key.first)));
+  return forms_.emplace(key, Form{compile(g, compile_), TokenTensors(key.second, key.first)}).first->second;
 }
 
 void TextVectors::run(const JaggedIds& rows, std::span<const int32_t> batch, int64_t tokens, Tensor& out) {
@@ -42,24 +44,22 @@ void TextVectors::run(const JaggedIds& rows, std::span<const int32_t> batch, int
   const Tensor feeds[] = {f.batch.ids, f.batch.types, f.batch.positions, f.batch.offsets};
   f.program.run(feeds, *stream_);
   const Tensor vectors = f.program.output("vectors");
-  const int64_t width = encoder_.width();
   for (size_t i = 0; i < batch.size(); ++i)
-    std::copy_n(vectors.data<float>() + static_cast<int64_t>(i) * width, width, out.data<float>() + batch[i] * width);
+    std::copy_n(vectors.data<float>() + static_cast<int64_t>(i) * width_, width_,
+                out.data<float>() + batch[i] * width_);
 }
 
-Tensor TextVectors::operator()(std::span<const std::string_view> texts, const std::function<bool(int64_t)>& progress) {
-  return (*this)(encoder_.encode(texts), progress);
+Tensor TextVectors::operator()(const JaggedIds& rows, const Progress& progress) {
+  std::vector<int32_t> all(static_cast<size_t>(rows.rows()));
+  std::iota(all.begin(), all.end(), 0);
+  return (*this)(rows, all, progress);
 }
 
-Tensor TextVectors::operator()(const JaggedIds& rows, const std::function<bool(int64_t)>& progress) {
-  const auto length = [&](int32_t r) {
-    const auto i = static_cast<size_t>(r);
-    return rows.offsets[i + 1] - rows.offsets[i];
-  };
-  std::vector<int32_t> order(static_cast<size_t>(rows.rows()));
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return length(a) > length(b); });
-  Tensor out(TensorSpec{DType::F32, {rows.rows(), encoder_.width()}});
+Tensor TextVectors::operator()(const JaggedIds& rows, std::span<const int32_t> of, const Progress& progress) {
+  const auto length = [&](int32_t r) { return rows.length(r); };
+  std::vector<int32_t> order(of.begin(), of.end());
+  std::ranges::stable_sort(order, std::greater{}, length);
+  Tensor out = Tensor::zeros({DType::F32, {rows.rows(), width_}});
   for (size_t begin = 0; begin < order.size();) {
     size_t end = begin;
     int64_t tokens = 0;

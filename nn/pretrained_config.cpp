@@ -279,11 +279,9 @@ struct Written {
   Json architectures(const char* stem) const {
     return Json::array({std::string(stem) + (head ? "ForMaskedLM" : "Model")});
   }
-  Json bert(const PretrainedConfig& c) const {
-    const bool roberta = c.architecture == Architecture::Roberta;
-    return {{"architectures", architectures(roberta ? "Roberta" : "Bert")},
-            {"model_type", name_of(c.architecture)},
-            {"vocab_size", o.vocab_size},
+  // In BERT's words.
+  Json sizes() const {
+    return {{"vocab_size", o.vocab_size},
             {"hidden_size", o.hidden_size},
             {"num_hidden_layers", o.num_hidden_layers},
             {"num_attention_heads", o.num_attention_heads},
@@ -293,8 +291,14 @@ struct Written {
             {"hidden_act", activation_there(o.hidden_act)},
             {"layer_norm_eps", o.layer_norm_eps},
             {"hidden_dropout_prob", o.hidden_dropout_prob},
-            {"attention_probs_dropout_prob", o.attention_probs_dropout_prob},
-            {"position_embedding_type", "absolute"}};
+            {"attention_probs_dropout_prob", o.attention_probs_dropout_prob}};
+  }
+  Json bert(const PretrainedConfig& c) const {
+    Json j{{"architectures", architectures(c.architecture == Architecture::Roberta ? "Roberta" : "Bert")},
+           {"model_type", name_of(c.architecture)}};
+    j.update(sizes());
+    j["position_embedding_type"] = "absolute";
+    return j;
   }
   Json distilbert() const {
     return {{"architectures", architectures("DistilBert")},
@@ -326,26 +330,17 @@ struct Written {
   }
   Json own() const {
     using Positions = TransformerOptions::Positions;
-    return {{"model_type", "winnow"},
-            {"vocab_size", o.vocab_size},
-            {"hidden_size", o.hidden_size},
-            {"num_hidden_layers", o.num_hidden_layers},
-            {"num_attention_heads", o.num_attention_heads},
-            {"intermediate_size", o.intermediate_size},
-            {"max_position_embeddings", o.max_position_embeddings},
-            {"type_vocab_size", o.type_vocab_size},
-            {"position_offset", o.position_offset},
-            {"hidden_act", activation_there(o.hidden_act)},
-            {"layer_norm_eps", o.layer_norm_eps},
-            {"hidden_dropout_prob", o.hidden_dropout_prob},
-            {"attention_probs_dropout_prob", o.attention_probs_dropout_prob},
-            {"norm", o.norm == TransformerOptions::Norm::Pre ? "pre" : "post"},
-            {"positions", o.positions == Positions::Learned  ? "learned"
-                          : o.positions == Positions::Rotary ? "rotary"
-                                                             : "none"},
-            {"rotary_base", o.rotary_base},
-            {"causal", o.causal},
-            {"embedding_norm", o.embedding_norm}};
+    Json j{{"model_type", "winnow"}};
+    j.update(sizes());
+    j["position_offset"] = o.position_offset;
+    j["norm"] = o.norm == TransformerOptions::Norm::Pre ? "pre" : "post";
+    j["positions"] = o.positions == Positions::Learned  ? "learned"
+                     : o.positions == Positions::Rotary ? "rotary"
+                                                        : "none";
+    j["rotary_base"] = o.rotary_base;
+    j["causal"] = o.causal;
+    j["embedding_norm"] = o.embedding_norm;
+    return j;
   }
 };
 

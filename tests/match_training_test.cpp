@@ -249,7 +249,7 @@ TEST_F(MatchTrainingTest, TwoTowersAndAProjectionAreSavedAndOpened) {
   for (const bool items : {false, true}) {
     const auto encode = [&](const DualEncoder& model) {
       const TextEncoder& encoder = items ? model.item_encoder() : model.query_encoder();
-      return VectorEncoder(items ? item_tower(model) : query_tower(model)).encode(encoder.encode(texts));
+      return (items ? item_vectors(model) : query_vectors(model))(encoder.encode(texts));
     };
     const Tensor a = encode(training.model()), b = encode(opened.model());
     EXPECT_TRUE(std::ranges::equal(a.span<float>(), b.span<float>()));
@@ -269,8 +269,7 @@ TEST_F(CatalogueTest, FindsWhatBruteForceFinds) {
   const Catalogue catalogue({items(), {"text"}, "", true}, matcher);
   const std::vector<std::string> queries = {"wa xb", "we we xc", "xz"};
   const std::vector<std::string_view> views(queries.begin(), queries.end());
-  const Tensor asked =
-      VectorEncoder(query_tower(matcher.model())).encode(matcher.model().query_encoder().encode(views));
+  const Tensor asked = query_vectors(matcher.model())(matcher.model().query_encoder().encode(views));
   for (const int64_t dims : {0, 5}) {
     const Tensor q = dims == 0 ? asked : prefix_vectors(asked, dims),
                  all = dims == 0 ? catalogue.vectors() : prefix_vectors(catalogue.vectors(), dims);

@@ -14,6 +14,13 @@ void Tokenizer::check_ids(std::span<const int32_t> ids) const {
     WN_CHECK(id >= 0 && id < size(), DataError, "id {} is outside the vocabulary of {} tokens", id, size());
 }
 
+std::vector<int64_t> JaggedIds::lengths() const {
+  std::vector<int64_t> all;
+  all.reserve(offsets.size());
+  for (int64_t r = 0; r < rows(); ++r) all.push_back(length(r));
+  return all;
+}
+
 RowEncoder::RowEncoder(const Tokenizer& tokenizer, const EncodeOptions& options)
     : tokenizer_(tokenizer), options_(options) {
   WN_CHECK(options.max_len >= 0, ConfigError, "max_len {} must not be negative", options.max_len);

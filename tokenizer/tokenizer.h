@@ -45,6 +45,14 @@ struct JaggedIds {
   std::vector<int8_t> types;
   std::vector<int64_t> offsets = {0};
   int64_t rows() const { return static_cast<int64_t>(offsets.size()) - 1; }
+  int64_t length(int64_t row) const {
+    return offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)];
+  }
+  std::vector<int64_t> lengths() const;  // [rows]
+  std::span<const int32_t> row(int64_t row) const {
+    return std::span(ids).subspan(static_cast<size_t>(offsets[static_cast<size_t>(row)]),
+                                  static_cast<size_t>(length(row)));
+  }
 };
 
 // Appends one row. Over max_len, ids are taken from the end of the longer text, one by one (of the second where both

@@ -9,6 +9,16 @@
 namespace winnow {
 namespace fs = std::filesystem;
 
+namespace {
+
+std::vector<NamedTensor> tensors_of(const SafeTensors& file) {
+  std::vector<NamedTensor> tensors;
+  for (const std::string& name : file.names()) tensors.push_back({name, file.at(name)});
+  return tensors;
+}
+
+}  // namespace
+
 CheckpointDirectory::CheckpointDirectory(std::string run_directory, int keep)
     : directory_(run_directory + "/checkpoints"), keep_(keep) {}
 
@@ -44,7 +54,7 @@ std::optional<Checkpoint> CheckpointDirectory::load(const std::function<void(con
       Checkpoint checkpoint;
       checkpoint.trainer_state = file.metadata().at("trainer_state");
       checkpoint.step = std::stoll(file.metadata().at("step"));
-      for (const std::string& name : file.names()) checkpoint.tensors.push_back({name, file.at(name)});
+      checkpoint.tensors = tensors_of(file);
       return checkpoint;
     } catch (const Error& e) {
       report(fmt::format("{}; trying the one before", e.what()));
@@ -92,6 +102,27 @@ std::vector<VariablePtr> variables_of(const std::vector<Parameter>& parameters) 
   std::vector<VariablePtr> list;
   for (const Parameter& p : parameters) list.push_back(p.variable);
   return list;
+}
+
+void check_run_directory(const std::string& directory, bool resume) {
+  WN_CHECK(resume || !directory_exists(directory + "/checkpoints"), ConfigError,
+           "{} holds checkpoints of an earlier run; go on with --resume, or give another --out", directory);
+}
+
+void save_parameters(const std::string& path, const std::vector<Parameter>& parameters, const std::string& model) {
+  std::vector<NamedTensor> tensors;
+  for (const Parameter& p : parameters) tensors.push_back({p.name(), p.value()});
+  save_safetensors(path, tensors, {{"model", model}});
+}
+
+SafeTensors open_parameters(const std::string& path) {
+  SafeTensors file = SafeTensors::open(path);
+  file.verify();
+  return file;
+}
+
+void load_parameters(const SafeTensors& file, const std::vector<Parameter>& parameters, const std::string& path) {
+  load_variables(tensors_of(file), "", variables_of(parameters), path);
 }
 
 }  // namespace winnow

@@ -14,8 +14,7 @@ namespace winnow {
 namespace {
 
 const ClickTextConfig& checked(const ClickTextConfig& config, const ClickTextTrainingOptions& options) {
-  WN_CHECK(options.resume || !directory_exists(options.out + "/checkpoints"), ConfigError,
-           "{} holds checkpoints of an earlier run; go on with --resume, or give another --out", options.out);
+  check_run_directory(options.out, options.resume);
   return config;
 }
 
@@ -82,11 +81,9 @@ TrainResult ClickTextTraining::train(TrainListener& listener, const std::atomic<
   Trainer trainer(task, config_.loop.train, options_.out, recorder, stop);
   const TrainResult result = trainer.run(options_.resume);
   if (result.interrupted) return result;
-  std::vector<NamedTensor> tensors;
-  for (const Parameter& p : model_->other_parameters()) tensors.push_back({p.name(), p.value()});
   dataset_.map.save(options_.out + "/feature_map.json");
   model_->encoder().save(options_.out + "/encoder");
-  save_safetensors(options_.out + "/model.safetensors", tensors, {{"model", "click-text"}});
+  save_parameters(options_.out + "/model.safetensors", model_->other_parameters(), "click-text");
   return result;
 }
 
@@ -100,8 +97,7 @@ EvaluationReport ClickTextTraining::evaluate() {
 EvaluationReport evaluate_click_text(const std::string& run, const std::vector<std::string>& sets, Split split) {
   ClickTextConfig config({run + "/config.yaml", sets}, run + "/encoder");
   const std::string path = run + "/model.safetensors";
-  const SafeTensors file = SafeTensors::open(path);
-  file.verify();
+  const SafeTensors file = open_parameters(path);
   const Dataset dataset = load_dataset(config.schema, run);
   WN_CHECK(dataset.map.json() == FeatureMap::load(run + "/feature_map.json").json(), DataError,
            "{}: the data files give other vocabularies than those the model was trained with; restore the files, or "
@@ -109,9 +105,7 @@ EvaluationReport evaluate_click_text(const std::string& run, const std::vector<s
            run);
   ClickTextModel model(config.model, ctr_spec(dataset.map));
   model.initialize(config.loop.train.seed);
-  std::vector<NamedTensor> tensors;
-  for (const std::string& name : file.names()) tensors.push_back({name, file.at(name)});
-  load_variables(tensors, "", variables_of(model.other_parameters()), path);
+  load_parameters(file, model.other_parameters(), path);
   return evaluate(config, dataset, model, split);
 }
 

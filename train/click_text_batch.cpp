@@ -16,16 +16,6 @@ constexpr int64_t kFrame = 3;  // special tokens of a pair
 
 std::vector<std::string_view> views(const std::vector<std::string>& texts) { return {texts.begin(), texts.end()}; }
 
-int64_t length_of(const JaggedIds& rows, int32_t row) {
-  const auto r = static_cast<size_t>(row);
-  return rows.offsets[r + 1] - rows.offsets[r];
-}
-
-std::span<const int32_t> ids_of(const JaggedIds& rows, int32_t row) {
-  const auto r = static_cast<size_t>(row);
-  return std::span(rows.ids).subspan(static_cast<size_t>(rows.offsets[r]), static_cast<size_t>(length_of(rows, row)));
-}
-
 }  // namespace
 
 ClickTextTokens::ClickTextTokens(const TextEncoder& encoder, const ClickTextRows& rows, bool of_pairs)
@@ -77,7 +67,7 @@ void ClickTextBatch::choose_capacities(std::span<const int32_t> like) {
   int64_t bound = batch_size_ * tokens_.max_len;
   if (!tokens_.pair) {
     std::vector<int64_t> lengths;
-    for (int32_t i = 0; i < tokens_.items.rows(); ++i) lengths.push_back(length_of(tokens_.items, i));
+    for (int32_t i = 0; i < tokens_.items.rows(); ++i) lengths.push_back(tokens_.items.length(i));
     std::ranges::sort(lengths, std::greater<>());
     bound = std::accumulate(lengths.begin(), lengths.begin() + sequences_, int64_t{0});
   }
@@ -130,8 +120,8 @@ int64_t ClickTextBatch::collect(std::span<const int32_t> rows) {
   if (tokens_.pair) {
     for (size_t i = 0; i < rows.size(); ++i) {
       const auto r = static_cast<size_t>(rows[i]);
-      int64_t length = kFrame + length_of(tokens_.items, dataset_.item[r]) + length_of(tokens_.users, dataset_.user[r]);
-      for (const int32_t item : history_of(i)) length += length_of(tokens_.items, item);
+      int64_t length = kFrame + tokens_.items.length(dataset_.item[r]) + tokens_.users.length(dataset_.user[r]);
+      for (const int32_t item : history_of(i)) length += tokens_.items.length(item);
       tokens += std::min(length, tokens_.max_len);
     }
     return tokens;
@@ -142,7 +132,7 @@ int64_t ClickTextBatch::collect(std::span<const int32_t> rows) {
     if (place >= 0) return;
     place = static_cast<int32_t>(distinct_.size());
     distinct_.push_back(item);
-    tokens += length_of(tokens_.items, item);
+    tokens += tokens_.items.length(item);
   };
   for (const int32_t r : rows) add(dataset_.item[static_cast<size_t>(r)]);
   for (const int32_t item : taken_) add(item);
@@ -187,7 +177,7 @@ void ClickTextBatch::write_pairs(std::span<const int32_t> rows, TokenTensors& to
     begin = at;
     const auto r = static_cast<size_t>(rows[i]);
     const auto room = static_cast<size_t>(tokens_.max_len - kFrame);
-    auto item = ids_of(tokens_.items, dataset_.item[r]);
+    auto item = tokens_.items.row(dataset_.item[r]);
     item = item.first(std::min(item.size(), room));
     size_t left = room - item.size();
     const auto put_some = [&](std::span<const int32_t> some) {
@@ -195,8 +185,8 @@ void ClickTextBatch::write_pairs(std::span<const int32_t> rows, TokenTensors& to
       left -= std::min(some.size(), left);
     };
     put(tokens_.special.cls, 0);
-    put_some(ids_of(tokens_.users, dataset_.user[r]));
-    for (const int32_t taken : history_of(i)) put_some(ids_of(tokens_.items, taken));
+    put_some(tokens_.users.row(dataset_.user[r]));
+    for (const int32_t taken : history_of(i)) put_some(tokens_.items.row(taken));
     put(tokens_.special.sep, 0);
     for (const int32_t id : item) put(id, 1);
     put(tokens_.special.sep, 1);

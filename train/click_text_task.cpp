@@ -101,15 +101,6 @@ std::vector<float> ClickTextTask::predict(Split split) {
   return out;
 }
 
-std::vector<NamedMetric> ClickTextTask::validate() {
-  const std::vector<float> logits = predict(Split::Valid);
-  const SplitColumns columns = split_columns(dataset_, Split::Valid);
-  BinaryEvaluation options;
-  options.bootstrap.resamples = 0;
-  std::vector<NamedMetric> out;
-  for (const MetricValue& m : evaluate_binary(columns.rows(logits), options))
-    if (m.value && (m.name == "auc" || m.name == "gauc" || m.name == "logloss")) out.push_back({m.name, *m.value});
-  return out;
-}
+std::vector<NamedMetric> ClickTextTask::validate() { return validate_clicks(dataset_, predict(Split::Valid)); }
 
 }  // namespace winnow

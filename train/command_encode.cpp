@@ -46,10 +46,9 @@ std::deque<std::string> read_column(const EncodeTexts& a) {
   return texts;
 }
 
-Tensor vectors_of(const EncodeTexts& a, TextVectors& encode, std::span<const std::string_view> texts) {
-  Progress progress("encoding", static_cast<int64_t>(texts.size()), Progress::Unit::Rows,
-                    a.quiet || a.data.path.empty());
-  const Tensor vectors = encode(texts, [&](int64_t done) {
+Tensor vectors_of(const EncodeTexts& a, TextVectors& encode, const JaggedIds& rows) {
+  Progress progress("encoding", rows.rows(), Progress::Unit::Rows, a.quiet || a.data.path.empty());
+  const Tensor vectors = encode(rows, [&](int64_t done) {
     progress.update(done);
     return !interrupted();
   });
@@ -85,7 +84,7 @@ int encode_texts(const EncodeTexts& a) {
   const std::deque<std::string> read = a.data.path.empty() ? std::deque<std::string>() : read_column(a);
   std::vector<std::string_view> texts(a.texts.begin(), a.texts.end());
   texts.insert(texts.end(), read.begin(), read.end());
-  const Tensor vectors = interrupted() ? Tensor() : vectors_of(a, encode, texts);
+  const Tensor vectors = interrupted() ? Tensor() : vectors_of(a, encode, encoder.encode(texts));
   if (!vectors.defined()) {
     std::fputs("stopped; nothing was written\n", stderr);
     return 1;

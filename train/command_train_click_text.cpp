@@ -1,6 +1,4 @@
 // winnow train click-text
-#include <cstdio>
-
 #include "data/leaks.h"
 #include "train/click_text.h"
 #include "train/console.h"
@@ -30,23 +28,10 @@ int run_train(const ClickTextArguments& a) {
   handle_interrupts();
   ConsoleListener listener(training.batch_size(), a.quiet);
   const TrainResult result = training.train(listener, interrupted());
-  if (result.interrupted) {
-    print_message(
-        fmt::format("stopped at step {}; everything was saved. Go on with: winnow train click-text --out {} --resume",
-                    result.steps, a.out));
-    return 1;
-  }
+  if (result.interrupted) return report_stop(a, "click-text", result);
   const EvaluationReport report = training.evaluate();
-  if (a.json) {
-    std::puts(report.json().c_str());
-    return 0;
-  }
-  std::fputs(fmt::format("{}best epoch {} of {}, {} steps\nnext: winnow compare {} RUN_OF_TRAIN_CTR\nreport: "
-                         "{}/report.html\n",
-                         report.str(), result.best_epoch, result.epochs, result.steps, a.out, a.out)
-                 .c_str(),
-             stdout);
-  return 0;
+  return report_end(a, result, report.str(), report.json(),
+                    fmt::format("next: winnow compare {} RUN_OF_TRAIN_CTR\n", a.out));
 }
 
 }  // namespace

@@ -1,6 +1,4 @@
 // winnow train ctr
-#include <cstdio>
-
 #include "data/leaks.h"
 #include "train/console.h"
 #include "train/ctr_training.h"
@@ -28,24 +26,12 @@ int run_train(const CtrArguments& a) {
   handle_interrupts();
   ConsoleListener listener(config.loop.batch_size, a.quiet);
   const TrainResult result = training.train(listener, interrupted());
-  if (result.interrupted) {
-    print_message(
-        fmt::format("stopped at step {}; everything was saved. Go on with: winnow train ctr --out {} --resume",
-                    result.steps, a.out));
-    return 1;
-  }
+  if (result.interrupted) return report_stop(a, "ctr", result);
   const EvaluationReport report = training.evaluate(listener, interrupted());
-  if (a.json) {
-    std::puts(report.json().c_str());
-    return 0;
-  }
-  std::string text =
-      fmt::format("{}best epoch {} of {}, {} steps\n", report.str(), result.best_epoch, result.epochs, result.steps);
-  if (!a.no_test)
-    text += fmt::format("next: winnow recommend --run {} --user {} --k 10\n", a.out, example_user(dataset));
-  text += fmt::format("report: {}/report.html\n", a.out);
-  std::fputs(text.c_str(), stdout);
-  return 0;
+  std::string next;
+  if (!a.no_test && !a.json)
+    next = fmt::format("next: winnow recommend --run {} --user {} --k 10\n", a.out, example_user(dataset));
+  return report_end(a, result, report.str(), report.json(), next);
 }
 
 }  // namespace

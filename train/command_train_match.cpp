@@ -1,6 +1,5 @@
 // winnow train match
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "train/console.h"
 #include "train/match/training.h"
@@ -19,30 +18,17 @@ int run_train(const MatchArguments& a) {
   a.prepare();
   std::vector<std::string> sets;
   if (!a.loss.empty()) sets.push_back("loss.name=" + a.loss);
-  if (!a.encoder.empty()) sets.push_back("encoder.path=" + nlohmann::json(a.encoder).dump());
+  if (!a.encoder.empty()) sets.push_back(encoder_override(a.resolved().config, a.encoder));
   const MatchConfig config(a.resolved(std::move(sets)));
   MatchTraining training(config, {.out = a.out, .resume = a.resume, .test = !a.no_test});
   if (!a.quiet) print_message(training.data().summary());
   handle_interrupts();
   ConsoleListener listener(config.loop.batch_size, a.quiet);
   const TrainResult result = training.train(listener, interrupted());
-  if (result.interrupted) {
-    print_message(
-        fmt::format("stopped at step {}; everything was saved. Go on with: winnow train match --out {} --resume",
-                    result.steps, a.out));
-    return 1;
-  }
+  if (result.interrupted) return report_stop(a, "match", result);
   const MatchReport report = training.evaluate();
-  if (a.json) {
-    std::puts(report.json().c_str());
-    return 0;
-  }
-  std::fputs(fmt::format("{}best epoch {} of {}, {} steps\nnext: winnow match --run {} --items FILE.csv --text \"...\" "
-                         "--k 10\nreport: {}/report.html\n",
-                         report.str(), result.best_epoch, result.epochs, result.steps, a.out, a.out)
-                 .c_str(),
-             stdout);
-  return 0;
+  return report_end(a, result, report.str(), report.json(),
+                    fmt::format("next: winnow match --run {} --items FILE.csv --text \"...\" --k 10\n", a.out));
 }
 
 }  // namespace

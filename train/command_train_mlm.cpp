@@ -1,6 +1,4 @@
 // winnow train mlm
-#include <cstdio>
-
 #include "train/console.h"
 #include "train/mlm_training.h"
 #include "train/train_arguments.h"
@@ -25,27 +23,14 @@ int run_train(const MlmArguments& a) {
   if (!a.quiet) print_message(training.corpus().str());
   ConsoleListener listener(config.loop.batch_size, a.quiet);
   const TrainResult result = training.train(listener, interrupted());
-  if (result.interrupted) {
-    print_message(
-        fmt::format("stopped at step {}; everything was saved. Go on with: winnow train mlm --out {} --resume",
-                    result.steps, a.out));
-    return 1;
-  }
+  if (result.interrupted) return report_stop(a, "mlm", result);
   if (!config.encoder.path.empty() && !training.model().has_published_head())
     print_message(
         fmt::format("{} carries no head for masked tokens: it was trained from scratch", config.encoder.path));
   const MlmReport report = training.evaluate();
-  if (a.json) {
-    std::puts(report.json().c_str());
-    return 0;
-  }
-  std::fputs(
-      fmt::format("{}best epoch {} of {}, {} steps\nnext: winnow fill-mask --model {} --text \"... [MASK] ...\"\n"
-                  "encoder: {}/encoder\nreport: {}/report.html\n",
-                  report.str(), result.best_epoch, result.epochs, result.steps, a.out, a.out, a.out)
-          .c_str(),
-      stdout);
-  return 0;
+  return report_end(
+      a, result, report.str(), report.json(),
+      fmt::format("next: winnow fill-mask --model {} --text \"... [MASK] ...\"\nencoder: {}/encoder\n", a.out, a.out));
 }
 
 }  // namespace

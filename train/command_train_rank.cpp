@@ -1,6 +1,5 @@
 // winnow train rank
 #include <algorithm>
-#include <cstdio>
 
 #include "train/console.h"
 #include "train/rank_training.h"
@@ -24,22 +23,9 @@ int run_train(const RankArguments& a) {
   const RankingRows& rows = training.data().split(Split::Train).rows;
   ConsoleListener listener(std::max<int64_t>(1, config.loop.batch_size * rows.rows() / rows.query_count()), a.quiet);
   const TrainResult result = training.train(listener, interrupted());
-  if (result.interrupted) {
-    print_message(
-        fmt::format("stopped at step {}; everything was saved. Go on with: winnow train rank --out {} --resume",
-                    result.steps, a.out));
-    return 1;
-  }
+  if (result.interrupted) return report_stop(a, "rank", result);
   const RankReport report = training.evaluate();
-  if (a.json) {
-    std::puts(report.json().c_str());
-    return 0;
-  }
-  std::fputs(fmt::format("{}best epoch {} of {}, {} steps\nreport: {}/report.html\n", report.str(), result.best_epoch,
-                         result.epochs, result.steps, a.out)
-                 .c_str(),
-             stdout);
-  return 0;
+  return report_end(a, result, report.str(), report.json());
 }
 
 }  // namespace

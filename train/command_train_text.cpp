@@ -1,6 +1,4 @@
 // winnow train classify, winnow train value-text
-#include <cstdio>
-
 #include "train/console.h"
 #include "train/text_job.h"
 #include "train/train_arguments.h"
@@ -24,22 +22,10 @@ int run_train(const TextArguments& a, const std::string& job) {
   handle_interrupts();
   ConsoleListener listener(training.batch_size(), a.quiet);
   const TrainResult result = training.train(listener, interrupted());
-  if (result.interrupted) {
-    print_message(fmt::format("stopped at step {}; everything was saved. Go on with: winnow train {} --out {} --resume",
-                              result.steps, job, a.out));
-    return 1;
-  }
+  if (result.interrupted) return report_stop(a, job, result);
   const TextEvaluation evaluation = training.evaluate();
-  if (a.json) {
-    std::puts(evaluation.json.c_str());
-    return 0;
-  }
-  std::fputs(fmt::format("{}best epoch {} of {}, {} steps\nnext: winnow predict --run {} --text \"...\"\nreport: "
-                         "{}/report.html\n",
-                         evaluation.text, result.best_epoch, result.epochs, result.steps, a.out, a.out)
-                 .c_str(),
-             stdout);
-  return 0;
+  return report_end(a, result, evaluation.text, evaluation.json,
+                    fmt::format("next: winnow predict --run {} --text \"...\"\n", a.out));
 }
 
 void add_text_job(CLI::App& train, Action& chosen, const std::string& job, const std::string& what,

@@ -36,17 +36,32 @@ void prepare(const RunArguments& a) {
   device_info(parse_device(a.device));
 }
 
-int evaluate_text(const RunArguments& a) {
-  const TextEvaluation evaluation = OpenedTextRun(a.run, a.sets).evaluate(a.valid ? Split::Valid : Split::Test);
-  if (a.save) write_atomically(a.run + "/evaluation.json", evaluation.json + "\n");
-  std::fputs((a.json ? evaluation.json + "\n" : evaluation.text).c_str(), stdout);
-  return 0;
-}
-
 template <class R>
 int print(const R& report, bool json) {
   std::fputs((json ? report.json() + "\n" : report.str()).c_str(), stdout);
   return 0;
+}
+
+template <class R>
+int save_and_print(const R& report, const RunArguments& a) {
+  if (a.save) save_evaluation(a.run, report);
+  return print(report, a.json);
+}
+
+int evaluate(const RunArguments& a) {
+  const Split split = a.valid ? Split::Valid : Split::Test;
+  const std::string job = job_of_run(a.run);
+  if (is_text_job(job)) {
+    const TextEvaluation evaluation = OpenedTextRun(a.run, a.sets).evaluate(split);
+    if (a.save) write_atomically(a.run + "/evaluation.json", evaluation.json + "\n");
+    std::fputs((a.json ? evaluation.json + "\n" : evaluation.text).c_str(), stdout);
+    return 0;
+  }
+  if (job == "click-text") return save_and_print(evaluate_click_text(a.run, a.sets, split), a);
+  if (job == "rank") return save_and_print(OpenedRankRun(a.run, a.sets).evaluate(split), a);
+  if (job == "match") return save_and_print(evaluate_match_run(a.run, a.sets, split), a);
+  const OpenedRun run(a.run, a.sets);
+  return save_and_print(evaluate_run(run.config, run.dataset, *run.model, run.config.model.name, split), a);
 }
 
 }  // namespace
@@ -61,28 +76,7 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
   command->callback([a, &chosen] {
     chosen = [a] {
       prepare(*a);
-      const std::string job = job_of_run(a->run);
-      if (is_text_job(job)) return evaluate_text(*a);
-      if (job == "click-text") {
-        const EvaluationReport report = evaluate_click_text(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
-        if (a->save) save_evaluation(a->run, report);
-        return print(report, a->json);
-      }
-      if (job == "rank") {
-        const RankReport report = OpenedRankRun(a->run, a->sets).evaluate(a->valid ? Split::Valid : Split::Test);
-        if (a->save) save_evaluation(a->run, report);
-        return print(report, a->json);
-      }
-      if (job == "match") {
-        const MatchReport report = evaluate_match_run(a->run, a->sets, a->valid ? Split::Valid : Split::Test);
-        if (a->save) write_atomically(a->run + "/evaluation.json", report.json() + "\n");
-        return print(report, a->json);
-      }
-      const OpenedRun run(a->run, a->sets);
-      const EvaluationReport report = evaluate_run(run.config, run.dataset, *run.model, run.config.model.name,
-                                                   a->valid ? Split::Valid : Split::Test);
-      if (a->save) save_evaluation(a->run, report);
-      return print(report, a->json);
+      return evaluate(*a);
     };
   });
 }

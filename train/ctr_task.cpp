@@ -84,9 +84,10 @@ std::vector<float> CtrTask::predict(Split split) {
   return predictor_->logits(source);
 }
 
-std::vector<NamedMetric> CtrTask::validate() {
-  const std::vector<float> logits = predict(Split::Valid);
-  const SplitColumns columns = split_columns(dataset_, Split::Valid);
+std::vector<NamedMetric> CtrTask::validate() { return validate_clicks(dataset_, predict(Split::Valid)); }
+
+std::vector<NamedMetric> validate_clicks(const Dataset& dataset, std::span<const float> logits) {
+  const SplitColumns columns = split_columns(dataset, Split::Valid);
   BinaryEvaluation options;
   options.bootstrap.resamples = 0;
   std::vector<NamedMetric> out;

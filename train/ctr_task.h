@@ -68,4 +68,7 @@ struct SplitColumns {
 };
 SplitColumns split_columns(const Dataset& dataset, Split split);
 
+// What click models validate by: auc, gauc and logloss of the validation rows, those that are defined.
+std::vector<NamedMetric> validate_clicks(const Dataset& dataset, std::span<const float> logits);
+
 }  // namespace winnow

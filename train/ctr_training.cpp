@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "data/leaks.h"
+#include "train/checkpoint.h"
 #include "train/ctr_task.h"
 #include "train/report/recorder.h"
 
@@ -19,8 +20,7 @@ class MessagesOnly final : public SilentListener {
 
 // Before the data is read: a name that is taken should not cost minutes.
 const CtrConfig& checked(const CtrConfig& config, const CtrTrainingOptions& options) {
-  WN_CHECK(options.resume || !directory_exists(options.out + "/checkpoints"), ConfigError,
-           "{} holds checkpoints of an earlier run; go on with --resume, or give another --out", options.out);
+  check_run_directory(options.out, options.resume);
   return config;
 }
 

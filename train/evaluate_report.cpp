@@ -5,36 +5,17 @@
 
 #include "core/text.h"
 #include "train/evaluate.h"
+#include "train/evaluation_text.h"
 
 namespace winnow {
 namespace {
 
 using Json = nlohmann::json;
 
-Json json_of(const std::vector<MetricValue>& metrics) {
-  Json j = Json::object();
-  for (const MetricValue& m : metrics) {
-    Json entry = Json::object();
-    entry["value"] = m.value ? Json(*m.value) : Json(nullptr);
-    if (!std::isnan(m.low)) entry["interval95"] = {m.low, m.high};
-    if (!m.reason.empty()) entry["reason"] = m.reason;
-    j[m.name] = entry;
-  }
-  return j;
-}
-
 std::string table_row(const std::string& name, const std::vector<MetricValue>& metrics,
                       const std::vector<std::string>& columns) {
   std::string row = fmt::format("{:<12}", name);
-  for (const std::string& column : columns) {
-    const auto m = std::ranges::find(metrics, column, &MetricValue::name);
-    std::string cell = "-";
-    if (m != metrics.end() && m->value) {
-      cell = fmt::format("{:.4f}", *m->value);
-      if (!std::isnan(m->low)) cell += fmt::format(" [{:.4f}, {:.4f}]", m->low, m->high);
-    }
-    row += fmt::format("  {:<24}", cell);
-  }
+  for (const std::string& column : columns) { row += fmt::format("  {:<24}", metric_cell(metrics, column)); }
   return row.substr(0, row.find_last_not_of(' ') + 1) + "\n";
 }
 
@@ -124,7 +105,7 @@ Json json_of(const std::vector<SliceReport>& slices) {
                     {"value", s.value},
                     {"rows", s.rows},
                     {"positives", s.positives},
-                    {"metrics", json_of(s.metrics)}});
+                    {"metrics", metrics_json(s.metrics)}});
   return list;
 }
 
@@ -142,8 +123,8 @@ Json json_of(const Importance& importance) {
 }
 
 Json json_of(const RankingResult& r, int64_t sampled_negatives) {
-  Json j{{"users", r.users}, {"skipped_users", r.skipped_users}, {"metrics", json_of(r.metrics)}};
-  if (!r.sampled.empty()) j["sampled"] = {{"negatives", sampled_negatives}, {"metrics", json_of(r.sampled)}};
+  Json j{{"users", r.users}, {"skipped_users", r.skipped_users}, {"metrics", metrics_json(r.metrics)}};
+  if (!r.sampled.empty()) j["sampled"] = {{"negatives", sampled_negatives}, {"metrics", metrics_json(r.sampled)}};
   return j;
 }
 
@@ -171,17 +152,17 @@ std::string EvaluationReport::str() const {
 }
 
 std::string EvaluationReport::json() const {
-  Json j{{"model", model}, {"split", name_of(split)}, {"rows", rows}, {"metrics", json_of(metrics)}};
+  Json j{{"model", model}, {"split", name_of(split)}, {"rows", rows}, {"metrics", metrics_json(metrics)}};
   if (auc_delong)
     j["metrics"]["auc"]["delong95"] = {auc_delong->low, auc_delong->high};
   else
     j["metrics"]["auc"]["no_delong"] = no_delong;
   if (ranking) j["ranking"] = json_of(*ranking, sampled_negatives);
   for (const BaselineReport& b : baselines) {
-    if (!b.metrics.empty()) j["baselines"][b.name]["metrics"] = json_of(b.metrics);
-    if (b.ranking) j["baselines"][b.name]["ranking"] = json_of(b.ranking->metrics);
+    if (!b.metrics.empty()) j["baselines"][b.name]["metrics"] = metrics_json(b.metrics);
+    if (b.ranking) j["baselines"][b.name]["ranking"] = metrics_json(b.ranking->metrics);
     if (b.ranking && !b.ranking->sampled.empty())
-      j["baselines"][b.name]["sampled_ranking"] = json_of(b.ranking->sampled);
+      j["baselines"][b.name]["sampled_ranking"] = metrics_json(b.ranking->sampled);
   }
   j["curves"] = json_of(curves);
   j["slices"] = json_of(slices);

@@ -17,6 +17,18 @@ nlohmann::json metrics_json(const std::vector<MetricValue>& metrics) {
   return j;
 }
 
+std::string metric_cell(const MetricValue& metric) {
+  if (!metric.value) return "-";
+  std::string cell = fmt::format("{:.4f}", *metric.value);
+  if (!std::isnan(metric.low)) cell += fmt::format(" [{:.4f}, {:.4f}]", metric.low, metric.high);
+  return cell;
+}
+
+std::string metric_cell(const std::vector<MetricValue>& metrics, const std::string& name) {
+  const auto m = std::ranges::find(metrics, name, &MetricValue::name);
+  return m == metrics.end() ? "-" : metric_cell(*m);
+}
+
 std::string metrics_table(const std::vector<MetricColumn>& columns) {
   std::string text = fmt::format("{:<16}", "");
   for (const MetricColumn& c : columns) text += fmt::format("  {:<26}", c.name);
@@ -24,15 +36,7 @@ std::string metrics_table(const std::vector<MetricColumn>& columns) {
   end_line();
   for (const MetricValue& metric : columns.at(0).metrics) {
     text += fmt::format("{:<16}", metric.name);
-    for (const MetricColumn& c : columns) {
-      const auto m = std::ranges::find(c.metrics, metric.name, &MetricValue::name);
-      std::string cell = "-";
-      if (m != c.metrics.end() && m->value) {
-        cell = fmt::format("{:.4f}", *m->value);
-        if (!std::isnan(m->low)) cell += fmt::format(" [{:.4f}, {:.4f}]", m->low, m->high);
-      }
-      text += fmt::format("  {:<26}", cell);
-    }
+    for (const MetricColumn& c : columns) { text += fmt::format("  {:<26}", metric_cell(c.metrics, metric.name)); }
     end_line();
   }
   return text;

@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "core/parallel.h"
+#include "train/checkpoint.h"
 #include "train/report/recorder.h"
 
 namespace winnow {
@@ -14,15 +15,8 @@ namespace {
 using Json = nlohmann::json;
 
 LoopOptions defaults() {
-  LoopOptions loop;
-  loop.batch_size = 1024;
-  TrainOptions& o = loop.train;
-  o.schedule = {.name = "linear", .learning_rate = 5e-4, .warmup_fraction = 0.1};
-  o.optimizer.name = "adamw";
-  o.optimizer.weight_decay = 0.01;
-  o.optimizer.clip_norm = 1;
-  o.plateau_factor = 1;
-  o.patience = 5;
+  LoopOptions loop = fine_tuning_defaults(1024, TrainOptions{}.epochs, 5e-4);
+  loop.train.patience = 5;
   return loop;
 }
 
@@ -40,8 +34,7 @@ SentencePieceTraining read_tokenizer_training(const ConfigNode& n) {
 std::string tokenizer_of(const std::string& out) { return out + "/tokenizer/spiece.model"; }
 
 const MlmConfig& checked(const MlmConfig& config, const MlmTrainingOptions& options) {
-  WN_CHECK(options.resume || !directory_exists(options.out + "/checkpoints"), ConfigError,
-           "{} holds checkpoints of an earlier run; go on with --resume, or give another --out", options.out);
+  check_run_directory(options.out, options.resume);
   return config;
 }
 

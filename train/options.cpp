@@ -52,6 +52,19 @@ OptimizerOptions read_optimizer(const ConfigNode& n, const OptimizerOptions& def
 
 }  // namespace
 
+LoopOptions fine_tuning_defaults(int64_t batch_size, int64_t epochs, double learning_rate) {
+  LoopOptions loop;
+  loop.batch_size = batch_size;
+  TrainOptions& o = loop.train;
+  o.epochs = epochs;
+  o.schedule = {.name = "linear", .learning_rate = learning_rate, .warmup_fraction = 0.1};
+  o.optimizer.name = "adamw";
+  o.optimizer.weight_decay = 0.01;
+  o.optimizer.clip_norm = 1;
+  o.plateau_factor = 1;
+  return loop;
+}
+
 LoopOptions read_train_options(const ConfigNode& n, const Monitors& monitors, const LoopOptions& defaults,
                                bool tables) {
   LoopOptions loop = defaults;

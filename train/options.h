@@ -12,6 +12,10 @@ struct LoopOptions {
   TrainOptions train;
   int64_t batch_size = 1024;
 };
+// What fine-tuning usually takes: AdamW with weight decay .01, clipping at 1, warm-up over a tenth of the steps, then
+// linear decay; no other change of the rate.
+LoopOptions fine_tuning_defaults(int64_t batch_size, int64_t epochs, double learning_rate);
+
 // The validation metrics that `train.monitor` may name, besides none; those in `lower` are better when lower.
 struct Monitors {
   std::string fallback = "auc";

@@ -5,6 +5,7 @@
 
 #include "core/file.h"
 #include "core/rng.h"
+#include "train/evaluation_text.h"
 
 namespace winnow {
 namespace {
@@ -74,16 +75,6 @@ std::string line_of(const std::string& name, const std::vector<MetricValue>& met
   return line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
 }
 
-Json json_of(const std::vector<MetricValue>& metrics) {
-  Json j = Json::object();
-  for (const MetricValue& m : metrics) {
-    Json& entry = j[m.name] = {{"value", m.value ? Json(*m.value) : Json(nullptr)}};
-    if (!std::isnan(m.low)) entry["interval95"] = {m.low, m.high};
-    if (!m.reason.empty()) entry["reason"] = m.reason;
-  }
-  return j;
-}
-
 }  // namespace
 
 std::vector<MetricValue> rank_metrics(std::span<const float> scores, const RankingRows& rows,
@@ -135,8 +126,8 @@ std::string RankReport::json() const {
          {"rows", rows},
          {"queries", queries},
          {"queries_without_grade", without_grade},
-         {"metrics", json_of(metrics)}};
-  for (const Baseline& b : baselines) j["baselines"][b.name]["metrics"] = json_of(b.metrics);
+         {"metrics", metrics_json(metrics)}};
+  for (const Baseline& b : baselines) j["baselines"][b.name]["metrics"] = metrics_json(b.metrics);
   // names of features are bytes of the data, which need not be UTF-8
   return j.dump(2, ' ', false, Json::error_handler_t::replace);
 }

@@ -14,8 +14,7 @@ namespace {
 
 // Before the data is read: a name that is taken should not cost minutes.
 const RankConfig& checked(const RankConfig& config, const RankTrainingOptions& options) {
-  WN_CHECK(options.resume || !directory_exists(options.out + "/checkpoints"), ConfigError,
-           "{} holds checkpoints of an earlier run; go on with --resume, or give another --out", options.out);
+  check_run_directory(options.out, options.resume);
   return config;
 }
 
@@ -58,13 +57,11 @@ TrainResult RankTraining::train(TrainListener& listener, const std::atomic<bool>
   Trainer trainer(task, config_.loop.train, options_.out, recorder, stop);
   const TrainResult result = trainer.run(options_.resume);
   if (result.interrupted) return result;
-  std::vector<NamedTensor> tensors;
-  for (const Parameter& p : own_parameters(*model_)) tensors.push_back({p.name(), p.value()});
   if (const auto* texts = dynamic_cast<const CrossEncoder*>(model_.get()))
     texts->encoder().save(options_.out + "/encoder");
   else
     data_.map.save(options_.out + "/feature_map.json");
-  save_safetensors(options_.out + "/model.safetensors", tensors, {{"model", config_.model_name}});
+  save_parameters(options_.out + "/model.safetensors", own_parameters(*model_), config_.model_name);
   return result;
 }
 
@@ -80,16 +77,13 @@ RankReport RankTraining::evaluate() {
 OpenedRankRun::OpenedRankRun(const std::string& directory, const std::vector<std::string>& sets)
     : config_(config_of_run(directory, sets)) {
   const std::string path = directory + "/model.safetensors";
-  const SafeTensors file = SafeTensors::open(path);
-  file.verify();
+  const SafeTensors file = open_parameters(path);
   if (!config_.texts()) map_ = FeatureMap::load(directory + "/feature_map.json");
   map_.index();
-  std::vector<NamedTensor> tensors;
-  for (const std::string& name : file.names()) tensors.push_back({name, file.at(name)});
   const TensorSpec* thresholds = file.spec("thresholds");
   model_ = make_model(config_, map_.dense_width(), thresholds == nullptr ? 0 : thresholds->shape.numel());
   model_->initialize(config_.loop.train.seed);
-  load_variables(tensors, "", variables_of(own_parameters(*model_)), path);
+  load_parameters(file, own_parameters(*model_), path);
 }
 
 RankReport OpenedRankRun::evaluate(Split split) const {

@@ -30,12 +30,10 @@ CtrConfig::CtrConfig(const CommonOptions& options) {
 }
 
 void save_run(const std::string& directory, const CtrConfig& config, const Dataset& dataset, const CtrModel& model) {
-  std::vector<NamedTensor> tensors;
-  for (const Parameter& p : model.parameters()) tensors.push_back({p.name(), p.value()});
   make_directories(directory);
   dataset.map.save(directory + "/feature_map.json");
   write_atomically(directory + "/config.yaml", config.resolved);
-  save_safetensors(directory + "/model.safetensors", tensors, {{"model", config.model.name}});
+  save_parameters(directory + "/model.safetensors", model.parameters(), config.model.name);
 }
 
 std::string job_of_run(const std::string& directory) {
@@ -45,18 +43,15 @@ std::string job_of_run(const std::string& directory) {
 OpenedRun::OpenedRun(const std::string& directory, const std::vector<std::string>& sets)
     : config(CommonOptions{directory + "/config.yaml", sets}) {
   const std::string path = directory + "/model.safetensors";
-  const SafeTensors file = SafeTensors::open(path);
-  file.verify();
+  const SafeTensors file = open_parameters(path);
   dataset = load_dataset(config.schema, directory);
   WN_CHECK(dataset.map.json() == FeatureMap::load(directory + "/feature_map.json").json(), DataError,
            "{}: the data files give other vocabularies than those the model was trained with; restore the files, or "
            "train again",
            directory);
   model = make_ctr_model(ctr_spec(dataset.map), config.model);
-  std::vector<NamedTensor> tensors;
-  for (const std::string& name : file.names()) tensors.push_back({name, file.at(name)});
   model->initialize(config.loop.train.seed);
-  load_variables(tensors, "", variables_of(model->parameters()), path);
+  load_parameters(file, model->parameters(), path);
 }
 
 }  // namespace winnow

@@ -18,19 +18,6 @@ std::vector<std::string> job_names() {
   return names;
 }
 
-LoopOptions defaults() {
-  LoopOptions loop;
-  loop.batch_size = 32;
-  TrainOptions& o = loop.train;
-  o.epochs = 4;
-  o.schedule = {.name = "linear", .learning_rate = 2e-4, .warmup_fraction = 0.1};
-  o.optimizer.name = "adamw";
-  o.optimizer.weight_decay = 0.01;
-  o.optimizer.clip_norm = 1;
-  o.plateau_factor = 1;
-  return loop;
-}
-
 }  // namespace
 
 // A published encoder's keys are read again with the copy as their path. Those of one from scratch do not go with a
@@ -60,7 +47,7 @@ TextConfig::TextConfig(const CommonOptions& options, const std::string& wanted, 
   if (saved) model.encoder = *saved;
   const ConfigNode train = root.child("train");
   const Monitors monitors = data.held_out(Split::Valid) ? job->monitors() : Monitors{"none", {}, {}};
-  loop = read_train_options(train, monitors, defaults(), false);
+  loop = read_train_options(train, monitors, fine_tuning_defaults(32, 4, 2e-4), false);
   batches.batch_size = loop.batch_size;
   batches.max_tokens = train.get("max_tokens", batches.max_tokens, at_least(0));
   batches.by_length = train.get("by_length", batches.by_length);

@@ -30,11 +30,11 @@ int64_t truncated(const TextEncoder& encoder, const TextTable& table, std::span<
                   const JaggedIds& tokens) {
   std::vector<int32_t> full;
   for (size_t r = 0; r < rows.size(); ++r)
-    if (tokens.offsets[r + 1] - tokens.offsets[r] >= encoder.options().max_len) full.push_back(rows[r]);
+    if (tokens.length(static_cast<int64_t>(r)) >= encoder.options().max_len) full.push_back(rows[r]);
   const JaggedIds whole =
       encode_batch(encoder.tokenizer(), table.firsts(full), table.seconds(full), {0, true}, num_threads());
   int64_t count = 0;
-  for (size_t r = 0; r < full.size(); ++r) count += whole.offsets[r + 1] - whole.offsets[r] > encoder.options().max_len;
+  for (const int64_t length : whole.lengths()) count += length > encoder.options().max_len;
   return count;
 }
 
@@ -42,7 +42,7 @@ Json describe_split(const TextEncoder& encoder, const TextTable& table, std::spa
                     const JaggedIds& tokens) {
   int64_t empty = 0, longest = 0;
   for (const int32_t r : rows) empty += table.first[static_cast<size_t>(r)].empty();
-  for (const int64_t length : lengths_of(tokens)) longest = std::max(longest, length);
+  for (const int64_t length : tokens.lengths()) longest = std::max(longest, length);
   const auto n = static_cast<double>(rows.size()), all = static_cast<double>(tokens.ids.size());
   return {{"rows", rows.size()},
           {"empty", empty},
@@ -79,8 +79,7 @@ std::string summary_of(const Json& report, double seconds) {
 }
 
 const TextTrainingOptions& checked(const TextTrainingOptions& options) {
-  WN_CHECK(options.resume || !directory_exists(options.out + "/checkpoints"), ConfigError,
-           "{} holds checkpoints of an earlier run; go on with --resume, or give another --out", options.out);
+  check_run_directory(options.out, options.resume);
   return options;
 }
 
@@ -175,18 +174,15 @@ TextEvaluation TextTraining::evaluate() {
 
 void save_text_model(const std::string& directory, const TextModel& model, const TextJob& job) {
   make_directories(directory);
-  std::vector<NamedTensor> tensors;
-  for (const Parameter& p : model.head_parameters()) tensors.push_back({p.name(), p.value()});
   model.encoder().save(directory + "/encoder");
   write_atomically(directory + "/target.json", job.state().dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-  save_safetensors(directory + "/model.safetensors", tensors, {{"model", job.name()}});
+  save_parameters(directory + "/model.safetensors", model.head_parameters(), job.name());
 }
 
 OpenedTextRun::OpenedTextRun(const std::string& directory, const std::vector<std::string>& sets)
     : config_(CommonOptions{directory + "/config.yaml", sets}, "", directory + "/encoder") {
   const std::string path = directory + "/model.safetensors", target = directory + "/target.json";
-  const SafeTensors file = SafeTensors::open(path);
-  file.verify();
+  const SafeTensors file = open_parameters(path);
   const Json state = Json::parse(read_text(target, kMaxState), nullptr, false);
   WN_CHECK(!state.is_discarded(), DataError, "{}: not JSON", target);
   try {
@@ -195,9 +191,7 @@ OpenedTextRun::OpenedTextRun(const std::string& directory, const std::vector<std
   config_.model.freeze_layers = 0;
   model_ = std::make_unique<TextModel>(config_.model, config_.job->outputs());
   model_->initialize(config_.loop.train.seed);
-  std::vector<NamedTensor> tensors;
-  for (const std::string& name : file.names()) tensors.push_back({name, file.at(name)});
-  load_variables(tensors, "", variables_of(model_->head_parameters()), path);
+  load_parameters(file, model_->head_parameters(), path);
 }
 OpenedTextRun::~OpenedTextRun() = default;
 

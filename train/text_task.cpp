@@ -22,13 +22,6 @@ TensorSpec target_spec(const TextTargets& targets, int64_t rows) {
 
 }  // namespace
 
-std::vector<int64_t> lengths_of(const JaggedIds& tokens) {
-  std::vector<int64_t> lengths;
-  lengths.reserve(static_cast<size_t>(tokens.rows()));
-  for (size_t r = 0; r + 1 < tokens.offsets.size(); ++r) lengths.push_back(tokens.offsets[r + 1] - tokens.offsets[r]);
-  return lengths;
-}
-
 // One capacity in tokens, ready to run.
 struct TextPredictor::Form {
   Form(const RecordOutputs& record, int64_t rows, int64_t capacity, const CompileOptions& compile_options)
@@ -53,7 +46,7 @@ struct TextPredictor::Form {
 
 TextPredictor::TextPredictor(const RecordOutputs& record, const JaggedIds& tokens, const CompileOptions& compile)
     : tokens_(tokens),
-      batches_(lengths_of(tokens), inference_batches()),
+      batches_(tokens.lengths(), inference_batches()),
       rows_(std::clamp<int64_t>(tokens.rows(), 1, kBatch)),
       stream_(make_stream({})) {
   CompileOptions shared = compile;
@@ -114,7 +107,7 @@ TextTask::TextTask(Module& model, const TextRows& train, const JaggedIds& valid,
       train_(train),
       valid_(valid),
       options_(std::move(options)),
-      batches_(lengths_of(train.tokens), options_.batches) {
+      batches_(train.tokens.lengths(), options_.batches) {
   WN_CHECK(train.tokens.rows() == train.targets.rows(), Error, "{} rows of tokens, {} targets", train.tokens.rows(),
            train.targets.rows());
   for (const int64_t capacity : batches_.capacities())

@@ -88,6 +88,4 @@ class TextTask final : public TrainTask {
   std::unique_ptr<TextPredictor> predictor_;
 };
 
-std::vector<int64_t> lengths_of(const JaggedIds& tokens);
-
 }  // namespace winnow

@@ -64,4 +64,19 @@ void TrainArguments::check_given() const {
   if (common.config.empty() && !resume) throw CLI::RequiredError("--config");
 }
 
+int report_stop(const TrainArguments& a, const std::string& job, const TrainResult& result) {
+  print_message(fmt::format("stopped at step {}; everything was saved. Go on with: winnow train {} --out {} --resume",
+                            result.steps, job, a.out));
+  return 1;
+}
+
+int report_end(const TrainArguments& a, const TrainResult& result, const std::string& text, const std::string& json,
+               const std::string& next) {
+  const std::string shown = a.json ? json + "\n"
+                                   : fmt::format("{}best epoch {} of {}, {} steps\n{}report: {}/report.html\n", text,
+                                                 result.best_epoch, result.epochs, result.steps, next, a.out);
+  std::fputs(shown.c_str(), stdout);
+  return 0;
+}
+
 }  // namespace winnow

@@ -36,4 +36,11 @@ struct TrainArguments {
 std::string encoder_override(const std::string& config, const std::string& directory);
 void print_message(const std::string& text);  // a line on stderr
 
+// The end of a training command. interrupted: says that everything was saved and how to go on, and returns 1.
+int report_stop(const TrainArguments& arguments, const std::string& job, const TrainResult& result);
+// The evaluation on stdout: its JSON with --json, else its text, the best epoch, `next` (lines) and where the report
+// is.
+int report_end(const TrainArguments& arguments, const TrainResult& result, const std::string& text,
+               const std::string& json, const std::string& next = "");
+
 }  // namespace winnow

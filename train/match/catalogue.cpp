@@ -30,7 +30,7 @@ Catalogue::Catalogue(const CatalogueSpec& spec, const OpenedMatcher& matcher) : 
   reused_ = spec.cache && read_cache();
   if (reused_) return;
   const std::vector<std::string_view> views(texts_.begin(), texts_.end());
-  vectors_ = VectorEncoder(item_tower(matcher.model())).encode(matcher.model().item_encoder().encode(views));
+  vectors_ = item_vectors(matcher.model())(matcher.model().item_encoder().encode(views));
   if (spec.cache) write_cache();
 }
 
@@ -85,7 +85,7 @@ std::vector<std::vector<Neighbour>> Catalogue::search(std::span<const std::strin
                                                       int64_t dims) const {
   if (queries.empty()) return {};
   const std::vector<std::string_view> views(queries.begin(), queries.end());
-  Tensor asked = VectorEncoder(query_tower(matcher_.model())).encode(matcher_.model().query_encoder().encode(views));
+  Tensor asked = query_vectors(matcher_.model())(matcher_.model().query_encoder().encode(views));
   Tensor items = vectors_;
   if (dims > 0) {
     asked = prefix_vectors(asked, dims);

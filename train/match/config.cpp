@@ -49,19 +49,6 @@ void read_evaluation(const ConfigNode& n, bool published, MatchEvaluationOptions
   e.seed = n.get("seed", e.seed);
 }
 
-LoopOptions defaults() {
-  LoopOptions loop;
-  loop.batch_size = 64;
-  TrainOptions& o = loop.train;
-  o.epochs = 3;
-  o.schedule = {.name = "linear", .learning_rate = 5e-5, .warmup_fraction = 0.1};
-  o.optimizer.name = "adamw";
-  o.optimizer.weight_decay = 0.01;
-  o.optimizer.clip_norm = 1;
-  o.plateau_factor = 1;
-  return loop;
-}
-
 Monitors monitors_of(const MatchSpec& data, const std::vector<int64_t>& ks) {
   if (data.split.valid == 0 && !data.valid.given()) return {"none", {}, {}};
   Monitors monitors{fmt::format("mrr@{}", ks.back()), {}, {}};
@@ -84,7 +71,8 @@ MatchConfig::MatchConfig(const CommonOptions& options) {
   read_mining(root.child("mining"), mining);
   const bool published = !model.query.path.empty() && (!model.two_towers || !model.item.path.empty());
   read_evaluation(root.child("evaluation"), published && model.projection == 0, evaluation);
-  loop = read_train_options(root.child("train"), monitors_of(data, evaluation.ks), defaults(), false);
+  loop = read_train_options(root.child("train"), monitors_of(data, evaluation.ks), fine_tuning_defaults(64, 3, 5e-5),
+                            false);
   mining.seed = loop.train.seed;
   config.finish();
   resolved = config.emit();

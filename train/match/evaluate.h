@@ -46,4 +46,6 @@ std::vector<MetricValue> match_metrics(const MatchData& data, const MatchEvaluat
 MatchReport evaluate_match(const MatchConfig& config, const MatchData& data, Split split, const MatchVectors& vectors,
                            const MatchVectors* zero_shot);
 
+void save_evaluation(const std::string& directory, const MatchReport& report);  // evaluation.json
+
 }  // namespace winnow

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/file.h"
+#include "train/evaluation_text.h"
 #include "train/match/evaluate.h"
 
 namespace winnow {
@@ -10,30 +12,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-Json json_of(const std::vector<MetricValue>& metrics) {
-  Json j = Json::object();
-  for (const MetricValue& m : metrics) {
-    Json entry{{"value", m.value ? Json(*m.value) : Json(nullptr)}};
-    if (!std::isnan(m.low)) entry["interval95"] = {m.low, m.high};
-    if (!m.reason.empty()) entry["reason"] = m.reason;
-    j[m.name] = entry;
-  }
-  return j;
-}
-
 std::string trimmed(const std::string& line) { return line.substr(0, line.find_last_not_of(' ') + 1) + "\n"; }
 
 std::string table_row(const std::string& name, const RankingResult& ranking, const std::vector<std::string>& columns) {
   std::string row = fmt::format("{:<12}", name);
-  for (const std::string& column : columns) {
-    const auto m = std::ranges::find(ranking.metrics, column, &MetricValue::name);
-    std::string cell = "-";
-    if (m != ranking.metrics.end() && m->value) {
-      cell = fmt::format("{:.4f}", *m->value);
-      if (!std::isnan(m->low)) cell += fmt::format(" [{:.4f}, {:.4f}]", m->low, m->high);
-    }
-    row += fmt::format("  {:<24}", cell);
-  }
+  for (const std::string& column : columns) { row += fmt::format("  {:<24}", metric_cell(ranking.metrics, column)); }
   return trimmed(row);
 }
 
@@ -68,13 +51,19 @@ std::string MatchReport::json() const {
          {"split", name_of(split)},
          {"rows", rows},
          {"items", items},
-         {"metrics", spearman ? json_of({*spearman}) : Json::object()},
+         {"metrics", spearman ? metrics_json({*spearman}) : Json::object()},
          {"ranking",
-          {{"users", ranking.users}, {"skipped_users", ranking.skipped_users}, {"metrics", json_of(ranking.metrics)}}}};
-  for (const Row& b : baselines) j["baselines"][b.name]["ranking"] = json_of(b.ranking.metrics);
+          {{"users", ranking.users},
+           {"skipped_users", ranking.skipped_users},
+           {"metrics", metrics_json(ranking.metrics)}}}};
+  for (const Row& b : baselines) j["baselines"][b.name]["ranking"] = metrics_json(b.ranking.metrics);
   for (const Prefix& p : prefixes)
-    j["matryoshka"].push_back({{"dims", p.dims}, {"metrics", json_of(p.ranking.metrics)}});
+    j["matryoshka"].push_back({{"dims", p.dims}, {"metrics", metrics_json(p.ranking.metrics)}});
   return j.dump(2);
+}
+
+void save_evaluation(const std::string& directory, const MatchReport& report) {
+  write_atomically(directory + "/evaluation.json", report.json() + "\n");
 }
 
 }  // namespace winnow

@@ -55,8 +55,8 @@ MatchTask::MatchTask(const MatchConfig& config, const MatchData& data, DualEncod
       listener_(listener),
       tokens_(data, model),
       batches_(data, tokens_.queries, tokens_.items, batch_options(config, data)),
-      query_vectors_(query_tower(model), inference_options(config)),
-      item_vectors_(item_tower(model), inference_options(config)) {
+      query_vectors_(winnow::query_vectors(model, inference_options(config))),
+      item_vectors_(winnow::item_vectors(model, inference_options(config))) {
   if (config_.mining.negatives == 0) return;
   Tensor none({DType::I32, {batches_.rows(), config_.mining.negatives}});
   std::ranges::fill(none.span<int32_t>(), -1);
@@ -137,7 +137,7 @@ void MatchTask::mine(int64_t epoch) {
 }
 
 MatchVectors MatchTask::vectors(Split split) {
-  return {query_vectors_.encode(tokens_.queries, queries_of(data_, split)), item_vectors_.encode(tokens_.items)};
+  return {query_vectors_(tokens_.queries, queries_of(data_, split)), item_vectors_(tokens_.items)};
 }
 
 std::vector<NamedMetric> MatchTask::validate() {

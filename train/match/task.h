@@ -44,7 +44,7 @@ class MatchTask final : public TrainTask {
   TrainListener& listener_;
   MatchTokens tokens_;
   MatchBatches batches_;
-  VectorEncoder query_vectors_, item_vectors_;
+  TextVectors query_vectors_, item_vectors_;
   VariablePtr negatives_;  // i32 [rows, negatives]; null: no mining
   int64_t mine_for_ = -1;  // the epoch that is to begin with a mining
 };

@@ -16,16 +16,15 @@ namespace {
 
 // Before the data is read: a name that is taken should not cost minutes.
 const MatchConfig& checked(const MatchConfig& config, const MatchTrainingOptions& options) {
-  WN_CHECK(options.resume || !directory_exists(options.out + "/checkpoints"), ConfigError,
-           "{} holds checkpoints of an earlier run; go on with --resume, or give another --out", options.out);
+  check_run_directory(options.out, options.resume);
   return config;
 }
 
 MatchVectors vectors_of(const MatchConfig& config, const MatchData& data, const DualEncoder& model, Split split) {
   const MatchTokens tokens(data, model);
-  VectorEncoder queries(query_tower(model), config.loop.train.compile),
-      items(item_tower(model), config.loop.train.compile);
-  return {queries.encode(tokens.queries, queries_of(data, split)), items.encode(tokens.items)};
+  const CompileOptions& compile = config.loop.train.compile;
+  return {query_vectors(model, compile)(tokens.queries, queries_of(data, split)),
+          item_vectors(model, compile)(tokens.items)};
 }
 
 MatchReport evaluate(const MatchConfig& config, const MatchData& data, const DualEncoder& model, Split split) {
@@ -43,11 +42,8 @@ constexpr const char* kHeadFile = "/model.safetensors";
 
 void load_head(const std::string& directory, const DualEncoder& model) {
   const std::string path = directory + kHeadFile;
-  const SafeTensors file = SafeTensors::open(path);
-  file.verify();
-  std::vector<NamedTensor> tensors;
-  for (const std::string& name : file.names()) tensors.push_back({name, file.at(name)});
-  load_variables(tensors, "", variables_of(model.head()), path);
+  const SafeTensors file = open_parameters(path);
+  load_parameters(file, model.head(), path);
 }
 
 // The options of a run's config with the weights that training left.
@@ -98,15 +94,13 @@ TrainResult MatchTraining::train(TrainListener& listener, const std::atomic<bool
   const TrainResult result = trainer.run(options_.resume);
   if (result.interrupted) return result;
   model_->save(options_.out);
-  std::vector<NamedTensor> head;
-  for (const Parameter& p : model_->head()) head.push_back({p.name(), p.value()});
-  save_safetensors(options_.out + kHeadFile, head, {{"model", "match"}});
+  save_parameters(options_.out + kHeadFile, model_->head(), "match");
   return result;
 }
 
 MatchReport MatchTraining::evaluate() {
   MatchReport report = winnow::evaluate(config_, data_, *model_, options_.test ? Split::Test : Split::Valid);
-  write_atomically(options_.out + "/evaluation.json", report.json() + "\n");
+  save_evaluation(options_.out, report);
   finish_run(options_.out);
   return report;
 }
