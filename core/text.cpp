@@ -60,6 +60,16 @@ std::string quoted(std::string_view text, size_t limit) {
   return out + (cut ? "...'" : "'");
 }
 
+size_t size_without_line_ends(std::string_view text) {
+  size_t n = text.size();
+  if (text.ends_with('\r')) --n;
+  while (n > 0 && text[n - 1] == '\n') {
+    --n;
+    if (n > 0 && text[n - 1] == '\r') --n;
+  }
+  return n;
+}
+
 bool is_utf8(std::string_view text) {
   const auto* p = reinterpret_cast<const unsigned char*>(text.data());
   const auto* const end = p + text.size();

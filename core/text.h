@@ -20,6 +20,9 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
 // 'text' for a message: control bytes and quotes as \xNN, cut to `limit` bytes with "...".
 std::string quoted(std::string_view text, size_t limit = 60);
 
+// The size of a text without the line ends behind its last line: \n or \r\n each, and a \r at the very end.
+size_t size_without_line_ends(std::string_view text);
+
 // Well-formed UTF-8 (Unicode 15, table 3-7): no overlong forms, surrogates or values over U+10FFFF.
 bool is_utf8(std::string_view text);
 

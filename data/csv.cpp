@@ -25,24 +25,12 @@ uint32_t specials(const char* p, char separator, char quote) {
          equal_bytes(bytes, '\0');
 }
 
-// The bytes of a text without the line ends behind its last row: \n or \r\n each, and a \r whose \n was cut off.
-size_t without_line_ends(std::string_view text) {
-  size_t n = text.size();
-  if (text.ends_with('\r')) --n;
-  while (n > 0 && text[n - 1] == '\n') {
-    --n;
-    if (n > 0 && text[n - 1] == '\r') --n;
-  }
-  return n;
-}
-
 }  // namespace
 
 CsvReader::CsvReader(std::string file, std::string_view text, const CsvOptions& options, bool more_follows)
     : file_(std::move(file)), text_(text), separator_(options.separator), quoting_(options.quoting) {
   if (!more_follows && text_.starts_with(kByteOrderMark)) begin_ = kByteOrderMark.size();
-  const size_t last = text_.find_last_not_of("\r\n");
-  text_ = text_.substr(0, more_follows ? without_line_ends(text_) : last == std::string_view::npos ? 0 : last + 1);
+  text_ = text_.substr(0, size_without_line_ends(text_));
   begin_text();
   if (begin_ >= text_.size()) fail(1, "the file is empty; a header row is needed");
   read_header(options.strip_types);
@@ -58,7 +46,7 @@ CsvReader::CsvReader(std::string file, std::string_view rows, const CsvOptions& 
       width_(header_.size()),
       line_(first_line) {
   // rows follow elsewhere: only whole line ends are left out, not a \r that belongs to the last row
-  text_ = text_.substr(0, without_line_ends(text_));
+  text_ = text_.substr(0, size_without_line_ends(text_));
   begin_text();
 }
 

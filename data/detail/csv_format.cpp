@@ -104,7 +104,7 @@ class CsvFormat final : public TextFormat {
       report_difference(piece.file, reader.header());
     }
     // a piece ends with one line end: when nothing else is left, it is the header's own
-    const bool alone = piece.view().find_first_not_of("\r\n", reader.position()) == std::string_view::npos;
+    const bool alone = reader.position() >= size_without_line_ends(piece.view());
     const size_t cut = alone ? piece.bytes : reader.position();
     piece.line += std::count(piece.text, piece.text + cut, '\n');
     piece.text += cut;

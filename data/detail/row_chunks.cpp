@@ -4,14 +4,13 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "data/detail/byte_masks.h"
 
 namespace winnow::detail {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
-bool is_line_end(char c) { return c == '\n' || c == '\r'; }
 
 void reserve(BlockMemory& memory, size_t bytes, size_t keep) {
   if (memory.capacity >= bytes + kPadding) return;
@@ -23,8 +22,7 @@ void reserve(BlockMemory& memory, size_t bytes, size_t keep) {
 
 // The last row end that is known not to be followed by blank lines up to the end of the text.
 RowEnd settled(std::string_view text, RowEnd found) {
-  size_t run = found.end;
-  while (run > 0 && is_line_end(text[run - 1])) --run;
+  const size_t run = size_without_line_ends(text.substr(0, found.end));
   if (run == 0) return {};
   const size_t end = text.find('\n', run) + 1;
   return {end, found.lines - std::count(text.begin() + static_cast<ptrdiff_t>(end),
@@ -130,9 +128,10 @@ void RowChunks::skip_byte_order_mark(char* text) {
 
 // The rows up to the end of the text; false when only blank lines are left.
 bool RowChunks::end_text(BlockMemory& memory, RowEnd& found) {
-  while (size_ > 0 && is_line_end(memory.bytes[size_ - 1])) --size_;
+  size_ = size_without_line_ends({memory.bytes.get(), size_});
   if (size_ == 0) return false;
-  reserve(memory, size_ + 1, size_);
+  reserve(memory, size_ + 2, size_);
+  if (memory.bytes[size_ - 1] == '\r') memory.bytes[size_++] = '\r';  // one belongs to the row, one to its line end
   memory.bytes[size_++] = '\n';
   found = {size_, std::count(memory.bytes.get(), memory.bytes.get() + size_, '\n')};
   return true;
