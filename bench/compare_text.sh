@@ -59,7 +59,7 @@ for job in $jobs; do
       b=$(peer $command)
       if [ -z "$best" ] || awk -v j="$job" -v b="$b" -v best="$best" 'BEGIN {exit !(j == "query" ? b < best : b > best)}'; then
         best=$b name=$(sed -nE 's/.*\[([^]]*)\].*/\1/p' "$log/peer.out")
-        memory=$(sed -nE 's/.*peakRSS ([0-9.]+).*/\1/p' "$log/peer.out")
+        memory=$(cat "$log/peer.out" "$log/peer.err" | sed -nE "s/.*peakRSS ([0-9.]+).*/\1/p" | tail -1)
       fi
     done < <(candidates "$job")
     echo "$a" >>"$log/a"; echo "$best" >>"$log/b"

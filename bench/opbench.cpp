@@ -72,7 +72,7 @@ void add_benchmarks(const Suite& suite, const Options& options, const Machine& m
   for (const Case& c : suite.cases()) {
     if (!c.sample->bench) continue;
     const NodeSpec node = node_of(c);
-    for (const KernelDef* kernel : cpu_kernels(*c.op)) {
+    for (const KernelDef* kernel : kernels_of(*c.op, options.device.kind)) {
       if (refusal(*kernel, node) != nullptr || (!options.kernel.empty() && options.kernel != kernel->name)) continue;
       for (const Cache cache : {Cache::Warm, Cache::Cold})
         benchmark::RegisterBenchmark(

@@ -54,12 +54,6 @@ Allocator& host_allocator() {
   return allocator;
 }
 
-Allocator& device_allocator(Device device) {
-  WN_CHECK(device.kind == Device::CPU, DeviceError,
-           "no allocator for {}: this build has no GPU backend; use --device cpu", device.str());
-  return host_allocator();
-}
-
 void* CountingAllocator::allocate(size_t bytes) {
   void* p = base_.allocate(bytes);
   ++count_;

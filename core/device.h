@@ -20,11 +20,15 @@ struct DeviceInfo {
   int threads = 1;      // CPU: size of the OpenMP team
   bool avx512 = false;  // AVX-512 F, VL, BW, DQ
   bool avx512_bf16 = false;
-  int sm = 0;  // CUDA: compute capability, 90 for 9.0
+  // CUDA
+  int sm = 0;               // compute capability, 90 for 9.0
+  int multiprocessors = 0;  // that run blocks side by side
+  std::string name;         // "NVIDIA H100 80GB HBM3"
 };
 DeviceInfo device_info(Device device);  // DeviceError when there is no such device
 
-// An ordered queue of work. On the CPU everything has run when the call returns.
+// An ordered queue of work. On the CPU everything has run when the call returns; of other devices synchronize() also
+// raises what went wrong on the way (DeviceError).
 class Stream {
  public:
   virtual ~Stream() = default;

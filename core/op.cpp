@@ -96,6 +96,12 @@ void Registry::add(OpDef def) {
                                   [](const OpDef* a, const OpDef* b) { return std::string_view(a->name) < b->name; }),
                  p);
 }
+void Registry::add_kernel(const std::string& op, KernelDef kernel) {
+  const auto def = std::ranges::find_if(defs_, [&](const auto& d) { return op == d->name; });
+  WN_CHECK(def != defs_.end(), Error, "kernel '{}' is for an operator '{}' that does not exist", kernel.name, op);
+  WN_CHECK(kernel.run != nullptr, Error, "operator '{}': kernel '{}' has no run", op, kernel.name);
+  (*def)->kernels.push_back(kernel);
+}
 const OpDef* Registry::find(const std::string& name) const {
   const auto at = std::lower_bound(sorted_.begin(), sorted_.end(), name,
                                    [](const OpDef* a, const std::string& b) { return a->name < b; });
@@ -132,6 +138,11 @@ void register_operator(OpDef def) {
            "operator '{}' is registered after a graph was compiled; register operators at the start of the program",
            def.name == nullptr ? "?" : def.name);
   open_registry().add(std::move(def));
+}
+
+void register_kernels(void (*kernels)(Registry&)) {
+  WN_CHECK(!registry_is_closed, Error, "kernels are registered after a graph was compiled");
+  kernels(open_registry());
 }
 
 void close_registry() { registry_is_closed = true; }

@@ -203,9 +203,10 @@ std::vector<int> mutated_inputs(const OpDef& op, const Attrs& attrs);  // mutate
 // All operators by name: those of ops/, by the generated register_all(), and those that the program adds at its start.
 class Registry {
  public:
-  void add(OpDef def);                               // Error on a duplicate or an incomplete definition
-  const OpDef* find(const std::string& name) const;  // nullptr when absent
-  const OpDef& at(const std::string& name) const;    // Error that suggests the nearest name
+  void add(OpDef def);                                       // Error on a duplicate or an incomplete definition
+  void add_kernel(const std::string& op, KernelDef kernel);  // behind the operator's others of that device
+  const OpDef* find(const std::string& name) const;          // nullptr when absent
+  const OpDef& at(const std::string& name) const;            // Error that suggests the nearest name
   const std::vector<const OpDef*>& all() const { return sorted_; }
 
  private:
@@ -217,6 +218,8 @@ const Registry& registry();
 // Adds an operator of the program's own, before the first compile() or run_eager() and while no other thread records.
 // Error: a name that is taken, an incomplete definition, or too late. docs/library.md has an example.
 void register_operator(OpDef def);
+// The kernels of another kind of device, likewise: kernels(registry) calls add_kernel.
+void register_kernels(void (*kernels)(Registry&));
 void close_registry();  // what compile() and run_eager() call: from here on the operators are immutable
 
 // Picks the first kernel that does not reject; DeviceError lists every candidate's reason.

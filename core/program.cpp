@@ -6,6 +6,7 @@
 #include <cstring>
 #include <set>
 
+#include "core/feed_buffers.h"
 #include "core/memory_plan.h"
 #include "core/passes.h"
 
@@ -46,9 +47,10 @@ NodeSpec spec_of(const Ir& ir, const Node& node) {
   return spec;
 }
 
-bool has_nonfinite(const TensorSpec& spec, const void* data) {
+bool has_nonfinite(const TensorSpec& spec, void* data, Device device) {
   if (spec.dtype != DType::F32) return false;
-  const auto* x = static_cast<const float*>(data);
+  const Tensor host = Tensor::view(spec, data, nullptr, device).on({});
+  const auto* x = static_cast<const float*>(host.raw());
   return std::any_of(x, x + spec.shape.numel(), [](float v) { return !std::isfinite(v); });
 }
 
@@ -65,7 +67,7 @@ struct Program::Impl {
   void choose_kernels();
   void share_storage();
   void plan();
-  void bind(std::span<const Tensor> feeds);
+  void bind(std::span<const Tensor> feeds, Stream& stream);
   void rebind_arena();
   void patch(int32_t root, void* data);
   void run(std::span<const Tensor> feeds, Stream& stream, std::vector<NodeProfile>* profile);
@@ -77,6 +79,7 @@ struct Program::Impl {
   DeviceInfo device;
   Ir ir;
   std::vector<int32_t> inputs;
+  std::optional<FeedBuffers> feed_buffers;  // not on the CPU, which reads feeds where they are
   std::vector<int32_t> persistents;
   std::vector<Step> steps;
   std::vector<Storage> storage;  // per value
@@ -126,7 +129,7 @@ Program::Impl::Impl(Graph& graph, const CompileOptions& opts)
     remove_dead_nodes(ir);
   }
   if (options.fuse) fuse_epilogues(ir);
-  if (options.frozen != nullptr) pack_weights(ir, *options.frozen);
+  if (options.frozen != nullptr && device.device.kind == Device::CPU) pack_weights(ir, *options.frozen);
   for (size_t id = 0; id < ir.values.size(); ++id)
     if (ir.values[id].kind == ValueInfo::Persistent) persistents.push_back(static_cast<int32_t>(id));
   storage.resize(ir.values.size());
@@ -232,7 +235,15 @@ void Program::Impl::plan() {
       }
   }
   for (size_t id = 0; id < ir.values.size(); ++id)
-    if (ir.values[id].kind == ValueInfo::Constant) patch(static_cast<int32_t>(id), ir.values[id].constant.raw());
+    if (ir.values[id].kind == ValueInfo::Constant) {
+      ir.values[id].constant = ir.values[id].constant.on(device.device);
+      patch(static_cast<int32_t>(id), ir.values[id].constant.raw());
+    }
+  if (device.device.kind != Device::CPU) {
+    std::vector<TensorSpec> specs;
+    for (const int32_t id : inputs) specs.push_back(ir.values[at(id)].spec);
+    feed_buffers.emplace(device.device, specs);
+  }
   rebind_arena();
 }
 
@@ -249,22 +260,29 @@ void Program::Impl::rebind_arena() {
     else
       steps[static_cast<size_t>(-1 - block_root[b])].scratch_offset = blocks[b].offset;
   }
-  if (options.red_zones) std::memset(arena_base, 0xA5, arena_bytes);
+  if (options.red_zones) backend_of(device.device).fill_now(arena_base, 0xA5, arena_bytes, device.device);
 }
 
-void Program::Impl::bind(std::span<const Tensor> feeds) {
+void Program::Impl::bind(std::span<const Tensor> feeds, Stream& stream) {
   WN_CHECK(feeds.size() == inputs.size(), Error, "the program takes {} inputs, {} were fed", inputs.size(),
            feeds.size());
   for (size_t i = 0; i < feeds.size(); ++i) {
     const auto& v = ir.values[at(inputs[i])];
     WN_CHECK(feeds[i].spec() == v.spec, ShapeError, "input '{}' is {}, {} was fed", v.name, v.spec.str(),
              feeds[i].spec().str());
-    if (value_data[at(inputs[i])] != feeds[i].raw()) patch(inputs[i], feeds[i].raw());
+    const Device where = feeds[i].device();
+    WN_CHECK(where == device.device || where.kind == Device::CPU, DeviceError,
+             "input '{}' lies on {}, the program on {}", v.name, where.str(), device.device.str());
+    void* const data = where == device.device ? feeds[i].raw() : feed_buffers->place(i);
+    if (value_data[at(inputs[i])] != data) patch(inputs[i], data);
   }
+  if (feed_buffers) feed_buffers->upload(feeds, stream);
   for (const int32_t id : persistents) {
     const auto& v = ir.values[at(id)];
     const Tensor& tensor = v.variable->value;
     if (value_data[at(id)] == tensor.raw()) continue;
+    WN_CHECK(tensor.device() == device.device, DeviceError, "'{}' lies on {}, the program on {}", v.name,
+             tensor.device().str(), device.device.str());
     WN_CHECK(tensor.spec() == v.spec, ShapeError, "'{}' was compiled as {} and is now {}", v.name, v.spec.str(),
              tensor.spec().str());
     patch(id, tensor.raw());
@@ -283,13 +301,14 @@ Call Program::Impl::call_of(const Step& step, Stream& stream) {
 }
 
 void Program::Impl::check_zones(const Step& step) const {
+  if (device.device.kind != Device::CPU) return;  // guarded by its own tools: compute-sanitizer, the emulation
   for (const Block& b : blocks)
     WN_CHECK(RedZoneAllocator::intact(arena_base + b.offset, b.bytes), Error, "{}: kernel '{}' wrote outside {} ({})",
              step.spec.op->name, step.kernel->name, b.name, at_source(step.loc));
 }
 
 void Program::Impl::run(std::span<const Tensor> feeds, Stream& stream, std::vector<NodeProfile>* profile) {
-  bind(feeds);
+  bind(feeds, stream);
   for (size_t s = 0; s < steps.size(); ++s) {
     const Step& step = steps[s];
     const Call call = call_of(step, stream);
@@ -304,8 +323,9 @@ void Program::Impl::run(std::span<const Tensor> feeds, Stream& stream, std::vect
     if (options.red_zones) check_zones(step);
     if (!options.check_finite) continue;
     for (size_t o = 0; o < step.outputs.size(); ++o)
-      WN_CHECK(!has_nonfinite(step.spec.out[o], call.outputs[o]), Error, "{}(): output {} holds NaN or infinity ({})",
-               step.spec.op->name, step.spec.out[o].str(), at_source(step.loc));
+      WN_CHECK(!has_nonfinite(step.spec.out[o], call.outputs[o], device.device), Error,
+               "{}(): output {} holds NaN or infinity ({})", step.spec.op->name, step.spec.out[o].str(),
+               at_source(step.loc));
   }
 }
 

@@ -8,13 +8,15 @@
 #include <numbers>
 #include <utility>
 
+#include "core/math.h"
+
 namespace winnow {
 
 struct Philox {
   uint64_t seed = 0;
   uint64_t stream = 0;
 
-  std::array<uint32_t, 4> operator()(uint64_t counter, uint64_t step = 0) const {
+  WN_HD std::array<uint32_t, 4> operator()(uint64_t counter, uint64_t step = 0) const {
     // the stream is folded into the key; the 128-bit counter is (counter, step)
     uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32);
     uint32_t c2 = static_cast<uint32_t>(step),
@@ -32,7 +34,7 @@ struct Philox {
   }
 };
 
-inline double to_unit(uint32_t bits) { return (static_cast<double>(bits) + 0.5) * 0x1p-32; }  // (0, 1)
+WN_HD double to_unit(uint32_t bits) { return (static_cast<double>(bits) + 0.5) * 0x1p-32; }  // (0, 1)
 
 // A sequential generator over one Philox stream, for host-side code: initialisation, shuffles, sampling.
 class Rng {

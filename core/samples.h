@@ -41,6 +41,7 @@ struct Sample {
   bool integers = true;      // take part in `optest exact` where the operator's tolerance says so
   bool nonfinite = true;     // take part in `optest nan` (false where the contract lets NaN reach more elements)
   bool constant_ok = false;  // the output may be constant or mostly zero (an empty bag, a mask)
+  bool cpu_only = false;     // about a layout that only CPUs have
 };
 
 class Samples {

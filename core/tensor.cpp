@@ -1,6 +1,6 @@
 #include "core/tensor.h"
 
-#include <cstring>
+#include "core/backend.h"
 
 namespace winnow {
 
@@ -14,8 +14,7 @@ Tensor::Tensor(const TensorSpec& spec, Allocator& allocator) : spec_(spec), devi
 
 Tensor Tensor::zeros(const TensorSpec& spec, Allocator& allocator) {
   Tensor t(spec, allocator);
-  WN_CHECK(t.device_.kind == Device::CPU, DeviceError, "Tensor::zeros: host memory only");
-  std::memset(t.data_, 0, spec.bytes());
+  backend_of(t.device_).fill_now(t.data_, 0, spec.bytes(), t.device_);
   return t;
 }
 
@@ -52,15 +51,25 @@ Tensor Tensor::rows(int64_t begin, int64_t end) const {
   return t;
 }
 
+Tensor Tensor::on(Device device) const {
+  if (device == device_) return *this;
+  Tensor t(spec_, device_allocator(device));
+  t.copy_from(*this);
+  return t;
+}
+
 Tensor Tensor::clone() const {
-  Tensor t(spec_);
+  Tensor t(spec_, device_allocator(device_));
   t.copy_from(*this);
   return t;
 }
 
 void Tensor::copy_from(const Tensor& other) const {
   WN_CHECK(spec_ == other.spec_, ShapeError, "cannot copy {} into {}", other.spec_.str(), spec_.str());
-  std::memcpy(data_, other.data_, bytes());
+  const Device device = device_.kind == Device::CPU ? other.device_ : device_;
+  WN_CHECK(other.device_ == device || other.device_.kind == Device::CPU, DeviceError, "no copy from {} to {}",
+           other.device_.str(), device_.str());
+  backend_of(device).copy_now(data_, other.data_, bytes(), device);
 }
 
 namespace {
@@ -94,6 +103,8 @@ void visit_any(DType t, F&& f) {
 
 Tensor Tensor::to(DType dtype) const {
   if (dtype == spec_.dtype) return clone();
+  WN_CHECK(device_.kind == Device::CPU, DeviceError, "tensor {} lies on {}, not on the host", spec_.str(),
+           device_.str());
   Tensor t(TensorSpec{dtype, spec_.shape});
   visit_any(spec_.dtype,
             [&]<class From>() { visit_any(dtype, [&]<class To>() { convert<From, To>(data_, t.data_, numel()); }); });

@@ -60,9 +60,11 @@ class Tensor {
   }
   Tensor reshaped(const Shape& shape) const;      // shares storage; ShapeError if the sizes differ
   Tensor rows(int64_t begin, int64_t end) const;  // shares storage: rows of axis 0
-  Tensor clone() const;
-  Tensor to(DType dtype) const;               // copy with elements converted
-  void copy_from(const Tensor& other) const;  // same spec, host to host
+  // On this device: itself where it lies there, else a copy, after all that was queued on either device.
+  Tensor on(Device device) const;
+  Tensor clone() const;                       // on the same device
+  Tensor to(DType dtype) const;               // copy with elements converted; host memory only
+  void copy_from(const Tensor& other) const;  // same spec; either may lie on a device
 
  private:
   void check_access(DType wanted) const;

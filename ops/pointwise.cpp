@@ -4,7 +4,7 @@
 
 #include "core/samples.h"
 #include "ops/detail/blocks.h"
-#include "ops/pointwise.def.h"
+#include "ops/detail/bound_operator.h"
 
 namespace winnow {
 
@@ -31,45 +31,7 @@ Value affine(Value x, double scale, double shift, Loc loc) {
 
 namespace {
 
-using pointwise::Bounds;
-
-template <class Op>
-constexpr size_t kParameterCount = Op::kParameters.size();
-
-struct Parameters {
-  std::array<double, 2> value{};
-};
-
-template <class Op>
-Parameters parameters_of(const Attrs& attrs) {
-  Parameters p;
-  for (size_t i = 0; i < kParameterCount<Op>; ++i)
-    p.value[i] = attrs.number(Op::kParameters[i].name, Op::kParameters[i].fallback);
-  return p;
-}
-
-// An operator with its parameters as values of T.
-template <class Op, class T>
-struct Bound {
-  T first, second;
-  explicit Bound(const Parameters& p) : first(static_cast<T>(p.value[0])), second(static_cast<T>(p.value[1])) {}
-  WN_HD T f(T x) const {
-    if constexpr (kParameterCount<Op> == 0)
-      return Op::f(x);
-    else if constexpr (kParameterCount<Op> == 1)
-      return Op::f(x, first);
-    else
-      return Op::f(x, first, second);
-  }
-  WN_HD T gradient(T dy, T v) const {
-    if constexpr (kParameterCount<Op> == 0)
-      return Op::gradient(dy, v);
-    else if constexpr (kParameterCount<Op> == 1)
-      return Op::gradient(dy, v, first);
-    else
-      return Op::gradient(dy, v, first, second);
-  }
-};
+using pointwise::Bounds, detail::Bound, detail::kParameterCount, detail::Parameters, detail::parameters_of;
 
 template <class Op>
 const char* gradient_name() {

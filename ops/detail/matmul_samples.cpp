@@ -89,7 +89,8 @@ void add_packed(Samples& s) {
            .attrs = {{"packed_n", n}, {"has_bias", int64_t{1}}, {"act", "gelu"}},
            .grad = false,
            .bench = bench,
-           .integers = false});
+           .integers = false,
+           .cpu_only = true});
   };
   add("packed", 5, 37, 19, false);
   add("packed_one_row", 1, 300, 40, false);

@@ -217,7 +217,7 @@ class Caller {
   void run(const NodeSpec& node, const std::string& what) {
     bool integers = false;
     for (const TensorSpec& spec : node.in) integers |= !is_float(spec.dtype);
-    for (const KernelDef* kernel : cpu_kernels(op_)) {
+    for (const KernelDef* kernel : kernels_of(op_)) {
       if (refusal(*kernel, node) != nullptr) continue;
       for (const Ids kind : {Ids::Negative, Ids::Least, Ids::Most, Ids::Large, Ids::Small, Ids::Falling}) {
         report_.at(op_, "", kernel->name, fmt::format("run: {}; integers of kind {}", what, static_cast<int>(kind)));

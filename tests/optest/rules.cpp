@@ -24,7 +24,7 @@ void check_definition(const Operator& entry, Report& report) {
   }
   owe(runs, "no sample runs");
   owe(throws, "no sample must throw");
-  const auto kernels = cpu_kernels(op);
+  const auto kernels = kernels_of(op);
   if (op.alias) return;
   owe(!kernels.empty() && std::strcmp(kernels.back()->name, "reference") == 0,
       "the last CPU kernel must be called 'reference'");
@@ -37,7 +37,7 @@ void check_definition(const Operator& entry, Report& report) {
 
 // A kernel that no sample reaches is untested code, unless only this machine lacks what it needs.
 void check_reached(const Operator& entry, Report& report) {
-  for (const KernelDef* kernel : cpu_kernels(*entry.op)) {
+  for (const KernelDef* kernel : kernels_of(*entry.op)) {
     bool reached = false;
     const char* reason = "";
     for (const Sample& s : entry.samples) {

@@ -11,18 +11,19 @@ struct NamedMode {
   const char* name;
   Mode check;
   const char* what;
+  bool of_kernels = true;  // and so of every device; the others are about the definitions
 };
 
 constexpr NamedMode kModes[] = {
-    {"rules", check_rules, "every definition is complete and every kernel is reached by a sample"},
-    {"fill", check_fill, "sample contents are deterministic and within their range"},
-    {"grad", check_grad, "gradients against central differences in double"},
+    {"rules", check_rules, "every definition is complete and every kernel is reached by a sample", false},
+    {"fill", check_fill, "sample contents are deterministic and within their range", false},
+    {"grad", check_grad, "gradients against central differences in double", false},
     {"ref", check_ref, "each kernel against the double reference"},
     {"exact", check_exact, "small-integer inputs: bit-equal to the double reference"},
     {"alias", check_alias, "in-place pairs give the bits of the out-of-place run"},
     {"oob", check_oob, "red zones, guard pages, unwritten outputs, changed inputs"},
     {"det", check_det, "same bits over runs and 1, 2, 3, 7 threads"},
-    {"err", check_err, "must-throw samples and hostile calls"},
+    {"err", check_err, "must-throw samples and hostile calls", false},
     {"nan", check_nan, "NaN and infinity propagate alike in every kernel"},
     {"support", check_support, "writes docs/op_support.md; --check compares"},
 };
@@ -38,6 +39,7 @@ int64_t run_all_modes(const Options& options, int argc, char** argv) {
   int64_t failures = 0;
   for (const NamedMode& m : kModes) {
     if (std::string_view(m.name) == "support" && !options.only.empty()) continue;  // a page of this source tree
+    if (options.device.kind != Device::CPU && !m.of_kernels) continue;
     std::string command = fmt::format("'{}' {}", own_path(), m.name);
     for (int i = 1; i < argc; ++i) command += fmt::format(" '{}'", argv[i]);
     if (std::string_view(m.name) == "support") command += " --check";  // a run of everything leaves no file behind
@@ -50,7 +52,7 @@ int64_t run_all_modes(const Options& options, int argc, char** argv) {
 void list_cases(const Suite& suite) {
   for (const Operator& entry : suite.operators()) {
     fmt::print("{}: {}\n", entry.op->name, entry.op->doc);
-    for (const KernelDef* k : cpu_kernels(*entry.op)) fmt::print("  kernel {}\n", k->name);
+    for (const KernelDef* k : kernels_of(*entry.op, suite.device().kind)) fmt::print("  kernel {}\n", k->name);
     for (const Sample& s : entry.samples)
       fmt::print("  sample '{}'{}\n", s.name, s.throws.empty() ? "" : fmt::format(" throws \"{}\"", s.throws));
   }
@@ -67,6 +69,9 @@ int run(int argc, char** argv, const std::vector<std::string>& only) {
   std::vector<std::string> names;
   for (const NamedMode& m : kModes) names.emplace_back(m.name);
   app.add_option("mode", options.mode, "one mode")->check(CLI::IsMember(names));
+  std::string device = "cpu";
+  app.add_option("--device", device, "cpu, cuda or cuda:0, where this program has that backend");
+  app.add_flag("--small", options.small, "leave the large samples out (emulated devices)");
   app.add_option("--op", options.op, "only this operator");
   app.add_option("--kernel", options.kernel, "only this kernel");
   app.add_option("--sample", options.sample, "only this sample");
@@ -79,6 +84,7 @@ int run(int argc, char** argv, const std::vector<std::string>& only) {
   app.add_flag("--hostile", options.hostile)->group("");
   CLI11_PARSE(app, argc, argv);
   try {
+    options.device = parse_device(device);
     name_the_case_on_a_crash();
     const Suite suite(options);
     if (options.list) return list_cases(suite), 0;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "core/backend.h"
 #include "tests/optest/fill.h"
 
 namespace winnow::optest {
@@ -60,7 +61,7 @@ std::vector<Tensor> inputs_for(const NodeSpec& node, const std::vector<Tensor>& 
 }
 
 const char* refusal(const KernelDef& kernel, const NodeSpec& node) {
-  return kernel.reject == nullptr ? nullptr : kernel.reject(node, device_info({}));
+  return kernel.reject == nullptr ? nullptr : kernel.reject(node, device_info({kernel.device, 0}));
 }
 
 const char* refusal_on_any_machine(const KernelDef& kernel, const NodeSpec& node) {
@@ -70,14 +71,35 @@ const char* refusal_on_any_machine(const KernelDef& kernel, const NodeSpec& node
 }
 
 Prepared::Prepared(const KernelDef& kernel, NodeSpec node) : kernel_(kernel), node_(std::move(node)) {
-  const DeviceInfo info = device_info({});
+  const DeviceInfo info = device_info(device());
   Prepare prepare(info);
   if (kernel.prepare != nullptr) kernel.prepare(node_, prepare);
   scratch_bytes_ = prepare.scratch_bytes();
   state_ = prepare.take_state();
 }
 
+// On a device the operands are copies there, each an allocation of its own, whatever the storage asks for.
+Result Prepared::place_on_device(std::span<const Tensor> in, const Storage& storage) const {
+  Backend& backend = backend_of(device());
+  Allocator& allocator = backend.allocator(device());
+  Result r;
+  for (const Tensor& t : in) r.in.push_back(t.on(device()));
+  for (size_t o = 0; o < node_.out.size(); ++o) {
+    if (storage.shared.second == static_cast<int>(o)) {
+      const Tensor& source = r.in[static_cast<size_t>(storage.shared.first)];
+      r.out.push_back(Tensor::view(node_.out[o], source.raw(), std::make_shared<Tensor>(source), device()));
+      continue;
+    }
+    r.out.emplace_back(node_.out[o], allocator);
+    backend.fill_now(r.out.back().raw(), storage.poison, r.out.back().bytes(), device());
+  }
+  r.scratch = Tensor({DType::U8, Shape{static_cast<int64_t>(scratch_bytes_)}}, allocator);
+  backend.fill_now(r.scratch.raw(), storage.poison, scratch_bytes_, device());
+  return r;
+}
+
 Result Prepared::place(std::span<const Tensor> in, const Storage& storage) const {
+  if (kernel_.device != Device::CPU) return place_on_device(in, storage);
   Allocator& allocator = storage.allocator != nullptr ? *storage.allocator : host_allocator();
   Result r;
   for (size_t i = 0; i < in.size(); ++i) {
@@ -114,7 +136,11 @@ void Prepared::execute(const Result& operands, Stream& stream) const {
 
 Result Prepared::run(std::span<const Tensor> in, const Storage& storage) const {
   Result r = place(in, storage);
-  execute(r, *make_stream({}));
+  const auto stream = make_stream(device());
+  execute(r, *stream);
+  stream->synchronize();
+  for (auto* list : {&r.in, &r.out})
+    for (Tensor& t : *list) t = t.on({});
   return r;
 }
 

@@ -34,7 +34,8 @@ struct Result {
   Tensor scratch;
 };
 
-// A kernel prepared for one node. Inputs that the operator mutates are copied before each run.
+// A kernel prepared for one node. Inputs that the operator mutates are copied before each run; run() brings the
+// operands of other devices back to the host.
 class Prepared {
  public:
   Prepared(const KernelDef& kernel, NodeSpec node);
@@ -44,8 +45,10 @@ class Prepared {
   Result place(std::span<const Tensor> in, const Storage& storage = {}) const;  // the operands of run(), not yet run
   void execute(const Result& operands, Stream& stream) const;
   const NodeSpec& node() const { return node_; }
+  Device device() const { return {kernel_.device, 0}; }
 
  private:
+  Result place_on_device(std::span<const Tensor> in, const Storage& storage) const;
   const KernelDef& kernel_;
   NodeSpec node_;
   std::shared_ptr<void> state_;

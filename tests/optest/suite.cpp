@@ -59,16 +59,16 @@ std::vector<Case> Suite::cases() const {
   return list;
 }
 
-std::vector<const KernelDef*> cpu_kernels(const OpDef& op) {
+std::vector<const KernelDef*> kernels_of(const OpDef& op, Device::Kind device) {
   std::vector<const KernelDef*> list;
   for (const KernelDef& k : op.kernels)
-    if (k.device == Device::CPU) list.push_back(&k);
-  if (list.empty() && op.alias) list.push_back(&kAlias);
+    if (k.device == device) list.push_back(&k);
+  if (list.empty() && op.alias && device == Device::CPU) list.push_back(&kAlias);
   return list;
 }
 
 const KernelDef& reference_of(const OpDef& op) {
-  const auto kernels = cpu_kernels(op);
+  const auto kernels = kernels_of(op);
   WN_CHECK(!kernels.empty(), Error, "operator '{}' has no CPU kernel", op.name);
   return *kernels.back();
 }

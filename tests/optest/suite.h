@@ -19,6 +19,8 @@ struct Options {
   bool list = false, verbose = false, check = false;
   bool first = false;    // end at the first failure
   bool hostile = false;  // internal: this process makes the hostile calls of one operator
+  bool small = false;    // leaves the large samples out: for the emulation of a device
+  Device device;         // whose kernels are tested
 };
 
 // One sample of one operator.
@@ -41,6 +43,8 @@ class Suite {
  public:
   explicit Suite(const Options& options);
   const std::vector<Operator>& operators() const { return operators_; }
+  Device device() const { return options_.device; }
+  bool small() const { return options_.small; }
   // Samples that must run, in the registry's order.
   std::vector<Case> cases() const;
 
@@ -49,9 +53,10 @@ class Suite {
   const Options& options_;
 };
 
-// The CPU kernels of an operator, in order of preference; an alias operator has one that copies.
-std::vector<const KernelDef*> cpu_kernels(const OpDef& op);
-const KernelDef& reference_of(const OpDef& op);  // the last one
+// The kernels of an operator on a kind of device, in order of preference; an alias operator has one that copies on the
+// CPU.
+std::vector<const KernelDef*> kernels_of(const OpDef& op, Device::Kind device = Device::CPU);
+const KernelDef& reference_of(const OpDef& op);  // the last one of the CPU
 
 // Counts what a mode checked and prints each failure with the command that repeats it.
 class Report {

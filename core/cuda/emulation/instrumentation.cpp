@@ -49,6 +49,20 @@ void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
 
+// Atomics of host code that lies in the same file (reference counts): not the checker's business.
+#define WN_TSAN_ATOMICS(bits, T)                                                                                    \
+  T __tsan_atomic##bits##_load(const volatile T* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }           \
+  void __tsan_atomic##bits##_store(volatile T* p, T v, int) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }           \
+  T __tsan_atomic##bits##_exchange(volatile T* p, T v, int) { return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST); } \
+  T __tsan_atomic##bits##_fetch_add(volatile T* p, T v, int) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); } \
+  T __tsan_atomic##bits##_fetch_sub(volatile T* p, T v, int) { return __atomic_fetch_sub(p, v, __ATOMIC_SEQ_CST); } \
+  int __tsan_atomic##bits##_compare_exchange_strong(volatile T* p, T* expected, T v, int, int) {                    \
+    return __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                  \
+  }
+WN_TSAN_ATOMICS(8, std::uint8_t)
+WN_TSAN_ATOMICS(32, std::uint32_t)
+WN_TSAN_ATOMICS(64, std::uint64_t)
+
 // UBSan checks in the front end, so it sees a vector's alignment before the compiler takes the load apart.
 void __ubsan_handle_type_mismatch_v1(TypeMismatch* where, void* address) {
   winnow::emulation::report_misaligned(where->file, where->line, address, 1u << where->log_alignment);

@@ -1,0 +1,105 @@
+#include "core/cuda/matmul_plan.h"
+
+#include <map>
+#include <mutex>
+
+namespace winnow::cuda {
+namespace {
+
+constexpr size_t kMostWorkspace = size_t{32} << 20;  // what NVIDIA recommends for Hopper
+constexpr uint32_t kAlignmentOfOperands = 16;
+
+void check_blas(cublasStatus_t status, const char* what) {
+  WN_CHECK(status == CUBLAS_STATUS_SUCCESS, DeviceError, "{}: {}", what, cublasLtGetStatusName(status));
+}
+
+// One a device for the life of the process, as the library advises.
+cublasLtHandle_t handle_of(Device device) {
+  static std::mutex mutex;
+  static std::map<int, cublasLtHandle_t> handles;
+  const std::lock_guard lock(mutex);
+  cublasLtHandle_t& handle = handles[device.index];
+  if (handle == nullptr) check_blas(cublasLtCreate(&handle), "cublasLtCreate");
+  return handle;
+}
+
+// The library is column-major: it sees each operand transposed, and gives D^T = op(B)^T op(A)^T.
+cublasLtMatrixLayout_t layout(int64_t rows, int64_t columns, int64_t batches) {
+  cublasLtMatrixLayout_t made = nullptr;
+  check_blas(cublasLtMatrixLayoutCreate(&made, CUDA_R_32F, static_cast<uint64_t>(columns), static_cast<uint64_t>(rows),
+                                        columns),
+             "cublasLtMatrixLayoutCreate");
+  const auto count = static_cast<int32_t>(batches);
+  const int64_t stride = rows * columns;
+  check_blas(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count),
+             "cublasLtMatrixLayoutSetAttribute");
+  check_blas(
+      cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride),
+      "cublasLtMatrixLayoutSetAttribute");
+  return made;
+}
+
+template <class T>
+void set(cublasLtMatmulDesc_t description, cublasLtMatmulDescAttributes_t attribute, const T& value) {
+  check_blas(cublasLtMatmulDescSetAttribute(description, attribute, &value, sizeof value),
+             "cublasLtMatmulDescSetAttribute");
+}
+template <class T>
+void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t attribute, const T& value) {
+  check_blas(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value),
+             "cublasLtMatmulPreferenceSetAttribute");
+}
+
+cublasLtEpilogue_t epilogue_of(const Product& p) {
+  if (p.relu) return p.adds_bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
+  return p.adds_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+}
+
+}  // namespace
+
+MatmulPlan::MatmulPlan(const Product& p, Device device)
+    : handle_(handle_of(device)), adds_c_(p.adds_c), adds_bias_(p.adds_bias) {
+  check_blas(cublasLtMatmulDescCreate(&description_, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
+  set(description_, CUBLASLT_MATMUL_DESC_TRANSA, p.trans_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(description_, CUBLASLT_MATMUL_DESC_TRANSB, p.trans_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(description_, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(p));
+  first_ = p.trans_b ? layout(p.n, p.k, p.batches) : layout(p.k, p.n, p.batches);
+  second_ = p.trans_a ? layout(p.k, p.m, p.batches) : layout(p.m, p.k, p.batches);
+  result_ = layout(p.m, p.n, p.batches);
+
+  cublasLtMatmulPreference_t preference = nullptr;
+  check_blas(cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
+  set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kMostWorkspace});
+  // a sum over parts of k in the output itself would depend on which part comes first
+  set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+      uint32_t{CUBLASLT_REDUCTION_SCHEME_MASK & ~unsigned{CUBLASLT_REDUCTION_SCHEME_INPLACE}});
+  for (const auto operand : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                             CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+    set(preference, operand, kAlignmentOfOperands);
+  cublasLtMatmulHeuristicResult_t found{};
+  int count = 0;
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle_, description_, first_, second_, result_, result_,
+                                                               preference, 1, &found, &count);
+  cublasLtMatmulPreferenceDestroy(preference);
+  check_blas(status, "cublasLtMatmulAlgoGetHeuristic");
+  WN_CHECK(count > 0, DeviceError, "cublasLtMatmulAlgoGetHeuristic: no algorithm for [{}, {}] x [{}, {}]", p.m, p.k,
+           p.k, p.n);
+  algorithm_ = found.algo;
+  workspace_bytes_ = found.workspaceSize;
+}
+
+MatmulPlan::~MatmulPlan() {
+  for (const auto made : {first_, second_, result_}) cublasLtMatrixLayoutDestroy(made);
+  cublasLtMatmulDescDestroy(description_);
+}
+
+void MatmulPlan::run(const float* a, const float* b, const float* c, const float* bias, float* d, void* workspace,
+                     cudaStream_t stream) const {
+  if (adds_bias_) set(description_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  const float one = 1, beta = adds_c_ ? 1.0f : 0.0f;
+  check_blas(cublasLtMatmul(handle_, description_, &one, b, first_, a, second_, &beta, adds_c_ ? c : d, result_, d,
+                            result_, &algorithm_, workspace, workspace_bytes_, stream),
+             "cublasLtMatmul");
+}
+
+}  // namespace winnow::cuda

@@ -1,0 +1,40 @@
+// Matrix products by cuBLASLt, planned once: layouts, epilogue, algorithm and workspace.
+#pragma once
+#include <cublasLt.h>
+
+#include "core/cuda/stream.h"
+
+namespace winnow::cuda {
+
+// D [m, n] = op(A) op(B) + C + bias [n] for each of `batches`, row-major and dense, f32 with f32 accumulation (no
+// TF32).
+struct Product {
+  int64_t m = 0, n = 0, k = 0;  // none is 0
+  bool trans_a = false, trans_b = false;
+  int64_t batches = 1;
+  bool adds_c = false, adds_bias = false;
+  bool relu = false;  // D = max(0, the sum)
+};
+
+class MatmulPlan {
+ public:
+  // The algorithm is the heuristic's first: the same one in every run, which measuring would not give.
+  MatmulPlan(const Product& product, Device device);
+  ~MatmulPlan();
+  MatmulPlan(const MatmulPlan&) = delete;
+  MatmulPlan& operator=(const MatmulPlan&) = delete;
+  size_t workspace_bytes() const { return workspace_bytes_; }
+  // All operands start at 16 bytes. c may be d; c and bias are read where the product adds them.
+  void run(const float* a, const float* b, const float* c, const float* bias, float* d, void* workspace,
+           cudaStream_t stream) const;
+
+ private:
+  cublasLtHandle_t handle_ = nullptr;
+  cublasLtMatmulDesc_t description_ = nullptr;
+  cublasLtMatrixLayout_t first_ = nullptr, second_ = nullptr, result_ = nullptr;
+  cublasLtMatmulAlgo_t algorithm_{};
+  size_t workspace_bytes_ = 0;
+  bool adds_c_ = false, adds_bias_ = false;
+};
+
+}  // namespace winnow::cuda

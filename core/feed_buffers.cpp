@@ -1,0 +1,33 @@
+#include "core/feed_buffers.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace winnow {
+
+FeedBuffers::FeedBuffers(Device device, const std::vector<TensorSpec>& specs) : backend_(backend_of(device)) {
+  for (const TensorSpec& spec : specs) {
+    offsets_.push_back(bytes_);
+    bytes_ += (spec.bytes() + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  const TensorSpec all{DType::U8, Shape{static_cast<int64_t>(std::max(bytes_, kAlignment))}};
+  on_device_ = Tensor(all, backend_.allocator(device));
+  for (Slot& slot : slots_) slot = {Tensor(all, backend_.pinned_allocator(device)), backend_.make_event(device)};
+}
+
+void FeedBuffers::upload(std::span<const Tensor> feeds, Stream& stream) {
+  Slot& slot = slots_[next_++ % slots_.size()];
+  slot.fetched->synchronize();
+  auto* const pinned = static_cast<char*>(slot.pinned.raw());
+  const auto on_host = [](const Tensor& t) { return t.device().kind == Device::CPU; };
+  const bool together = std::ranges::all_of(feeds, on_host);
+  for (size_t i = 0; i < feeds.size(); ++i) {
+    if (!on_host(feeds[i]) || feeds[i].bytes() == 0) continue;
+    std::memcpy(pinned + offsets_[i], feeds[i].raw(), feeds[i].bytes());
+    if (!together) backend_.copy(place(i), pinned + offsets_[i], feeds[i].bytes(), stream);
+  }
+  if (together && bytes_ > 0) backend_.copy(on_device_.raw(), pinned, bytes_, stream);
+  slot.fetched->record(stream);
+}
+
+}  // namespace winnow
