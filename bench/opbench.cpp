@@ -11,7 +11,8 @@
 #include <algorithm>
 #include <chrono>
 
-#include "core/cpu/peak.h"
+#include "bench/device_peak.h"
+#include "core/gpu.h"
 #include "core/parallel.h"
 #include "tests/optest/fill.h"
 #include "tests/optest/runner.h"
@@ -42,6 +43,32 @@ void evict(const Result& operands) {
 }
 
 enum class Cache { Warm, Cold };
+
+// Devices: runs are queued behind each other, so that what is measured is the device's time. Operands that fit its
+// caches stay there; the samples of a bench are the sizes users have.
+void measure_on_device(benchmark::State& state, const Case& c, const KernelDef& kernel, const Machine& machine) {
+  constexpr int kQueued = 20;
+  const Prepared prepared(kernel, node_of(c));
+  const Result operands = prepared.place(filled(c), {.poison = 0});
+  const auto stream = make_stream(prepared.device());
+  prepared.execute(operands, *stream);
+  stream->synchronize();
+  double total = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < kQueued; ++i) prepared.execute(operands, *stream);
+    stream->synchronize();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    state.SetIterationTime(seconds.count() / kQueued);
+    total += seconds.count() / kQueued;
+  }
+  const Cost cost = cost_of(prepared.node());
+  const double seconds = total / static_cast<double>(std::max<benchmark::IterationCount>(1, state.iterations()));
+  state.counters["GB/s"] = cost.bytes / seconds * 1e-9;
+  state.counters["GFLOP/s"] = cost.flops / seconds * 1e-9;
+  state.counters["roofline_%"] =
+      100 * std::max(cost.flops / (machine.gflops * 1e9), cost.bytes / (machine.gbs * 1e9)) / seconds;
+}
 
 void measure(benchmark::State& state, const Case& c, const KernelDef& kernel, Cache cache, const Machine& machine) {
   const Prepared prepared(kernel, node_of(c));
@@ -74,6 +101,15 @@ void add_benchmarks(const Suite& suite, const Options& options, const Machine& m
     const NodeSpec node = node_of(c);
     for (const KernelDef* kernel : kernels_of(*c.op, options.device.kind)) {
       if (refusal(*kernel, node) != nullptr || (!options.kernel.empty() && options.kernel != kernel->name)) continue;
+      if (kernel->device != Device::CPU) {
+        benchmark::RegisterBenchmark(
+            fmt::format("{}/{}/{}", c.op->name, kernel->name, c.sample->name).c_str(),
+            [c, kernel, machine](benchmark::State& s) { measure_on_device(s, c, *kernel, machine); })
+            ->UseManualTime()
+            ->MinTime(0.02)
+            ->Unit(benchmark::kMicrosecond);
+        continue;
+      }
       for (const Cache cache : {Cache::Warm, Cache::Cold})
         benchmark::RegisterBenchmark(
             fmt::format("{}/{}/{}/{}", c.op->name, kernel->name, c.sample->name, cache == Cache::Warm ? "warm" : "cold")
@@ -90,17 +126,22 @@ void add_benchmarks(const Suite& suite, const Options& options, const Machine& m
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
+  register_gpu();
   Options options;
   int threads = 0;
   CLI::App app("Measures operators on their own benchmark samples; takes Google Benchmark's flags too.");
   app.add_option("--op", options.op, "only this operator");
   app.add_option("--kernel", options.kernel, "only this kernel");
   app.add_option("--threads", threads, "compute threads (0 = all)");
+  std::string device = "cpu";
+  app.add_option("--device", device, "cpu or cuda")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
     if (threads > 0) set_num_threads(threads);
+    options.device = parse_device(device);
+    set_default_device(options.device);
     const Suite suite(options);
-    const Machine machine{cpu::measure_fma_peak_gflops(num_threads()), cpu::measure_copy_gbs(num_threads())};
+    const Machine machine{measured_peak_gflops(num_threads()), measured_copy_gbs(num_threads())};
     benchmark::AddCustomContext("threads", std::to_string(num_threads()));
     benchmark::AddCustomContext("fma_peak_gflops", fmt::format("{:.1f}", machine.gflops));
     benchmark::AddCustomContext("copy_gbs", fmt::format("{:.1f}", machine.gbs));

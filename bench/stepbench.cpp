@@ -6,8 +6,9 @@
 #include <cmath>
 #include <iostream>
 
+#include "bench/device_peak.h"
 #include "bench/step_profile.h"
-#include "core/cpu/peak.h"
+#include "core/gpu.h"
 #include "core/parallel.h"
 #include "core/program.h"
 #include "core/rng.h"
@@ -23,6 +24,7 @@ struct Options {
   int64_t batch = 2048, dim = 16;
   double rows = 1e6, zipf = 1.05, seconds = 6;
   int threads = 2;
+  std::string device = "cpu";
   bool profile = false, dump = false;
 };
 
@@ -75,6 +77,7 @@ CtrOptions model_options(const Options& o) {
 
 int run(const Options& o) {
   set_num_threads(o.threads);
+  set_default_device(parse_device(o.device));
   const auto card = cardinalities(o.rows);
   CtrSpec spec;
   spec.dense = kDense;
@@ -102,7 +105,7 @@ int run(const Options& o) {
   std::vector<Batch> batches;
   for (int i = 0; i < kBatches; ++i) batches.push_back(make_batch(o, card, 100 + static_cast<uint64_t>(i)));
   Tensor step_tensor = Tensor::of<int64_t>({0}, {}), rate = Tensor::of<float>({1e-3f}, {});
-  const auto stream = make_stream({});
+  const auto stream = make_stream();
   const auto feeds_of = [&](const Batch& b) {
     return std::vector<Tensor>{step_tensor, rate, b.ids, b.dense, b.label, b.weight};
   };
@@ -113,6 +116,7 @@ int run(const Options& o) {
     ++*step_tensor.data<int64_t>();
     const auto start = std::chrono::steady_clock::now();
     program.run(feeds, *stream);
+    stream->synchronize();
     const double t = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (i < 4) continue;  // warm-up
     times.push_back(t);
@@ -130,8 +134,7 @@ int run(const Options& o) {
              "# step {:.2f} ms best {:.2f} n={} MLP GFLOP/step {:.2f} -> {:.1f} GFLOP/s share {:.1f} RSS {:.0f} MB "
              "loss {:.4f}\n",
              median * 1e3, times[0] * 1e3, times.size(), flops * 1e-9, gflops,
-             100 * gflops / cpu::measure_fma_peak_gflops(o.threads), peak_rss_mb(),
-             program.output("loss").item<float>());
+             100 * gflops / measured_peak_gflops(o.threads), peak_rss_mb(), program.output("loss").item<float>());
   fmt::print("ctr_step[{},B={},rows={:.0e},{},T={}] {:.6g} samples/s\n", o.model, o.batch, o.rows, o.embedding,
              o.threads, static_cast<double>(o.batch) / median);
   return 0;
@@ -141,6 +144,7 @@ int run(const Options& o) {
 }  // namespace winnow
 
 int main(int argc, char** argv) {
+  winnow::register_gpu();
   winnow::Options o;
   CLI::App app("Training step of a click model on synthetic batches");
   app.add_option("--model", o.model, "WideDeep, DeepFM, DCNv2, DLRM, ...");
@@ -151,6 +155,7 @@ int main(int argc, char** argv) {
   app.add_option("--dim", o.dim);
   app.add_option("--zipf", o.zipf);
   app.add_option("--threads", o.threads);
+  app.add_option("--device", o.device, "cpu or cuda")->capture_default_str();
   app.add_option("--seconds", o.seconds, "how long to measure");
   app.add_flag("--profile", o.profile, "time by operator");
   app.add_flag("--dump", o.dump, "the compiled program");

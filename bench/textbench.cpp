@@ -8,8 +8,9 @@
 #include <iostream>
 #include <map>
 
+#include "bench/device_peak.h"
 #include "bench/step_profile.h"
-#include "core/cpu/peak.h"
+#include "core/gpu.h"
 #include "core/parallel.h"
 #include "core/program.h"
 #include "core/rng.h"
@@ -35,6 +36,7 @@ struct Options {
   double seconds = 6, attention_dropout = 0;
   int64_t batch = 32, length = 20;
   int threads = 2;
+  std::string device = "cpu";
   bool profile = false, dump = false, memory = false, latency = false, frozen = true;
 };
 
@@ -122,7 +124,7 @@ void report(const Options& o, Program& program, const std::vector<Tensor>& feeds
   if (o.dump) fmt::print(stderr, "{}", program.dump());
   if (o.memory) fmt::print(stderr, "{}", program.memory().str());
   if (o.profile) print_profile(program, feeds, stream, 8);
-  const double median = times[times.size() / 2], peak = cpu::measure_fma_peak_gflops(o.threads);
+  const double median = times[times.size() / 2], peak = measured_peak_gflops(o.threads);
   fmt::print(stderr,
              "# step {:.3f} ms best {:.3f} cpu {:.3f} n={} GFLOP/step {:.2f} -> {:.1f} GFLOP/s share {:.1f} of {:.0f} "
              "RSS {:.0f} MB\n",
@@ -182,10 +184,11 @@ void mlm(const Options& o) {
   feeds.insert(feeds.end(), batch.feeds.begin(), batch.feeds.end());
   feeds.push_back(integers(masked, [&](int64_t i) { return i * batch.tokens / masked; }));
   feeds.push_back(integers(masked, [&](int64_t) { return static_cast<int64_t>(rng.uniform() * 30522); }));
-  const auto stream = make_stream({});
+  const auto stream = make_stream();
   const auto times = timed(o.seconds, 4, [&] {
     ++*step_tensor.data<int64_t>();
     program.run(feeds, *stream);
+    stream->synchronize();
   });
   const auto h = static_cast<double>(s.hidden), v = static_cast<double>(options.vocab_size);
   const double flops = 3 * (layer_flops(s, batch) + 2 * static_cast<double>(masked) * (v * h + h * h));
@@ -214,8 +217,11 @@ void encode(const Options& o) {
   CompileOptions compiled;
   if (o.frozen) compiled.frozen = std::make_shared<FrozenWeights>();
   Program program = compile(g, compiled);
-  const auto stream = make_stream({});
-  const auto times = timed(o.seconds, o.latency ? 100 : 5, [&] { program.run(batch.feeds, *stream); });
+  const auto stream = make_stream();
+  const auto times = timed(o.seconds, o.latency ? 100 : 5, [&] {
+    program.run(batch.feeds, *stream);
+    stream->synchronize();
+  });
   report(o, program, batch.feeds, *stream, times, layer_flops(s, batch));
   const double median = times[times.size() / 2];
   if (o.latency)
@@ -231,6 +237,7 @@ void encode(const Options& o) {
 }  // namespace winnow
 
 int main(int argc, char** argv) {
+  winnow::register_gpu();
   winnow::Options o;
   CLI::App app("Training steps and encoding with transformer encoders");
   app.require_subcommand(1);
@@ -241,6 +248,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"tiny", "mini", "minilm", "base"}));
   app.add_option("--lengths", o.lengths, "file of sequence lengths, one a line, in the order of the texts");
   app.add_option("--threads", o.threads);
+  app.add_option("--device", o.device, "cpu or cuda")->capture_default_str();
   app.add_option("--seconds", o.seconds, "how long to measure");
   app.add_flag("--profile", o.profile, "time by operator");
   app.add_flag("--dump", o.dump, "the compiled program");
@@ -253,6 +261,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   winnow::set_num_threads(o.threads);
   try {
+    winnow::set_default_device(winnow::parse_device(o.device));
     *mlm ? winnow::mlm(o) : winnow::encode(o);
     return 0;
   } catch (const winnow::Error& e) {

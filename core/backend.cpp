@@ -35,6 +35,7 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Stream> make_stream(Device) override { return std::make_unique<CpuStream>(); }
   std::unique_ptr<Event> make_event(Device) override { return std::make_unique<CpuEvent>(); }
   void copy(void* to, const void* from, size_t bytes, Stream&) override { std::memcpy(to, from, bytes); }
+  std::unique_ptr<Recording> record(Stream&, const std::function<void()>&) override { return nullptr; }
   void copy_now(void* to, const void* from, size_t bytes, Device) override { std::memcpy(to, from, bytes); }
   void fill_now(void* data, unsigned char byte, size_t bytes, Device) override { std::memset(data, byte, bytes); }
 };
@@ -56,6 +57,15 @@ Backend& backend_of(Device device) {
 }
 
 void register_backend(std::unique_ptr<Backend> backend) { cuda_backend() = std::move(backend); }
+
+namespace {
+Device default_is;
+}
+Device default_device() { return default_is; }
+void set_default_device(Device device) {
+  device_info(device);
+  default_is = device;
+}
 
 DeviceInfo device_info(Device device) { return backend_of(device).info(device); }
 Allocator& device_allocator(Device device) { return backend_of(device).allocator(device); }

@@ -12,6 +12,11 @@ struct Device {
   bool operator==(const Device&) const = default;
   std::string str() const;  // "cpu", "cuda:0"
 };
+// Where graphs are recorded for, streams made and arenas laid out unless a device is named: a program's --device. The
+// CPU until it is set, before the first graph.
+Device default_device();
+void set_default_device(Device device);  // DeviceError when there is no such device
+
 Device parse_device(const std::string& text);  // ConfigError unless "cpu", "cuda" or "cuda:N"
 
 // What kernels may ask about the machine they would run on.
@@ -43,7 +48,7 @@ class Event {
   virtual void wait(Stream& stream) = 0;  // later work of `stream` starts after the recorded point
   virtual void synchronize() = 0;
 };
-std::unique_ptr<Stream> make_stream(Device device);
+std::unique_ptr<Stream> make_stream(Device device = default_device());
 std::unique_ptr<Event> make_event(Device device);
 
 }  // namespace winnow

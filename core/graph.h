@@ -57,7 +57,7 @@ struct RowGradient {
 
 class Graph {
  public:
-  explicit Graph(Device device = {}, uint64_t seed = 0) : device_(device), seed_(seed) {}
+  explicit Graph(Device device = default_device(), uint64_t seed = 0) : device_(device), seed_(seed) {}
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 

@@ -70,7 +70,8 @@ struct Program::Impl {
   void bind(std::span<const Tensor> feeds, Stream& stream);
   void rebind_arena();
   void patch(int32_t root, void* data);
-  void run(std::span<const Tensor> feeds, Stream& stream, std::vector<NodeProfile>* profile);
+  void run(std::span<const Tensor> feeds, Stream& stream);
+  void run_steps(Stream& stream, std::vector<NodeProfile>* profile);
   void check_zones(const Step& step) const;
   void* data_of(int32_t value) const { return value_data[at(storage[at(value)].root)]; }
   Call call_of(const Step& step, Stream& stream);
@@ -88,6 +89,8 @@ struct Program::Impl {
   size_t arena_bytes = 0, naive_bytes = 0;
   std::shared_ptr<Arena> arena;
   char* arena_base = nullptr;
+  std::unique_ptr<Recording> recording;    // of the steps with the pointers as they are
+  int runs_unchanged = 0;                  // since a pointer changed
   std::vector<void*> value_data;           // per root value
   std::vector<void*> pointers;             // kernel arguments of all steps
   std::vector<std::vector<size_t>> slots;  // per root value: its places in `pointers`
@@ -130,8 +133,12 @@ Program::Impl::Impl(Graph& graph, const CompileOptions& opts)
   }
   if (options.fuse) fuse_epilogues(ir);
   if (options.frozen != nullptr && device.device.kind == Device::CPU) pack_weights(ir, *options.frozen);
-  for (size_t id = 0; id < ir.values.size(); ++id)
-    if (ir.values[id].kind == ValueInfo::Persistent) persistents.push_back(static_cast<int32_t>(id));
+  for (size_t id = 0; id < ir.values.size(); ++id) {
+    if (ir.values[id].kind != ValueInfo::Persistent) continue;
+    persistents.push_back(static_cast<int32_t>(id));
+    Tensor& value = ir.values[id].variable->value;
+    value = value.on(device.device);
+  }
   storage.resize(ir.values.size());
   for (size_t id = 0; id < storage.size(); ++id) storage[id].root = static_cast<int32_t>(id);
   choose_kernels();
@@ -249,6 +256,8 @@ void Program::Impl::plan() {
 
 void Program::Impl::patch(int32_t root, void* data) {
   value_data[at(root)] = data;
+  recording.reset();
+  runs_unchanged = 0;
   for (const size_t slot : slots[at(root)]) pointers[slot] = data;
 }
 
@@ -307,8 +316,19 @@ void Program::Impl::check_zones(const Step& step) const {
              step.spec.op->name, step.kernel->name, b.name, at_source(step.loc));
 }
 
-void Program::Impl::run(std::span<const Tensor> feeds, Stream& stream, std::vector<NodeProfile>* profile) {
+// After two runs with the same operands a device is given its steps as one recording.
+void Program::Impl::run(std::span<const Tensor> feeds, Stream& stream) {
+  constexpr int kRunsBefore = 2;
   bind(feeds, stream);
+  const bool record = options.record && !options.check_finite && device.device.kind != Device::CPU;
+  if (record && recording == nullptr && runs_unchanged >= kRunsBefore)
+    recording = backend_of(device.device).record(stream, [&] { run_steps(stream, nullptr); });
+  if (recording != nullptr) return recording->launch(stream);
+  run_steps(stream, nullptr);
+  ++runs_unchanged;
+}
+
+void Program::Impl::run_steps(Stream& stream, std::vector<NodeProfile>* profile) {
   for (size_t s = 0; s < steps.size(); ++s) {
     const Step& step = steps[s];
     const Call call = call_of(step, stream);
@@ -339,7 +359,7 @@ Program compile(Graph& graph, const CompileOptions& options) {
   return Program(std::make_unique<Program::Impl>(graph, options));
 }
 
-void Program::run(std::span<const Tensor> feeds, Stream& stream) { impl_->run(feeds, stream, nullptr); }
+void Program::run(std::span<const Tensor> feeds, Stream& stream) { impl_->run(feeds, stream); }
 int Program::nodes() const { return static_cast<int>(impl_->steps.size()); }
 
 Tensor Program::output(const std::string& name) const {
@@ -351,14 +371,19 @@ Tensor Program::output(const std::string& name) const {
   }
   const TensorSpec& spec = impl_->ir.values[at(found->second)].spec;
   return Tensor::view(spec, impl_->data_of(found->second), std::make_shared<Tensor>(impl_->arena->storage()),
-                      impl_->device.device);
+                      impl_->device.device)
+      .on({});
 }
 
 std::vector<NodeProfile> Program::profile(std::span<const Tensor> feeds, Stream& stream, int runs) {
   std::vector<NodeProfile> result;
   for (const Step& s : impl_->steps)
     result.push_back({s.spec.op->name, s.kernel->name, at_source(s.loc), 0, cost_of(s.spec)});
-  for (int r = 0; r < runs; ++r) impl_->run(feeds, stream, &result);
+  for (int r = 0; r < runs; ++r) {
+    impl_->bind(feeds, stream);
+    stream.synchronize();
+    impl_->run_steps(stream, &result);
+  }
   for (auto& p : result) p.seconds /= std::max(runs, 1);
   return result;
 }

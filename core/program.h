@@ -1,4 +1,5 @@
-// compile(): passes, kernel choice, preparation and the memory plan turn a recorded graph into an immutable Program.
+// compile(): persistent values move to the graph's device; passes, kernel choice, preparation and the memory plan turn
+// a recorded graph into an immutable Program.
 #pragma once
 #include <map>
 #include <memory>
@@ -14,7 +15,7 @@ namespace winnow {
 // buckets) share one: it grows to the largest plan.
 class Arena {
  public:
-  explicit Arena(Allocator& allocator = host_allocator()) : allocator_(allocator) {}
+  explicit Arena(Allocator& allocator = device_allocator(default_device())) : allocator_(allocator) {}
   void reserve(size_t bytes);  // contents are lost when it grows
   char* base() const { return static_cast<char*>(storage_.raw()); }
   const Tensor& storage() const { return storage_; }
@@ -37,6 +38,7 @@ struct CompileOptions {
   bool share = true;                      // common subexpressions, dead nodes, storage sharing
   std::string matmul = "";                // name of the matmul kernel to prefer; "" = the operator's own order
   std::shared_ptr<FrozenWeights> frozen;  // null: parameters may change between runs
+  bool record = true;                     // devices: the steps as one recording (a CUDA graph) after two runs
   bool red_zones = false;                 // every planned value gets guard bytes that run() checks (slow; tests)
   bool check_finite = false;              // after each node; Error names the operator and source line (debugging)
 };
@@ -74,7 +76,9 @@ class Program {
 
   // feeds: one tensor per graph input, in the order in which they were recorded; specs must be equal.
   void run(std::span<const Tensor> feeds, Stream& stream);
-  Tensor output(const std::string& name) const;  // valid until the next run; Error lists the known names
+  // Valid until the next run; of programs on other devices than the CPU a copy, after all that was queued. Error lists
+  // the known names.
+  Tensor output(const std::string& name) const;
   MemoryReport memory() const;
   std::string dump() const;                                                                   // nodes, kernels, offsets
   std::vector<NodeProfile> profile(std::span<const Tensor> feeds, Stream& stream, int runs);  // seconds per run

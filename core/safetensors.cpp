@@ -242,9 +242,11 @@ std::string make_header(const std::vector<NamedTensor>& tensors, const std::vect
 
 }  // namespace
 
-void save_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
+void save_safetensors(const std::string& path, const std::vector<NamedTensor>& given,
                       const std::map<std::string, std::string>& metadata) {
-  check_saved(path, tensors, metadata);
+  check_saved(path, given, metadata);
+  std::vector<NamedTensor> tensors = given;
+  for (NamedTensor& t : tensors) t.tensor = t.tensor.on({});
   const std::vector<size_t> order = data_order(tensors);
   const std::string header = make_header(tensors, order, metadata);
   WN_CHECK(header.size() - 8 <= kLargestHeader, IoError, "{}: header: {} bytes are needed, {} are allowed", path,

@@ -44,7 +44,7 @@ class TextVectors {
   Record record_;
   int64_t width_, max_tokens_;
   CompileOptions compile_;
-  std::unique_ptr<Stream> stream_ = make_stream({});
+  std::unique_ptr<Stream> stream_ = make_stream();
   std::map<std::pair<int64_t, int64_t>, Form> forms_;
 };
 

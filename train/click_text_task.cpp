@@ -45,7 +45,7 @@ void ClickTextTask::encode_items() {
     item_vectors_ = std::make_unique<TextPredictor>(
         [&](const TokenInputs& in, const StepContext& context) { return model_.encoder().pooled(in, context); },
         tokens_.items, compile_);
-  std::ranges::copy(item_vectors_->run(), table_->value.span<float>().begin());
+  table_->value.copy_from(Tensor::of(std::span<const float>(item_vectors_->run()), table_->value.shape()));
   encoded_ = true;
 }
 
@@ -83,7 +83,7 @@ std::vector<float> ClickTextTask::predict(Split split) {
     graph.output("logits", model_.logits(batch.record(graph, model_, table_, context, capacity), values.ctr, context));
     programs.push_back(compile(graph, compile_));
   }
-  const auto stream = make_stream({});
+  const auto stream = make_stream();
   const Tensor step = Tensor::of<int64_t>({0}, {});
   std::vector<float> out;
   std::vector<Tensor> feeds;

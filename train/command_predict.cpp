@@ -38,7 +38,7 @@ Texts texts_of(const PredictArguments& a, const TextConfig& config) {
 
 int run_predict(const PredictArguments& a) {
   if (a.threads > 0) set_num_threads(a.threads);
-  device_info(parse_device(a.device));
+  set_default_device(parse_device(a.device));
   const std::string name = job_of_run(a.run);
   WN_CHECK(is_text_job(name), ConfigError,
            "{} is a run of `winnow train {}`; predict answers for runs of classify and "

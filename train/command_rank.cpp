@@ -32,7 +32,7 @@ std::string csv_of(const OpenedRankRun::Scored& s) {
 
 int run_rank(const RankRowsArguments& a) {
   if (a.threads > 0) set_num_threads(a.threads);
-  device_info(parse_device(a.device));
+  set_default_device(parse_device(a.device));
   const OpenedRankRun run(a.run, a.sets);
   RankingSource source = run.config().schema.tables[0];  // a table like that of training
   source.source.path = a.data;

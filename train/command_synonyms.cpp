@@ -50,7 +50,7 @@ std::vector<std::string> read_terms(const std::string& path) {
 
 int run_synonyms(const SynonymArguments& a) {
   if (a.threads > 0) set_num_threads(a.threads);
-  device_info(parse_device(a.device));
+  set_default_device(parse_device(a.device));
   const std::vector<std::string> terms = read_terms(a.terms);
   TextEncoder encoder(published_encoder_options(encoder_of(a.run)));
   encoder.initialize(0);

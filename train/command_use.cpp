@@ -33,7 +33,7 @@ CLI::App* add_run_command(CLI::App& app, const char* name, const char* text, Run
 
 void prepare(const RunArguments& a) {
   if (a.threads > 0) set_num_threads(a.threads);
-  device_info(parse_device(a.device));
+  set_default_device(parse_device(a.device));
 }
 
 template <class R>

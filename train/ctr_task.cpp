@@ -38,7 +38,7 @@ BatchValues::BatchValues(Graph& graph, const BatchSpec& spec) {
 }
 
 CtrPredictor::CtrPredictor(const CtrModel& model, const BatchSpec& spec, const CompileOptions& options)
-    : stream_(make_stream({})) {
+    : stream_(make_stream()) {
   const Value step = graph_.input("step", {DType::I64, {}});
   const BatchValues batch(graph_, spec);
   graph_.output("logits", model.logits(batch.ctr, {step, batch.weight, false}));

@@ -54,7 +54,7 @@ MlmScorer::MlmScorer(const MaskedLm& model, const JaggedIds& rows, const Masking
                      const TokenBatchOptions& batches, const CompileOptions& compile)
     : masker_(model.encoder().tokenizer(), masking, batches.seed),
       batches_(rows, masker_, in_order(batches)),
-      stream_(make_stream({})) {
+      stream_(make_stream()) {
   batches_.fix_masks(kFixedEpoch);
   for (const MaskedBatches::Form& form : batches_.forms()) {
     Graph& graph = *graphs_.emplace_back(std::make_unique<Graph>());

@@ -69,7 +69,7 @@ class RankPredictor {
   std::vector<RankBatch> tensors_;  // one a capacity, as the graphs and programs
   std::deque<Graph> graphs_;
   std::vector<Program> programs_;
-  std::unique_ptr<Stream> stream_ = make_stream({});
+  std::unique_ptr<Stream> stream_ = make_stream();
 };
 
 class RankTask final : public TrainTask {

@@ -48,7 +48,7 @@ TextPredictor::TextPredictor(const RecordOutputs& record, const JaggedIds& token
     : tokens_(tokens),
       batches_(tokens.lengths(), inference_batches()),
       rows_(std::clamp<int64_t>(tokens.rows(), 1, kBatch)),
-      stream_(make_stream({})) {
+      stream_(make_stream()) {
   CompileOptions shared = compile;
   if (shared.arena == nullptr) shared.arena = std::make_shared<Arena>();
   for (const int64_t capacity : batches_.capacities())

@@ -57,7 +57,7 @@ void TrainArguments::prepare() const {
     WN_CHECK(getppid() == with_parent, Error, "the process {} that started this training has ended", with_parent);
   }
   if (threads > 0) set_num_threads(threads);
-  device_info(parse_device(device));
+  set_default_device(parse_device(device));
 }
 
 void TrainArguments::check_given() const {

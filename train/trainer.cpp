@@ -20,9 +20,9 @@ double wall_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-// An output after a run; `kept` holds it from the first time on.
+// An output after a run; `kept` holds it from the first time on, where outputs are not copies.
 double scalar_of(const Program& program, const std::string& name, Tensor& kept) {
-  if (!kept.defined()) kept = program.output(name);
+  if (!kept.defined() || default_device().kind != Device::CPU) kept = program.output(name);
   return static_cast<double>(kept.item<float>());
 }
 
@@ -36,7 +36,7 @@ struct Trainer::State {
   GradientBuffers buffers;          // with accumulate_steps > 1, when
   std::vector<Program> programs;    // a form's program ends with its gradients in the buffers
   std::optional<Program> from_sum;  // and this one takes the update from there
-  std::unique_ptr<Stream> stream = make_stream({});
+  std::unique_ptr<Stream> stream = make_stream();
   std::vector<Parameter> parameters;
   std::vector<Tensor> best;  // copies of the parameters of the best epoch; empty before the first
   Tensor rate = Tensor::zeros({DType::F32, {}}), step_tensor = Tensor::zeros({DType::I64, {}});
@@ -76,7 +76,7 @@ void Trainer::build() {
   CompileOptions compile_options = options_.compile;
   if (compile_options.arena == nullptr) compile_options.arena = std::make_shared<Arena>();
   for (const int64_t form : task_.forms()) {
-    Graph& graph = s.graphs.emplace_back(Device{}, options_.seed);
+    Graph& graph = s.graphs.emplace_back(default_device(), options_.seed);
     const Value step = graph.input("step", {DType::I64, {}});
     std::vector<Value> scalars;
     for (const char* name : options_.accumulate_steps > 1 ? std::vector{"keep", "share"} : std::vector{"learning_rate"})
@@ -92,7 +92,7 @@ void Trainer::build() {
   }
   s.feeds = {s.batch_tensor};
   if (options_.accumulate_steps > 1) {
-    Graph& graph = s.graphs.emplace_back(Device{}, options_.seed);
+    Graph& graph = s.graphs.emplace_back(default_device(), options_.seed);
     const Value step = graph.input("step", {DType::I64, {}}), rate = graph.input("learning_rate", {DType::F32, {}});
     s.optimizer.emit(graph, s.parameters, rate, step, options_.schedule.learning_rate, &s.buffers);
     s.from_sum = compile(graph, compile_options);
@@ -116,7 +116,8 @@ void Trainer::save() {
   State& s = *state_;
   for (const Parameter& p : s.parameters) {
     if (p.value().dtype() != DType::F32) continue;
-    for (const float x : p.value().span<float>())
+    const Tensor value = p.value().on({});
+    for (const float x : value.span<float>())
       WN_CHECK(std::isfinite(x), Error, "'{}' holds NaN or infinity at step {}: no checkpoint was written", p.name(),
                s.step);
   }

@@ -1,3 +1,7 @@
+#include "core/gpu.h"
 #include "train/program.h"
 
-int main(int argc, char** argv) { return winnow::run_program(argc, argv); }
+int main(int argc, char** argv) {
+  winnow::register_gpu();
+  return winnow::run_program(argc, argv);
+}

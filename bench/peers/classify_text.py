@@ -39,6 +39,7 @@ ap.add_argument("--dropout", type=float, default=0.1)
 ap.add_argument("--weight-decay", type=float, default=0.01)
 ap.add_argument("--max-len", type=int, default=128)
 ap.add_argument("--threads", type=int, default=2)
+ap.add_argument("--device", default="cpu")
 a = ap.parse_args()
 os.environ["OMP_NUM_THREADS"] = str(a.threads)
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
@@ -86,9 +87,10 @@ else:
 
 
 def loss_of(outputs, targets):
+    targets = torch.tensor(targets, device=a.device)
     if a.value:
-        return torch.nn.functional.mse_loss(outputs[:, 0], torch.tensor(targets))
-    return torch.nn.functional.cross_entropy(outputs, torch.tensor(targets))
+        return torch.nn.functional.mse_loss(outputs[:, 0], targets)
+    return torch.nn.functional.cross_entropy(outputs, targets)
 
 
 def batch(ids, order):
@@ -98,7 +100,7 @@ def batch(ids, order):
     for r, i in enumerate(order):
         x[r, : len(ids[i])] = torch.tensor(ids[i])
         mask[r, : len(ids[i])] = 1
-    return x, mask
+    return x.to(a.device), mask.to(a.device)
 
 
 class Classifier(torch.nn.Module):
@@ -120,7 +122,7 @@ class Classifier(torch.nn.Module):
 
 def run(seed):
     torch.manual_seed(seed)
-    model = Classifier()
+    model = Classifier().to(a.device)
     decay = [p for p in model.parameters() if p.dim() > 1]
     plain = [p for p in model.parameters() if p.dim() <= 1]
     optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": a.weight_decay}, {"params": plain, "weight_decay": 0}], lr=a.lr, fused=True)

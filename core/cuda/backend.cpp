@@ -102,6 +102,24 @@ class CudaEvent final : public Event {
   cudaEvent_t handle_ = nullptr;
 };
 
+class CudaGraph final : public Recording {
+ public:
+  explicit CudaGraph(cudaGraph_t graph) {
+    const cudaError_t error = cudaGraphInstantiate(&executable_, graph, 0);
+    (void)cudaGraphDestroy(graph);
+    check(error, "cudaGraphInstantiate");
+  }
+  ~CudaGraph() override { (void)cudaGraphExecDestroy(executable_); }
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+  void launch(Stream& stream) override {
+    check(cudaGraphLaunch(executable_, static_cast<CudaStream&>(stream).handle()), "cudaGraphLaunch");
+  }
+
+ private:
+  cudaGraphExec_t executable_ = nullptr;
+};
+
 class CudaBackend final : public Backend {
  public:
   CudaBackend() {
@@ -144,6 +162,19 @@ class CudaBackend final : public Backend {
   void copy(void* to, const void* from, size_t bytes, Stream& stream) override {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, static_cast<CudaStream&>(stream).handle()),
           "cudaMemcpyAsync");
+  }
+  std::unique_ptr<Recording> record(Stream& stream, const std::function<void()>& work) override {
+    const cudaStream_t handle = static_cast<CudaStream&>(stream).handle();
+    check(cudaStreamBeginCapture(handle, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+    cudaGraph_t graph = nullptr;
+    try {
+      work();
+    } catch (...) {
+      if (cudaStreamEndCapture(handle, &graph) == cudaSuccess) (void)cudaGraphDestroy(graph);
+      throw;
+    }
+    check(cudaStreamEndCapture(handle, &graph), "cudaStreamEndCapture");
+    return std::make_unique<CudaGraph>(graph);
   }
   void copy_now(void* to, const void* from, size_t bytes, Device device) override {
     const OnDevice on(device);
