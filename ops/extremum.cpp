@@ -213,7 +213,8 @@ void samples_grad_of(Samples& s, double sign) {
       .add({.name = "wide",
             .in = {f32({2}), fixed(f32({2, 8200}, distinct(16400))), fixed(f32({2}, Fill::of({0.25, 1})))},
             .attrs = rows,
-            .grad = false})
+            .grad = false,
+            .constant_ok = true})
       .add({.name = "apart",
             .in = {f32({3, 4}), fixed(f32({40, 3, 5, 4}, distinct(2400))), fixed(f32({3, 4}, Fill::integers(0, 3)))},
             .attrs = reduction_attrs({0, 2}, false),

@@ -31,7 +31,7 @@ struct PlaceOfExtremum {
   bool aligned() const { return false; }
   const float *x, *y;
   template <int N>
-  __device__ cuda::Pack<int64_t, 1> get(int64_t at, int64_t o, int64_t t) const {
+  __device__ cuda::Vector<int64_t, 1> get(int64_t at, int64_t o, int64_t t) const {
     const float value = x[at];
     return {{value == y[o] || value != value ? t : kNowhere}};
   }

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "core/cuda/kernel.h"
-#include "core/cuda/pack.h"
+#include "core/cuda/vector.h"
 #include "core/math.h"
 #include "ops/detail/broadcast_plan.h"
 
@@ -36,18 +36,18 @@ struct PackedRows {
 };
 
 template <int N, class T>
-__device__ cuda::Pack<T, N> load_operand(const T* row, bool dense) {
-  if (dense) return cuda::load_pack<N>(row);
-  cuda::Pack<T, N> all;
+__device__ cuda::Vector<T, N> load_operand(const T* row, bool dense) {
+  if (dense) return cuda::load_vector<N>(row);
+  cuda::Vector<T, N> all;
   const T value = *row;
   for (int j = 0; j < N; ++j) all.v[j] = value;
   return all;
 }
 template <class F, int N, class Y, class... T>
-__device__ void store_result(Y* y, const cuda::Pack<T, N>&... in) {
-  cuda::Pack<Y, N> out;
+__device__ void store_result(Y* y, const cuda::Vector<T, N>&... in) {
+  cuda::Vector<Y, N> out;
   for (int j = 0; j < N; ++j) out.v[j] = F::f(in.v[j]...);
-  cuda::store_pack(y, out);
+  cuda::store_vector(y, out);
 }
 
 template <class F, int N, class Index, class Y, size_t... I, class... In>

@@ -5,7 +5,7 @@
 //
 //   struct C { using Value = float; static Value identity(); static Value f(Value, Value); };       combines two
 //   struct Term { static constexpr bool kPacks; bool aligned() const;                               term t of output o
-//                 template <int N> Pack<Value, N> get(int64_t at, int64_t o, int64_t t) const; };   lies at `at`
+//                 template <int N> Vector<Value, N> get(int64_t at, int64_t o, int64_t t) const; };   lies at `at`
 //   prepare: ReducePlan plan = plan_reduction(axes); p.scratch(plan.partials() * sizeof(Value));
 //   run:     reduce<C>(call, plan, Elements{x}, finish, y, scratch);                                y[o] =
 //   finish(value)
@@ -14,8 +14,8 @@
 #include <bit>
 
 #include "core/cuda/kernel.h"
-#include "core/cuda/pack.h"
 #include "core/cuda/reduce.h"
+#include "core/cuda/vector.h"
 #include "ops/detail/axes.h"
 
 namespace winnow::detail {
@@ -71,8 +71,8 @@ struct Elements {
   const T* x;
   bool aligned() const { return cuda::is_aligned(x, 16); }
   template <int N>
-  __device__ cuda::Pack<T, N> get(int64_t at, int64_t, int64_t) const {
-    return cuda::load_pack<N>(x + at);
+  __device__ cuda::Vector<T, N> get(int64_t at, int64_t, int64_t) const {
+    return cuda::load_vector<N>(x + at);
   }
 };
 struct Unchanged {
@@ -130,7 +130,7 @@ template <class C, int N, class G, class Term, class Finish, class Out>
 __global__ void __launch_bounds__(kReduceThreads)
     reduce_columns(const __grid_constant__ G g, int64_t outputs, int64_t terms, int64_t range, unsigned lanes,
                    Term term, Finish finish, Out* y) {
-  using Values = cuda::Pack<typename C::Value, N>;
+  using Values = cuda::Vector<typename C::Value, N>;
   WN_SHARED(Values, tile, [kReduceThreads]);
   const unsigned columns = kReduceThreads / lanes, column = threadIdx.x % columns, lane = threadIdx.x / columns;
   const int64_t o = (int64_t{blockIdx.x} * columns + column) * N, first = blockIdx.y * range;
@@ -154,9 +154,9 @@ __global__ void __launch_bounds__(kReduceThreads)
       }
   }
   if (lane != 0 || o >= outputs) return;
-  cuda::Pack<Out, N> out;
+  cuda::Vector<Out, N> out;
   for (int j = 0; j < N; ++j) out.v[j] = finish(values.v[j]);
-  cuda::store_pack(y + blockIdx.y * outputs + o, out);
+  cuda::store_vector(y + blockIdx.y * outputs + o, out);
 }
 
 struct ReducePlan {

@@ -7,16 +7,16 @@
 namespace winnow::cuda {
 
 template <class T, int N>
-struct alignas(sizeof(T) * N) Pack {
+struct alignas(sizeof(T) * N) Vector {
   T v[N];
 };
 template <int N, class T>
-__device__ Pack<T, N> load_pack(const T* p) {
-  return *reinterpret_cast<const Pack<T, N>*>(p);
+__device__ Vector<T, N> load_vector(const T* p) {
+  return *reinterpret_cast<const Vector<T, N>*>(p);
 }
 template <int N, class T>
-__device__ void store_pack(T* p, const Pack<T, N>& pack) {
-  *reinterpret_cast<Pack<T, N>*>(p) = pack;
+__device__ void store_vector(T* p, const Vector<T, N>& vector) {
+  *reinterpret_cast<Vector<T, N>*>(p) = vector;
 }
 inline bool is_aligned(const void* p, size_t bytes) { return reinterpret_cast<uintptr_t>(p) % bytes == 0; }
 
