@@ -25,7 +25,6 @@ __device__ void softmax_step(const A& thread, const Corner& corner, float (&s)[A
     float largest = -kInf;
 #pragma unroll
     for (int c = 0; c < 4; ++c) {
-      s[r][c] = corner.score(s[r][c], r, c);
       if (corner.live(r, c)) largest = Larger()(largest, s[r][c]);
     }
     largest = Larger()(top[r], thread.across(largest, Larger()));
@@ -50,7 +49,7 @@ struct Forward {
 };
 
 template <class A>
-__global__ void __launch_bounds__(A::kThreads) attend(AttentionArgs a, float* y, float* lse) {
+__global__ void __launch_bounds__(A::kThreads, A::kBlocks) attend(AttentionArgs a, float* y, float* lse) {
   constexpr bool kShares = Forward<A>::kShares;
   constexpr int kTile = A::kTile;
   WN_SHARED_DYN(float, shared);
@@ -76,10 +75,12 @@ __global__ void __launch_bounds__(A::kThreads) attend(AttentionArgs a, float* y,
     __syncthreads();
     A::template load<false>(q + key * row + hidden, row, t.length - key, a, keys);
     A::template load<false>(q + key * row + 2 * hidden, row, t.length - key, a, values);
+    A::arrive();
     __syncthreads();
     float s[A::kRows][4];
     thread.products(queries, keys, s);
     corner.other = key + 4 * thread.tx;
+    corner.scores(s);
     softmax_step(thread, corner, s, top, total, sum);
     const unsigned kept = corner.kept();
 #pragma unroll

@@ -6,6 +6,7 @@
 // 16 R multiply-adds.
 #pragma once
 #include "core/cuda/kernel.h"
+#include "core/cuda/ptx.h"
 #include "ops/detail/attention_spec.h"
 
 namespace winnow::detail {
@@ -85,6 +86,9 @@ struct Attention {
   static constexpr int kThreads = kAcross * kDown, kColumns = kDim / kAcross;       // kColumns: of a thread, of kDim
   static constexpr int kPitch = kDim + 4, kWeightPitch = kTile + 4;                 // rows fall into different banks
   static constexpr int kVectors = kTile * kPitch, kWeights = kTile * kWeightPitch;  // floats of a tile
+  // Blocks a multiprocessor should hold, forward and backward: what registers and shared memory allow without spills.
+  static constexpr int kBlocks = kThreads == 64 ? 8 : kThreads == 128 ? 3 : 2;
+  static constexpr int kGradientBlocks = kThreads == 64 ? 5 : kThreads == 256 ? 1 : kDim == 64 ? 2 : 3;
   static_assert(kAcross <= 32 && kColumns >= 1 && kThreads % 32 == 0);
 
   int tx = 0, ty = 0;
@@ -99,22 +103,27 @@ struct Attention {
   static __device__ int own_place(int i) { return i % kRows * kDown + i / kRows; }
   static __device__ int other_place(int j) { return j % 4 * kAcross + j / 4; }
 
-  // `count` rows of dim floats each, zeros up to kTile and kDim.
+  // `count` rows of dim floats each, zeros up to kTile and kDim; there after arrive() and a barrier.
   template <bool kOwn>
   static __device__ void load(const float* from, int64_t row_stride, int count, const AttentionArgs& a, float* to) {
-#pragma unroll
-    for (int n = 0; n < kTile * kDim / 4 / kThreads; ++n) {
-      const int at = n * kThreads + static_cast<int>(threadIdx.x), row = at / (kDim / 4), d = at % (kDim / 4) * 4;
-      float4 v = make_float4(0, 0, 0, 0);
-      if (row < count && d < a.dim) {
-        const float* p = from + row * row_stride + d;
-        if (a.vectors)
-          v = *reinterpret_cast<const float4*>(p);
-        else
-          v = make_float4(p[0], d + 1 < a.dim ? p[1] : 0, d + 2 < a.dim ? p[2] : 0, d + 3 < a.dim ? p[3] : 0);
-      }
-      *reinterpret_cast<float4*>(to + (kOwn ? own_place(row) : other_place(row)) * kPitch + d) = v;
+    constexpr int kAtOnce = kThreads / (kDim / 4);  // rows
+    const int d = static_cast<int>(threadIdx.x) % (kDim / 4) * 4;
+    int row = static_cast<int>(threadIdx.x) / (kDim / 4);
+    from += row * row_stride + d;
+#pragma unroll 4
+    for (int n = 0; n < kTile / kAtOnce; ++n, row += kAtOnce, from += kAtOnce * row_stride) {
+      float* const place = to + (kOwn ? own_place(row) : other_place(row)) * kPitch + d;
+      const int width = row < count ? a.dim - d : 0;
+      if (a.vectors && width > 0)
+        cuda::copy_async16(place, from);
+      else
+        *reinterpret_cast<float4*>(place) = make_float4(width > 0 ? from[0] : 0, width > 1 ? from[1] : 0,
+                                                        width > 2 ? from[2] : 0, width > 3 ? from[3] : 0);
     }
+  }
+  static __device__ void arrive() {
+    cuda::copy_async_commit();
+    cuda::copy_async_wait<0>();
   }
 
   // s[r][c] = own token r . other token c
@@ -122,7 +131,7 @@ struct Attention {
 #pragma unroll
     for (int r = 0; r < kRows; ++r)
       for (int c = 0; c < 4; ++c) s[r][c] = 0;
-#pragma unroll 2
+#pragma unroll 1
     for (int d = 0; d < kDim; d += 4) {
       float4 b[4];
 #pragma unroll
@@ -169,6 +178,7 @@ struct Attention {
 
   // sum[r] += weights of own token r, over the first `count` other tokens, times their rows
   __device__ void accumulate(const float* weights, const float* other, int count, float (&sum)[kRows][kColumns]) const {
+#pragma unroll 1
     for (int j = 0; j < count; j += 4) {
       float4 w[kRows];
 #pragma unroll
@@ -258,9 +268,17 @@ struct Corner {
   __device__ int place(int distance) const {
     return (distance < -a.reach ? -a.reach : distance > a.reach ? a.reach : distance) + a.reach;
   }
-  __device__ float score(float product, int r, int c) const {
-    const float b = bias == nullptr || !live(r, c) ? 0.0f : bias[place(key(r, c) - query(r, c))];
-    return fmaf(product, a.scale, b);
+  // Products of queries and keys -> scores.
+  __device__ void scores(float (&s)[A::kRows][4]) const {
+#pragma unroll
+    for (int r = 0; r < A::kRows; ++r)
+#pragma unroll
+      for (int c = 0; c < 4; ++c) s[r][c] *= a.scale;
+    if (bias == nullptr) return;
+#pragma unroll
+    for (int r = 0; r < A::kRows; ++r)
+#pragma unroll
+      for (int c = 0; c < 4; ++c) s[r][c] += bias[place(key(r, c) - query(r, c))];
   }
   // Bit 4 r + c: weight (r, c) is kept.
   __device__ unsigned kept() const {
@@ -268,12 +286,15 @@ struct Corner {
     const auto row = static_cast<uint64_t>((length + 7) / 8 * 8);
     unsigned bits = 0;
     if constexpr (kOwnKeys) {
+#pragma unroll 1
       for (int c = 0; c < 4; ++c)
+#pragma unroll
         for (int r = 0; r < A::kRows; r += 4) {
           const unsigned four = kept_of_four(a, step, first + static_cast<uint64_t>(query(r, c)) * row + key(r, c));
           for (int e = 0; e < 4; ++e) bits |= (four >> e & 1u) << (4 * (r + e) + c);
         }
     } else {
+#pragma unroll 2
       for (int r = 0; r < A::kRows; ++r)
         bits |= kept_of_four(a, step, first + static_cast<uint64_t>(query(r, 0)) * row + key(r, 0)) << (4 * r);
     }
