@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "core/samples.h"
+#include "ops/detail/binary_functions.h"
 #include "ops/detail/broadcast.h"
 #include "ops/pointwise.def.h"
 #include "ops/reduce.h"
@@ -72,29 +73,6 @@ void record_gradient(Grad& g) {
     g.dx(i, sum_to(d, g.x(i).shape(), g.loc()));
   }
 }
-
-// The function of K inputs that a node computes: Op::f, or one of its derivatives.
-template <class Op>
-struct Forward {
-  template <class T>
-  WN_HD static T f(T a, T b) {
-    return Op::f(a, b);
-  }
-};
-template <class Op>
-struct ByA {
-  template <class T>
-  WN_HD static T f(T dy, T a, T b) {
-    return Op::gradient_a(dy, a, b);
-  }
-};
-template <class Op>
-struct ByB {
-  template <class T>
-  WN_HD static T f(T dy, T a, T b) {
-    return Op::gradient_b(dy, a, b);
-  }
-};
 
 template <int K>
 struct State {

@@ -1,6 +1,7 @@
 #include "ops/clip.h"
 
 #include "core/samples.h"
+#include "ops/detail/clip_scale.h"
 #include "ops/detail/scalar_input.h"
 #include "ops/detail/squares.h"
 
@@ -60,10 +61,12 @@ void run_norm_reference(const Call& c) {
 
 void samples_norm(Samples& s) {
   const Arg square = f32({}, Fill::uniform(1, 5));
+  const std::vector<Arg> many(100, f32({3}));
   s.add({"one element", {f32({1})}, {}})
       .add({"three gradients of odd sizes", {f32({7, 3}), f32({129}), f32({3, 5, 2})}, {}})
       .add({"two sums of squares of tables", {f32({33}), square, square}, {{"squares", int64_t{2}}}})
       .add({"tables only", {square}, {{"squares", int64_t{1}}}})
+      .add({"a hundred gradients", many, {}})
       .add({"beyond one block", {f32({97, 211}), f32({0, 4})}, {}})
       .add({.name = "nothing but an empty gradient", .in = {f32({0})}, .constant_ok = true})
       .add({.name = "CTR network",
@@ -91,8 +94,7 @@ void infer_scale(Infer& in) {
 }
 
 void run_scale(const Call& c) {
-  const double norm = scalar_at(c, 0), scale = c.state<MaxNorm>().value / (norm + 1e-6);
-  const double y = !std::isfinite(norm) ? NAN : std::min(1.0, scale);  // 0 for an infinite norm would make 0 * inf
+  const double y = detail::clip_scale(scalar_at(c, 0), c.state<MaxNorm>().value);
   visit_float(c.in_spec(0).dtype, "clip_scale()", [&]<class T>() { *c.out<T>(0) = static_cast<T>(y); });
 }
 

@@ -1,6 +1,7 @@
 // concat and split, each the other's gradient.
 #include "core/samples.h"
 #include "ops/detail/copy.h"
+#include "ops/detail/row_pieces.h"
 #include "ops/shape_ops.h"
 
 namespace winnow {
@@ -21,18 +22,6 @@ namespace {
 
 using List = std::vector<int64_t>;
 
-// Whole and pieces as [outer, bytes]: the pieces of a row lie side by side in the whole.
-struct State {
-  int64_t outer = 1, width = 0;  // bytes of a row of the whole
-  List widths;                   // bytes of a row of each piece
-};
-State state_of(const TensorSpec& whole, const std::vector<TensorSpec>& pieces, int64_t axis) {
-  const int a = static_cast<int>(axis < 0 ? axis + whole.shape.rank() : axis);
-  const int64_t inner = whole.shape.inner(a) * static_cast<int64_t>(size_of(whole.dtype));
-  State s{whole.shape.outer(a), whole.shape[a] * inner, {}};
-  for (const TensorSpec& piece : pieces) s.widths.push_back(piece.shape[a] * inner);
-  return s;
-}
 constexpr int64_t kManyRows = 16;  // fewer rows are copied piece by piece, each piece by all threads
 
 void infer_concat(Infer& i) {
@@ -58,10 +47,10 @@ void grad_concat(Grad& g) {
   for (int k = 0; k < g.inputs(); ++k) g.dx(k, pieces[static_cast<size_t>(k)]);
 }
 void prepare_concat(const NodeSpec& n, Prepare& p) {
-  p.state<State>() = state_of(n.out[0], n.in, n.attrs.integer("axis"));
+  p.state<RowPieces>() = row_pieces(n.out[0], n.in, n.attrs.integer("axis"));
 }
 void run_concat(const Call& c) {
-  const State& s = c.state<State>();
+  const RowPieces& s = c.state<RowPieces>();
   const size_t pieces = s.widths.size();
   if (s.width == 0) return;
   char* y = c.out<char>(0);
@@ -103,10 +92,10 @@ void grad_split(Grad& g) {
   g.dx(0, g.graph().apply_all("concat", pieces, {{"axis", g.attrs().integer("axis")}}, g.loc())[0]);
 }
 void prepare_split(const NodeSpec& n, Prepare& p) {
-  p.state<State>() = state_of(n.in[0], n.out, n.attrs.integer("axis"));
+  p.state<RowPieces>() = row_pieces(n.in[0], n.out, n.attrs.integer("axis"));
 }
 void run_split(const Call& c) {
-  const State& s = c.state<State>();
+  const RowPieces& s = c.state<RowPieces>();
   const size_t pieces = s.widths.size();
   if (s.width == 0) return;
   const char* x = c.in<char>(0);
@@ -126,10 +115,12 @@ void run_split(const Call& c) {
 }
 
 void samples_concat(Samples& s) {
+  const std::vector<Arg> many(70, f32({3, 2}));
   const Attrs last{{"axis", int64_t{-1}}}, first{{"axis", int64_t{0}}};
   s.add({.name = "columns", .in = {f32({5, 3}), f32({5, 1}), f32({5, 7})}, .attrs = last})
       .add({.name = "many_rows", .in = {f32({37, 3}), f32({37, 2})}, .attrs = last})
       .add({.name = "rows", .in = {f32({2, 5}), f32({3, 5})}, .attrs = first})
+      .add({.name = "seventy", .in = many, .attrs = last})
       .add({.name = "middle", .in = {f32({2, 3, 4}), f32({2, 1, 4})}, .attrs = {{"axis", int64_t{1}}}})
       .add({.name = "one", .in = {f32({1})}, .attrs = first})
       .add({.name = "empty_piece", .in = {f32({4, 0}), f32({4, 3})}, .attrs = last})
@@ -160,6 +151,7 @@ void samples_split(Samples& s) {
   s.add({.name = "columns", .in = {f32({5, 11})}, .attrs = along(-1, {3, 1, 7})})
       .add({.name = "many_rows", .in = {f32({37, 5})}, .attrs = along(1, {2, 3})})
       .add({.name = "rows", .in = {f32({5, 4})}, .attrs = along(0, {2, 3})})
+      .add({.name = "seventy", .in = {f32({3, 140})}, .attrs = along(-1, List(70, 2))})
       .add({.name = "one", .in = {f32({3})}, .attrs = along(0, {3})})
       .add({.name = "empty_piece", .in = {f32({3, 4})}, .attrs = along(1, {0, 4})})
       .add({.name = "integers", .in = {i64({3, 4}, Fill::integers(-9, 9))}, .attrs = along(1, {1, 3})})

@@ -163,6 +163,10 @@ void samples(Samples& s) {
             .grad = false})
       .add({.name = "no_outputs", .in = {f32({0, 4})}, .attrs = reduction_attrs({1}, false)})
       .add({.name = "wide", .in = {f32({3, 9001})}, .attrs = reduction_attrs({1}, false), .grad = false})
+      .add({.name = "wide_even", .in = {f32({2, 8200})}, .attrs = reduction_attrs({1}, false), .grad = false})
+      .add({.name = "high", .in = {f32({67, 12})}, .attrs = reduction_attrs({0}, false), .grad = false})
+      .add({.name = "wide_apart", .in = {f32({40, 3, 220})}, .attrs = reduction_attrs({0, 2}, false), .grad = false})
+      .add({.name = "high_apart", .in = {f32({40, 3, 5, 4})}, .attrs = reduction_attrs({0, 2}, false), .grad = false})
       .add({.name = "bench_rows",
             .in = {f32({2048, 1024})},
             .attrs = reduction_attrs({1}, false),
@@ -187,6 +191,8 @@ void samples_grad_of(Samples& s, double sign) {
   std::vector<double> x{1, 5, 2, 4, 9, 3, 7, 0, 7}, y{5, 9, 7};
   for (double& v : x) v *= sign;
   for (double& v : y) v *= sign;
+  std::vector<double> with_nan = x;
+  with_nan[4] = std::numeric_limits<double>::quiet_NaN();
   const auto rows = reduction_attrs({1}, false), columns = reduction_attrs({0}, false);
   s.add({.name = "rows",
          .in = {f32({3}), fixed(f32({3, 3}, Fill::of(x))), fixed(f32({3}, Fill::of(y)))},
@@ -198,6 +204,22 @@ void samples_grad_of(Samples& s, double sign) {
             .attrs = columns,
             .grad = false})
       .add({.name = "empty", .in = {f32({0}), f32({0, 3}), f32({0})}, .attrs = rows, .grad = false})
+      .add({.name = "columns with a NaN",
+            .in = {f32({3}), fixed(f32({3, 3}, Fill::of(with_nan))), fixed(f32({3}, Fill::of(y)))},
+            .attrs = columns,
+            .grad = false,
+            .integers = false,
+            .constant_ok = true})
+      .add({.name = "wide",
+            .in = {f32({2}), fixed(f32({2, 8200}, distinct(16400))), fixed(f32({2}, Fill::of({0.25, 1})))},
+            .attrs = rows,
+            .grad = false,
+            .constant_ok = true})
+      .add({.name = "apart",
+            .in = {f32({3, 4}), fixed(f32({40, 3, 5, 4}, distinct(2400))), fixed(f32({3, 4}, Fill::integers(0, 3)))},
+            .attrs = reduction_attrs({0, 2}, false),
+            .grad = false,
+            .constant_ok = true})
       .add({.name = "shapes",
             .in = {f32({3}), f32({3, 3}), f32({2})},
             .attrs = rows,

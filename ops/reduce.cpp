@@ -33,29 +33,16 @@ struct State {
   int64_t blocks = 1;  // of a row, or of the rows of a column
 };
 
-// sum_to reduces where the target has extent 1 or no axis; the others carry attr axes.
-Axes axes_of(const NodeSpec& n) {
-  const Shape& x = n.in[0].shape;
-  if (!n.attrs.has("shape")) return merge_axes(x, parse_axes(x, n.attrs));
-  const Shape& y = n.out[0].shape;
-  std::array<bool, Shape::kMaxRank> reduced{};
-  for (int a = 0; a < x.rank(); ++a) {
-    const int b = a - (x.rank() - y.rank());
-    reduced[static_cast<size_t>(a)] = b < 0 || (y[b] == 1 && x[a] != 1);
-  }
-  return merge_axes(x, reduced);
-}
-
 State& prepare_common(const NodeSpec& n, Prepare& p) {
   State& s = p.state<State>();
-  s.axes = axes_of(n);
-  if (std::string_view(n.op->name) == "mean") s.scale = 1.0 / static_cast<double>(std::max<int64_t>(1, s.axes.terms));
+  s.axes = summed_axes(n);
+  s.scale = sum_scale(n, s.axes);
   return s;
 }
 
 const char* reject_rows(const NodeSpec& n, const DeviceInfo&) {
   if (n.in[0].dtype != DType::F32) return "f32 only";
-  const Axes a = axes_of(n);
+  const Axes a = summed_axes(n);
   return a.blocked && a.inner == 1 ? nullptr : "reduces trailing axes only";
 }
 void prepare_rows(const NodeSpec& n, Prepare& p) {
@@ -89,7 +76,7 @@ void run_rows(const Call& c) {
 
 const char* reject_columns(const NodeSpec& n, const DeviceInfo&) {
   if (n.in[0].dtype != DType::F32) return "f32 only";
-  return axes_of(n).blocked ? nullptr : "reduces neighbouring axes only";
+  return summed_axes(n).blocked ? nullptr : "reduces neighbouring axes only";
 }
 void prepare_columns(const NodeSpec& n, Prepare& p) {
   State& s = prepare_common(n, p);
@@ -196,6 +183,11 @@ void samples_axes(Samples& s) {
             .in = {f32({9}, Fill::of({3e38, -1e38, 1, 1e-38, 0, -0.0, 1e20, -1e20, 2}))},
             .grad = false,
             .integers = false})
+      .add({.name = "wide_matrix", .in = {f32({9, 1001})}, .grad = false})
+      .add({.name = "wide_even_rows", .in = {f32({2, 8200})}, .attrs = reduction_attrs({1}, false), .grad = false})
+      .add({.name = "high_columns", .in = {f32({67, 12})}, .attrs = reduction_attrs({0}, false)})
+      .add({.name = "wide_apart", .in = {f32({40, 3, 220})}, .attrs = reduction_attrs({0, 2}, false), .grad = false})
+      .add({.name = "high_apart", .in = {f32({40, 3, 5, 4})}, .attrs = reduction_attrs({0, 2}, false), .grad = false})
       .add({.name = "wide_rows", .in = {f32({3, 9001})}, .attrs = reduction_attrs({1}, false), .grad = false})
       .add({.name = "long", .in = {f32({2048, 1024})}, .grad = false, .bench = true})
       .add({.name = "bench_rows",

@@ -1,36 +1,14 @@
 #include "ops/regularize.h"
 
 #include "core/samples.h"
-#include "ops/detail/optimizer_rules.h"
+#include "ops/detail/penalties.h"
 #include "ops/detail/scalar_input.h"
 #include "ops/detail/squares.h"
 
 namespace winnow {
 namespace {
 
-// f and its derivative for each penalty.
-struct L2 {
-  static constexpr const char* kName = "l2_penalty";
-  template <class T>
-  static T f(T x) {
-    return T{0.5} * x * x;
-  }
-  template <class T>
-  static T df(T x) {
-    return x;
-  }
-};
-struct L1 {
-  static constexpr const char* kName = "l1_penalty";
-  template <class T>
-  static T f(T x) {
-    return std::abs(x);
-  }
-  template <class T>
-  static T df(T x) {
-    return sign(x);
-  }
-};
+using detail::L1, detail::L2;
 
 void infer(Infer& in) {
   in.expect_inputs(1);

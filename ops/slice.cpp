@@ -1,6 +1,7 @@
 // slice, and slice_grad, which puts a slice back among zeros.
 #include "core/samples.h"
 #include "ops/detail/copy.h"
+#include "ops/detail/row_pieces.h"
 #include "ops/shape_ops.h"
 
 namespace winnow {
@@ -12,18 +13,6 @@ Value slice(Value x, int64_t axis, int64_t begin, int64_t end, Loc loc) {
 }
 
 namespace {
-
-// Whole as [outer, width bytes], of which [offset, offset + piece) is the slice.
-struct State {
-  int64_t outer, width, offset, piece;
-};
-State state_of(const TensorSpec& whole, const TensorSpec& piece, const Attrs& attrs) {
-  const int64_t axis = attrs.integer("axis"), begin = attrs.integer("begin");
-  const int a = static_cast<int>(axis < 0 ? axis + whole.shape.rank() : axis);
-  const int64_t inner = whole.shape.inner(a) * static_cast<int64_t>(size_of(whole.dtype));
-  return {whole.shape.outer(a), whole.shape[a] * inner, (begin < 0 ? begin + whole.shape[a] : begin) * inner,
-          piece.shape[a] * inner};
-}
 
 void infer_slice(Infer& i) {
   i.expect_inputs(1);
@@ -42,9 +31,9 @@ void grad_slice(Grad& g) {
   g.dx(0, g.apply("slice_grad", {g.dy()},
                   {{"axis", axis}, {"begin", begin < 0 ? begin + extent : begin}, {"extent", extent}}));
 }
-void prepare_slice(const NodeSpec& n, Prepare& p) { p.state<State>() = state_of(n.in[0], n.out[0], n.attrs); }
+void prepare_slice(const NodeSpec& n, Prepare& p) { p.state<RowSlice>() = row_slice(n.in[0], n.out[0], n.attrs); }
 void run_slice(const Call& c) {
-  const State& s = c.state<State>();
+  const RowSlice& s = c.state<RowSlice>();
   copy_blocks(s.outer, s.piece, c.in<char>(0) + s.offset, s.width, c.out<char>(0), s.piece);
 }
 
@@ -62,9 +51,9 @@ void grad_slice_grad(Grad& g) {
   const int64_t size = piece[static_cast<int>(axis < 0 ? axis + piece.rank() : axis)];
   g.dx(0, g.apply("slice", {g.dy()}, {{"axis", axis}, {"begin", begin}, {"end", begin + size}}));
 }
-void prepare_slice_grad(const NodeSpec& n, Prepare& p) { p.state<State>() = state_of(n.out[0], n.in[0], n.attrs); }
+void prepare_slice_grad(const NodeSpec& n, Prepare& p) { p.state<RowSlice>() = row_slice(n.out[0], n.in[0], n.attrs); }
 void run_slice_grad(const Call& c) {
-  const State& s = c.state<State>();
+  const RowSlice& s = c.state<RowSlice>();
   const char* dy = c.in<char>(0);
   char* dx = c.out<char>(0);
   if (s.width == 0) return;
@@ -111,6 +100,7 @@ void samples_slice_grad(Samples& s) {
   s.add({.name = "columns", .in = {f32({5, 6})}, .attrs = at(-1, 2, 9)})
       .add({.name = "rows", .in = {f32({4, 3})}, .attrs = at(0, 1, 7)})
       .add({.name = "one", .in = {f32({1})}, .attrs = at(0, 0, 1)})
+      .add({.name = "even", .in = {f32({3, 8})}, .attrs = at(1, 4, 16)})
       .add({.name = "nothing", .in = {f32({3, 0})}, .attrs = at(1, 2, 4), .constant_ok = true})
       .add({.name = "extent",
             .in = {f32({3, 4})},

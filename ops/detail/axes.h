@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "core/op.h"
 
@@ -74,6 +75,23 @@ inline std::array<bool, Shape::kMaxRank> parse_axes(const Shape& x, const Attrs&
   }
   for (const int64_t a : attrs.integers("axes")) flags[static_cast<size_t>(a < 0 ? a + x.rank() : a)] = true;
   return flags;
+}
+
+// Of a node of sum, mean or sum_to. The last reduces where the target has extent 1 or no axis, the others attr axes.
+inline Axes summed_axes(const NodeSpec& n) {
+  const Shape& x = n.in[0].shape;
+  if (!n.attrs.has("shape")) return merge_axes(x, parse_axes(x, n.attrs));
+  const Shape& y = n.out[0].shape;
+  std::array<bool, Shape::kMaxRank> reduced{};
+  for (int a = 0; a < x.rank(); ++a) {
+    const int b = a - (x.rank() - y.rank());
+    reduced[static_cast<size_t>(a)] = b < 0 || (y[b] == 1 && x[a] != 1);
+  }
+  return merge_axes(x, reduced);
+}
+// What its sums are multiplied by.
+inline double sum_scale(const NodeSpec& n, const Axes& axes) {
+  return std::string_view(n.op->name) == "mean" ? 1.0 / static_cast<double>(axes.terms > 0 ? axes.terms : 1) : 1.0;
 }
 
 }  // namespace winnow::detail
