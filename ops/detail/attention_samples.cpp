@@ -47,6 +47,28 @@ void attention_samples(Samples& s) {
             .attrs = attrs(1, 0.2, true, 0.1),
             .grad = false,
             .nonfinite = false})
+      .add({.name = "heads_of_64",
+            .in = {f32({75, 384}), offsets({0, 30, 75}), step},
+            .attrs = attrs(2, 0.125, false, 0.1),
+            .grad = false})
+      .add({.name = "heads_of_64_long",
+            .in = {f32({91, 192}), offsets({0, 70, 91})},
+            .attrs = attrs(1, 0.125, true),
+            .grad = false,
+            .nonfinite = false})
+      .add({.name = "heads_of_128",
+            .in = {f32({75, 384}), offsets({0, 30, 75}), step, f32({1, 9})},
+            .attrs = attrs(1, 0.1, false, 0.1, true),
+            .grad = false})
+      .add({.name = "heads_of_128_long",
+            .in = {f32({91, 384}), offsets({0, 70, 91})},
+            .attrs = attrs(1, 0.1),
+            .grad = false})
+      .add({.name = "odd_width", .in = {f32({91, 222}), offsets({0, 70, 91})}, .attrs = attrs(2, 0.2), .grad = false})
+      .add({.name = "odd_width_short",
+            .in = {f32({36, 75}), offsets({2, 30, 30, 36})},
+            .attrs = attrs(1, 0.2),
+            .grad = false})
       .add({.name = "wide_range", .in = {f32({20, 48}, Fill::uniform(-9, 9)), offsets({0, 20})}, .attrs = attrs(1, 1)})
       .add({.name = "one_token", .in = {f32({1, 48}), offsets({0, 1})}, .attrs = attrs(1), .constant_ok = true})
       .add({.name = "no_tokens", .in = {f32({0, 48}), offsets({0, 0})}, .attrs = attrs(1), .constant_ok = true})
@@ -104,6 +126,19 @@ void attention_grad_samples(Samples& s) {
             .in = with(in(421, 32, 1, offsets({0, 129, 417})), {step}),
             .attrs = attrs(1, 0.2, true, 0.1),
             .nonfinite = false})
+      .add({.name = "heads_of_64",
+            .in = with(in(75, 128, 2, offsets({0, 30, 75})), {step}),
+            .attrs = attrs(2, 0.125, false, 0.1)})
+      .add({.name = "heads_of_64_long",
+            .in = in(91, 64, 1, offsets({0, 70, 91})),
+            .attrs = attrs(1, 0.125, true),
+            .nonfinite = false})
+      .add({.name = "heads_of_128",
+            .in = with(in(75, 128, 1, offsets({0, 30, 75})), {step, fixed(f32({1, 9}))}),
+            .attrs = attrs(1, 0.1, false, 0.1, true)})
+      .add({.name = "heads_of_128_long", .in = in(91, 128, 1, offsets({0, 70, 91})), .attrs = attrs(1, 0.1)})
+      .add({.name = "odd_width", .in = in(91, 74, 2, offsets({0, 70, 91})), .attrs = attrs(2, 0.2)})
+      .add({.name = "odd_width_short", .in = in(36, 25, 1, offsets({2, 30, 30, 36})), .attrs = attrs(1, 0.2)})
       .add({.name = "no_tokens", .in = in(0, 16, 1, offsets({0, 0})), .attrs = attrs(1), .constant_ok = true})
       .add({.name = "minilm", .in = in(2048, 384, 12, sixteen_of_128()), .attrs = attrs(12, 0.1767767), .bench = true})
       .add({.name = "titles",

@@ -21,7 +21,7 @@ struct AttentionSpec {
 AttentionSpec attention_spec(const NodeSpec& node, bool gradient);
 
 // Element of weight (i, j) of an item, for its random bits.
-inline uint64_t first_element(int64_t item) { return static_cast<uint64_t>(item) << 34; }
+WN_HD uint64_t first_element(int64_t item) { return static_cast<uint64_t>(item) << 34; }
 
 void attention_samples(Samples& samples);
 void attention_grad_samples(Samples& samples);
