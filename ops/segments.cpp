@@ -227,6 +227,10 @@ void samples(Samples& s) {
       .add({"1000 rows, many repeats",
             {i64({3000, 3}, Fill::integers(0, 999))},
             {{"uses", int64_t{1}}, {"row_base_0", V{0, 100, 0}}, {"rows_0", V{100, 900, 1000}}, {"pooling_0", V{0}}}})
+      .add({.name = "26 features, 1e6 rows, 100 samples",
+            .in = {ids({100, 26}, 39999)},
+            .attrs = {{"uses", int64_t{1}}, {"row_base_0", base}, {"rows_0", V{40000}}, {"pooling_0", V{0}}},
+            .constant_ok = true})
       .add({.name = "all missing",
             .in = {i64({4, 2}, Fill::integers(-3, -1))},
             .attrs = two_tables,
