@@ -13,23 +13,25 @@ constexpr int kTile = 32, kLeastExtent = 8;
 
 // One matrix for each combination of the axes other than the last of y (rows) and the last of x (columns).
 struct Matrices {
-  int64_t rows, columns, x_stride, y_stride;  // x_stride between rows of x, y_stride between columns' rows of y
-  int64_t row_tiles, column_tiles, count;
+  int64_t rows, columns, x_stride, y_stride;  // x_stride between rows in x, y_stride between columns in y
+  int64_t count;
+  uint32_t row_tiles, column_tiles;
   int axes;
-  TransposeAxes::Axis axis[Shape::kMaxRank];  // outside the matrix
+  uint32_t extent[Shape::kMaxRank];  // of the axes outside the matrix
+  int64_t x_step[Shape::kMaxRank], y_step[Shape::kMaxRank];
 };
 
 // Block: a tile.
 template <class U>
 __global__ void __launch_bounds__(256) transpose_tiles(const __grid_constant__ Matrices m, const U* x, U* y) {
   WN_SHARED(U, tile, [kTile][kTile + 1]);
-  const int64_t row = blockIdx.x % m.row_tiles * kTile, rest = blockIdx.x / m.row_tiles;
-  const int64_t column = rest % m.column_tiles * kTile;
-  int64_t left = rest / m.column_tiles;
+  uint32_t left = blockIdx.x / m.row_tiles, tile_row = blockIdx.x - left * m.row_tiles;
+  const int64_t row = int64_t{tile_row} * kTile, column = int64_t{left % m.column_tiles} * kTile;
+  left /= m.column_tiles;
   for (int a = m.axes - 1; a >= 0; --a) {
-    const int64_t next = left / m.axis[a].extent, at = left - next * m.axis[a].extent;
-    x += at * m.axis[a].x_stride;
-    y += at * m.axis[a].y_stride;
+    const uint32_t next = left / m.extent[a], at = left - next * m.extent[a];
+    x += at * m.x_step[a];
+    y += at * m.y_step[a];
     left = next;
   }
   const int lane = static_cast<int>(threadIdx.x % kTile), first = static_cast<int>(threadIdx.x / kTile);
@@ -71,9 +73,16 @@ void prepare(const NodeSpec& n, Prepare& p) {
   state.tiles = r.extent >= kLeastExtent && k.extent >= kLeastExtent;
   Matrices& m = state.matrices;
   m.rows = r.extent, m.columns = k.extent, m.x_stride = r.x_stride, m.y_stride = k.y_stride;
-  m.row_tiles = (m.rows + kTile - 1) / kTile, m.column_tiles = (m.columns + kTile - 1) / kTile, m.count = s.rows;
-  for (int a = 0; a < s.rank - 1; ++a)
-    if (a != s.x_last) m.axis[m.axes++] = s.axes[static_cast<size_t>(a)];
+  m.row_tiles = static_cast<uint32_t>((m.rows + kTile - 1) / kTile);
+  m.column_tiles = static_cast<uint32_t>((m.columns + kTile - 1) / kTile);
+  m.count = s.rows;
+  for (int a = 0; a < s.rank - 1; ++a) {
+    if (a == s.x_last) continue;
+    const auto& axis = s.axes[static_cast<size_t>(a)];
+    m.extent[m.axes] = static_cast<uint32_t>(axis.extent);
+    m.x_step[m.axes] = axis.x_stride;
+    m.y_step[m.axes++] = axis.y_stride;
+  }
 }
 void run(const Call& c) {
   const auto& s = c.state<State>();
@@ -81,8 +90,8 @@ void run(const Call& c) {
   visit_size(c.in_spec(0).dtype, [&]<class U> {
     if (!s.tiles) return broadcast<Copied>(c, s.plan, c.out<U>(0), c.in<U>(0));
     const Matrices& m = s.matrices;
-    cuda::run(c, transpose_tiles<U>, cuda::grid(m.row_tiles * m.column_tiles * m.count, 1, 0x7fffffff), 256, 0, m,
-              c.in<U>(0), c.out<U>(0));
+    cuda::run(c, transpose_tiles<U>, cuda::grid(int64_t{m.row_tiles} * m.column_tiles * m.count, 1, 0x7fffffff), 256, 0,
+              m, c.in<U>(0), c.out<U>(0));
   });
 }
 
