@@ -32,7 +32,11 @@ struct RowTerms {
 };
 struct ColumnTerms {
   int64_t terms, inner;
-  __device__ int64_t base(int64_t o) const { return o / inner * terms * inner + o % inner; }
+  __device__ int64_t base(int64_t o) const {
+    // a 64-bit division costs as much as reading a few terms
+    const int64_t outer = (o | inner) >> 32 == 0 ? static_cast<uint32_t>(o) / static_cast<uint32_t>(inner) : o / inner;
+    return outer * (terms - 1) * inner + o;
+  }
   __device__ int64_t at(int64_t t) const { return t * inner; }
 };
 struct ScatteredTerms {  // of tensors of fewer than 2^32 elements
@@ -102,7 +106,7 @@ template <class C, int N, class G, class Term, class Finish, class Out>
 __global__ void __launch_bounds__(kReduceThreads)
     reduce_by_lanes(const __grid_constant__ G g, int64_t outputs, int64_t terms, unsigned lanes, Term term,
                     Finish finish, Out* y) {
-  const int64_t o = (int64_t{blockIdx.x} * kReduceThreads + threadIdx.x) / lanes;
+  const int64_t o = int64_t{blockIdx.x} * (kReduceThreads / lanes) + threadIdx.x / lanes;
   const unsigned lane = threadIdx.x % lanes;
   auto value = C::identity();
   if (o < outputs) value = reduce_terms<C, N>(g, term, o, 0, terms, lane, lanes);
