@@ -273,6 +273,7 @@ void samples_training(Samples& s) {
       .add({.name = "no_rows", .in = training(0, 4, 0), .attrs = kTraining, .constant_ok = true})
       .add({.name = "far_from_zero", .in = far, .attrs = kTraining, .grad = false})
       .add({.name = "blocks", .in = training(301, 130, 7), .attrs = kTraining, .grad = false})
+      .add({.name = "vectors", .in = training(150, 36, 7), .attrs = kTraining, .grad = false})
       .add({.name = "bench", .in = training(2048, 1024, 0), .attrs = kTraining, .grad = false, .bench = true})
       .add({.name = "momentum",
             .in = momentum,
@@ -292,6 +293,7 @@ void samples_inference(Samples& s) {
   s.add({.name = "rows", .in = in(19, 7), .attrs = attrs})
       .add({.name = "one", .in = in(1, 1), .attrs = attrs})
       .add({.name = "no_rows", .in = in(0, 3), .attrs = attrs, .constant_ok = true})
+      .add({.name = "vectors", .in = in(70, 36), .attrs = attrs, .grad = false})
       .add({.name = "bench", .in = in(2048, 1024), .attrs = attrs, .grad = false, .bench = true})
       .add({.name = "gamma", .in = wide, .attrs = attrs, .throws = "input 1 is [4], expected [3]"});
 }
@@ -306,6 +308,7 @@ void samples_grad(Samples& s) {
       .add({.name = "none_live", .in = in(5, 3, 1)})
       .add({.name = "no_rows", .in = in(0, 3, 0), .constant_ok = true})
       .add({.name = "blocks", .in = in(150, 33, 4)})
+      .add({.name = "vectors", .in = in(70, 36, 4)})
       .add({.name = "bench", .in = in(2048, 1024, 0), .bench = true})
       .add({.name = "dy", .in = wide, .throws = "input 0 is [4, 4], expected [4, 3]"});
 }

@@ -88,11 +88,7 @@ bool group_counts(const T* labels, const GroupRange& g) {
 
 template <Kind kKind, int kFirst>
 void prepare(const NodeSpec& node, Prepare& p) {
-  GroupOptions& o = p.state<GroupOptions>();
-  o.sigma = node.attrs.number("sigma", o.sigma);
-  o.truncation = node.attrs.integer("truncation", o.truncation);
-  o.normalize = node.attrs.flag("normalize");
-  o.exponential_gain = node.attrs.flag("exponential_gain");
+  p.state<GroupOptions>(group_options(node.attrs));
   p.scratch(GroupWork::bytes(node.in.back().shape[0] - 1, node.in[kFirst].shape[0]));
 }
 

@@ -88,7 +88,7 @@ void samples(Samples& s, bool gradient) {
     if (gradient) in.push_back(f32(x.rank() > 0 ? x.without(x.rank() - 1) : x, Fill::uniform(0.2, 2)));
     return in;
   };
-  const auto add = [&](const char* name, const Shape& x, Sample more = {}) {
+  const auto add = [&](const std::string& name, const Shape& x, Sample more = {}) {
     more.name = name;
     more.in = arguments(x);
     more.attrs = eps;
@@ -101,6 +101,7 @@ void samples(Samples& s, bool gradient) {
   add("two_columns", {4, 2});
   add("one_column", {7, 1}, {.grad = false, .constant_ok = true});
   add("no_rows", {0, 4}, {.constant_ok = true});
+  for (const int64_t n : {400, 900, 1027, 1540, 4099}) add(fmt::format("width_{}", n), {2, n}, {.grad = false});
   add("bench", {2048, 384}, {.grad = false, .bench = true});
   s.add({.name = "no_columns", .in = arguments({5, 0}), .attrs = eps, .throws = "has no rows of elements"});
   s.add({.name = "eps", .in = arguments({5, 3}), .attrs = {{"eps", 0.0}}, .throws = "eps is 0"});

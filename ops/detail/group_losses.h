@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/math.h"
+#include "core/op.h"
 
 namespace winnow::detail {
 
@@ -23,6 +24,15 @@ struct GroupOptions {
   int64_t truncation = 30;
   bool normalize = true, exponential_gain = true;
 };
+
+inline GroupOptions group_options(const Attrs& attrs) {
+  GroupOptions o;
+  o.sigma = attrs.number("sigma", o.sigma);
+  o.truncation = attrs.integer("truncation", o.truncation);
+  o.normalize = attrs.flag("normalize");
+  o.exponential_gain = attrs.flag("exponential_gain");
+  return o;
+}
 
 // The loss of one group; add(i, d) for each term d of its derivative by the score of row i.
 template <class T, class Add>
@@ -45,25 +55,24 @@ double ranknet_group(const GroupRows<T>& r, const GroupOptions& o, const Add& ad
   return each * loss;
 }
 
-inline double discount(int64_t rank) { return 1 / std::log2(static_cast<double>(rank) + 2); }  // rank from 0
+WN_HD double discount(int64_t rank) { return 1 / std::log2(static_cast<double>(rank) + 2); }  // rank from 0
+WN_HD double gain(double label, bool exponential) { return exponential ? std::exp2(label) - 1 : label; }
+// Whether row a stands before row b by falling key: NaN first, so that any input has an order.
+template <class T>
+WN_HD bool stands_before(const T* key, int32_t a, int32_t b) {
+  const bool a_nan = key[a] != key[a], b_nan = key[b] != key[b];
+  if (a_nan != b_nan) return a_nan;
+  if (!a_nan && key[a] != key[b]) return key[a] > key[b];
+  return a < b;
+}
 
 // Fills order (rows by falling ranked_by) and gains (of the rows); returns the DCG of the best order.
 template <class T>
 double rank_rows(const GroupRows<T>& r, const GroupOptions& o) {
   std::iota(r.order, r.order + r.count, 0);
-  const auto falling = [&](const T* key) {  // NaN first, so that any input has an order
-    return [key](int32_t a, int32_t b) {
-      const bool a_nan = key[a] != key[a], b_nan = key[b] != key[b];
-      if (a_nan != b_nan) return a_nan;
-      if (!a_nan && key[a] != key[b]) return key[a] > key[b];
-      return a < b;
-    };
-  };
+  const auto falling = [](const T* key) { return [key](int32_t a, int32_t b) { return stands_before(key, a, b); }; };
   std::sort(r.order, r.order + r.count, falling(r.labels));
-  for (int64_t i = 0; i < r.count; ++i) {
-    const auto label = static_cast<double>(r.labels[i]);
-    r.gains[i] = o.exponential_gain ? std::exp2(label) - 1 : label;
-  }
+  for (int64_t i = 0; i < r.count; ++i) r.gains[i] = gain(static_cast<double>(r.labels[i]), o.exponential_gain);
   double best = 0;
   for (int64_t rank = 0; rank < std::min(r.count, o.truncation); ++rank)
     best += r.gains[r.order[rank]] * discount(rank);
