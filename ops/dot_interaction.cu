@@ -1,6 +1,7 @@
 // Pairwise dot products: blocks hold some samples in shared memory, a thread computes the pairs of four rows with four.
 // Bound by memory: x and the pairs go through once. Samples that shared memory does not hold take a warp a row.
 #include "core/cuda/kernel.h"
+#include "core/cuda/reduce.h"
 
 namespace winnow {
 namespace {
@@ -16,6 +17,7 @@ struct Tiles {
   int f, d, t, pairs;
   int columns, stride, matrix_stride;  // in float4: of a row, and from row to row, of x and of the matrix of dy
   int samples = 0;                     // of a block; 0: they do not fit
+  unsigned threads = kThreads;
   int64_t sample_floats;
 
   Tiles(const Shape& x, bool grad)
@@ -30,8 +32,10 @@ struct Tiles {
     sample_floats = rows * 4 * stride + (grad ? rows * 4 * matrix_stride : (all_pairs + 3) / 4 * 4);
     if (x[1] * x[2] > kSharedBytes || sample_floats * 4 > kSharedBytes) return;
     pairs = static_cast<int>(all_pairs);
-    const int64_t items = grad ? t * columns : t * t, wanted = items == 0 ? 1 : (kThreads + items - 1) / items;
-    samples = static_cast<int>(std::min({kMostSamples, wanted, kSharedBytes / (sample_floats * 4)}));
+    const int64_t items = std::max<int64_t>(1, grad ? t * columns : t * t), room = kSharedBytes / (sample_floats * 4);
+    samples = static_cast<int>(std::min({kMostSamples, std::max<int64_t>(1, kThreads / items), room}));
+    const int64_t busy = std::clamp<int64_t>(samples * items, 64, kThreads);
+    threads = static_cast<unsigned>((busy + 31) / 32 * 32);
   }
   size_t shared_bytes() const { return static_cast<size_t>(samples * sample_floats) * sizeof(float); }
   dim3 grid(int64_t batch) const { return dim3(static_cast<unsigned>((batch + samples - 1) / samples)); }
@@ -177,10 +181,14 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t item = int64_t{blockIdx.x} * (kThreads / 32) + threadIdx.x / 32; item < batch * f; item += warps) {
     const int64_t b = item / f, i = item % f;
     const float* const sample = x + b * f * d;
-    for (int64_t j = lane; j < i; j += 32) {
+    float* const pairs = y + b * triangle(f) + triangle(i);
+    // long rows by all lanes, short ones by one
+    const int64_t step = d >= 64 ? 1 : 32, stride = d >= 64 ? 32 : 1;
+    for (int64_t j = d >= 64 ? 0 : lane; j < i; j += step) {
       float sum = 0;
-      for (int64_t k = 0; k < d; ++k) sum += sample[i * d + k] * sample[j * d + k];
-      y[b * triangle(f) + triangle(i) + j] = sum;
+      for (int64_t k = d >= 64 ? lane : 0; k < d; k += stride) sum += sample[i * d + k] * sample[j * d + k];
+      if (d >= 64) sum = cuda::warp_reduce(sum, cuda::Sum());
+      if (d < 64 || lane == 0) pairs[j] = sum;
     }
   }
 }
@@ -209,7 +217,7 @@ void run(const Call& c) {
   const Shape& x = c.in_spec(0).shape;
   if (c.out_numel(0) == 0) return;
   if (s.samples > 0)
-    cuda::run(c, dot_tiles, s.grid(x[0]), kThreads, s.shared_bytes(), s, x[0], c.in<float>(0), c.out<float>(0));
+    cuda::run(c, dot_tiles, s.grid(x[0]), s.threads, s.shared_bytes(), s, x[0], c.in<float>(0), c.out<float>(0));
   else
     cuda::run(c, dot_rows, cuda::grid(x[0] * x[1] * 32, kThreads), kThreads, 0, x[0], x[1], x[2], c.in<float>(0),
               c.out<float>(0));
@@ -219,7 +227,7 @@ void run_grad(const Call& c) {
   const Shape& x = c.in_spec(1).shape;
   if (c.out_numel(0) == 0) return;
   if (s.samples > 0)
-    cuda::run(c, dot_gradient_tiles, s.grid(x[0]), kThreads, s.shared_bytes(), s, x[0], c.in<float>(0), c.in<float>(1),
+    cuda::run(c, dot_gradient_tiles, s.grid(x[0]), s.threads, s.shared_bytes(), s, x[0], c.in<float>(0), c.in<float>(1),
               c.out<float>(0));
   else
     cuda::run(c, dot_gradient_rows, cuda::grid(x[0] * x[1] * 32, kThreads), kThreads, 0, x[0], x[1], x[2],

@@ -45,12 +45,12 @@ __global__ void __launch_bounds__(kThreads) find_largest(const __grid_constant__
   }
 }
 // A flag for each bag that pools by max.
-__global__ void __launch_bounds__(kThreads) mark_max(const __grid_constant__ BagTable t, uint8_t* is_max) {
+__global__ void __launch_bounds__(kThreads) mark_max(const __grid_constant__ BagTable t, int32_t* is_max) {
   const BagOfLanes at(t, 0);
   if (at.exists) is_max[at.bag] = t.pool[at.f] == BagSpec::Max;
 }
 __global__ void __launch_bounds__(kThreads)
-    put_rows_of_max(Segments s, RowLanes lanes, const int32_t* position, const uint8_t* is_max, const int32_t* first,
+    put_rows_of_max(Segments s, RowLanes lanes, const int32_t* position, const int32_t* is_max, const int32_t* first,
                     float* dtable) {
   const int64_t k = lanes.row();
   if (k >= s.count()) return;
@@ -78,7 +78,7 @@ struct Scatter {
 struct Work {
   cuda::SegmentArrays segments{};
   int32_t* first;
-  uint8_t* is_max;
+  int32_t* is_max;
   char* rest;
   size_t bytes = 0;
   Work(const Scatter& s, void* scratch) {

@@ -80,6 +80,7 @@ __global__ void __launch_bounds__(256)
     for (int distance = lanes.lanes() / 2; distance > 0; distance /= 2)
       squares += __shfl_xor_sync(lanes.mask(), squares, distance);
     factor = step.rule.factor(squares, state, s.dim);
+    __syncwarp(lanes.mask());  // every lane has read the state
     if (lanes.lane() == 0) table.state0[row] = state;
   }
   for (int j = lanes.lane() * V; j < s.dim; j += V << lanes.bits) {
