@@ -178,7 +178,7 @@ std::vector<Arg> arguments(const Shape& x, double p, bool gradient, bool dsum) {
 }
 template <bool kGradient>
 void samples(Samples& s) {
-  const auto add = [&](const char* name, const Shape& x, double p, bool dsum, Sample more = {}) {
+  const auto add = [&](const std::string& name, const Shape& x, double p, bool dsum, Sample more = {}) {
     more.name = name;
     more.in = arguments(x, p, kGradient, dsum);
     more.attrs = attrs(p, kGradient, dsum);
@@ -193,6 +193,9 @@ void samples(Samples& s) {
   if (!kGradient) add("two columns", {4, 2}, 0, false);
   add("no rows", {0, 4}, 0.1, true, {.constant_ok = true});
   add("past a block", {150, 129}, 0.1, true, {.grad = false});
+  for (const int64_t n : {400, 900, 1027, 1540, 4099, 4100, 16388})
+    add(fmt::format("width {}", n), {3, n}, 0.1, true, {.grad = false});
+  add("many rows", {2500, 36}, 0.1, false, {.grad = false});
   add("bench", {2048, 384}, 0.1, false, {.grad = false, .bench = true});
   add("bench_inference", {2048, 384}, 0, false, {.grad = false, .bench = true});
   auto wide = arguments({5, 3}, 0, kGradient, false), other = wide, none = arguments({5, 0}, 0, kGradient, false);

@@ -2,9 +2,9 @@
 #include "ops/losses.h"
 
 #include "core/samples.h"
+#include "ops/detail/bound_loss.h"
 #include "ops/detail/grain.h"
 #include "ops/detail/loss.h"
-#include "ops/losses.def.h"
 
 namespace winnow {
 
@@ -30,46 +30,6 @@ Value focal(Value logits, Value labels, FocalOptions options, Value weights, Loc
 }
 
 namespace {
-
-template <class L>
-constexpr size_t kParameterCount = L::kParameters.size();
-
-struct State {
-  std::array<double, 2> parameter{};
-  int64_t n = 0;      // predictions
-  int64_t inner = 1;  // predictions of one weight
-};
-
-template <class L>
-std::array<double, 2> parameters_of(const Attrs& attrs) {
-  std::array<double, 2> p{};
-  for (size_t i = 0; i < kParameterCount<L>; ++i)
-    p[i] = attrs.number(L::kParameters[i].name, L::kParameters[i].fallback);
-  return p;
-}
-
-// A loss with its parameters as values of T.
-template <class L, class T>
-struct Bound {
-  T first, second;
-  explicit Bound(const std::array<double, 2>& p) : first(static_cast<T>(p[0])), second(static_cast<T>(p[1])) {}
-  WN_HD T f(T x, T label) const {
-    if constexpr (kParameterCount<L> == 0)
-      return L::f(x, label);
-    else if constexpr (kParameterCount<L> == 1)
-      return L::f(x, label, first);
-    else
-      return L::f(x, label, first, second);
-  }
-  WN_HD T gradient(T x, T label) const {
-    if constexpr (kParameterCount<L> == 0)
-      return L::gradient(x, label);
-    else if constexpr (kParameterCount<L> == 1)
-      return L::gradient(x, label, first);
-    else
-      return L::gradient(x, label, first, second);
-  }
-};
 
 template <class L>
 const char* gradient_name() {
@@ -100,7 +60,7 @@ void check_inputs(const Infer& in, int first) {
   }
   if constexpr (requires { L::invalid(0.0, 0.0); }) {
     const auto p = parameters_of<L>(in.attrs());
-    const char* reason = L::invalid(p[0], p[1]);
+    const char* reason = L::invalid(p.value[0], p.value[1]);
     in.check(reason == nullptr, "{} ({})", reason == nullptr ? "" : reason, in.attrs().str());
   }
 }
@@ -124,26 +84,17 @@ void record_gradient(Grad& g) {
   if (g.needs(1)) g.dx(1, g.apply("neg", {dx}));
 }
 
-template <class L>
-State& prepare_state(const NodeSpec& node, Prepare& p, size_t first) {
-  State& s = p.state<State>();
-  s.parameter = parameters_of<L>(node.attrs);
-  s.n = node.in[first].shape.numel();
-  if (node.in.size() == first + 3)
-    s.inner = std::max<int64_t>(1, s.n / std::max<int64_t>(1, node.in[first + 2].shape.numel()));
-  return s;
-}
 struct Partial {
   double loss, weight;
 };
 template <class L>
 void prepare_loss(const NodeSpec& node, Prepare& p) {
-  const State& s = prepare_state<L>(node, p, 0);
+  const LossNode& s = p.state<LossNode>(LossNode::of<L>(node, 0));
   p.scratch(static_cast<size_t>(loss_blocks(s.n)) * sizeof(Partial));
 }
 template <class L>
 void prepare_gradient(const NodeSpec& node, Prepare& p) {
-  prepare_state<L>(node, p, 1);
+  p.state<LossNode>(LossNode::of<L>(node, 1));
 }
 
 // The weights of predictions begin .. end, in `buffer` unless they lie in memory as they are needed.
@@ -157,12 +108,12 @@ const T* weights_of(const T* weights, int64_t inner, int64_t begin, int64_t end,
 template <class L>
 void run_loss(const Call& c) {
   visit_float(c.in_spec(0).dtype, L::kName, [&]<class T> {
-    const State& s = c.state<State>();
-    const T *x = c.in<T>(0), *label = c.in<T>(1), *weights = c.spec->in.size() == 3 ? c.in<T>(2) : nullptr;
+    const LossNode& s = c.state<LossNode>();
+    const T *x = c.in<T>(0), *label = c.in<T>(1), *weights = s.weighted ? c.in<T>(2) : nullptr;
     Partial* partial = c.scratch_as<Partial>();
     const int64_t blocks = loss_blocks(s.n);
     parallel_for(blocks, grain(4 * kLossBlock), [&](int64_t first, int64_t last) {
-      const Bound<L, T> op(s.parameter);
+      const BoundLoss<L, T> op(s.parameters);
       T loss[kLossBlock], buffer[kLossBlock];
       for (int64_t b = first; b < last; ++b) {
         const int64_t begin = b * kLossBlock, n = std::min(kLossBlock, s.n - begin);
@@ -184,13 +135,13 @@ void run_loss(const Call& c) {
 template <class L>
 void run_gradient(const Call& c) {
   visit_float(c.in_spec(0).dtype, L::kName, [&]<class T> {
-    const State& s = c.state<State>();
-    const T *x = c.in<T>(1), *label = c.in<T>(2), *weights = c.spec->in.size() == 4 ? c.in<T>(3) : nullptr;
+    const LossNode& s = c.state<LossNode>();
+    const T *x = c.in<T>(1), *label = c.in<T>(2), *weights = s.weighted ? c.in<T>(3) : nullptr;
     T* dx = c.out<T>(0);
     const double weight = weight_sum(weights, s.n / s.inner) * static_cast<double>(s.inner);
     const T scale = static_cast<T>(weighted_mean(static_cast<double>(*c.in<T>(0)), weight));
     parallel_for(loss_blocks(s.n), grain(4 * kLossBlock), [&](int64_t first, int64_t last) {
-      const Bound<L, T> op(s.parameter);
+      const BoundLoss<L, T> op(s.parameters);
       T buffer[kLossBlock];
       for (int64_t b = first; b < last; ++b) {
         const int64_t begin = b * kLossBlock, n = std::min(kLossBlock, s.n - begin);

@@ -181,7 +181,7 @@ std::vector<Arg> arguments(const Shape& x, bool gradient, int parameters, int st
 }
 void samples(Samples& s, bool gradient, int parameters, int statistics) {
   const Attrs eps{{"eps", 1e-5}};
-  const auto add = [&](const char* name, const Shape& x, bool grad, bool bench) {
+  const auto add = [&](const std::string& name, const Shape& x, bool grad, bool bench) {
     const bool no_terms = gradient && x.numel() == 0;  // the parameters' gradients are zero
     s.add({.name = name,
            .in = arguments(x, gradient, parameters, statistics),
@@ -196,6 +196,10 @@ void samples(Samples& s, bool gradient, int parameters, int statistics) {
   add("two_columns", {4, 2}, true, false);
   add("no_rows", {0, 4}, true, false);
   add("blocks", {150, 33}, false, false);
+  for (const int64_t n : {400, 900, 1027, 1540, 4099, 4100, 16388})
+    add(fmt::format("width_{}", n), {3, n}, false, false);
+  add("many_rows", {2500, 37}, false, false);
+  add("many_wide_rows", {600, 129}, false, false);
   add("bench", {2048, 1024}, false, true);
   auto wide = arguments({5, 3}, gradient, parameters, statistics);
   wide[gradient ? 2 : 1].spec.shape = {4};

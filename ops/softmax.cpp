@@ -206,16 +206,23 @@ void samples_rows(Samples& s) {
       .add({.name = "scalar", .in = {f32({})}, .throws = "x is a scalar"})
       .add({.name = "integers", .in = {i64({3}, Fill::integers(0, 9))}, .throws = "expected f32 or f64"});
 }
+constexpr int64_t kWidths[] = {400, 900, 1027, 1540, 16388};  // each another division of a row among threads
 void samples_softmax(Samples& s) {
   samples_rows(s);
+  for (const int64_t n : kWidths) s.add({.name = fmt::format("width_{}", n), .in = {f32({3, n})}, .grad = false});
   s.add({.name = "no_columns", .in = {f32({3, 0})}});
 }
 void samples_logsumexp(Samples& s) {
   samples_rows(s);
+  for (const int64_t n : kWidths) s.add({.name = fmt::format("width_{}", n), .in = {f32({3, n})}, .grad = false});
   s.add({.name = "keepdims", .in = {f32({5, 8})}, .attrs = {{"keepdims", int64_t{1}}}})
       .add({.name = "no_columns", .in = {f32({3, 0})}, .throws = "the rows of [3, 0] have no elements"});
 }
 void samples_grad(Samples& s) {
+  for (const int64_t n : kWidths)
+    s.add({.name = fmt::format("width_{}", n),
+           .in = {f32({3, n}), fixed(f32({3, n}, Fill::uniform(-9, 0)))},
+           .grad = false});
   s.add({.name = "rows", .in = {f32({5, 37}), fixed(f32({5, 37}, Fill::uniform(-5, 0)))}})
       .add({.name = "one_column", .in = {f32({7, 1}), fixed(f32({7, 1}, Fill::uniform(-1, 0)))}})
       .add({.name = "no_rows", .in = {f32({0, 4}), fixed(f32({0, 4}))}})
@@ -228,6 +235,10 @@ void samples_grad(Samples& s) {
 }
 void samples_logsumexp_grad(Samples& s) {
   const double i = kNegativeInf;
+  for (const int64_t n : kWidths)
+    s.add({.name = fmt::format("width_{}", n),
+           .in = {f32({3}), f32({3, n}), fixed(f32({3}, Fill::uniform(6, 8)))},
+           .grad = false});
   s.add({.name = "rows", .in = {f32({5}), f32({5, 37}), fixed(f32({5}, Fill::uniform(3, 5)))}})
       .add({.name = "keepdims", .in = {f32({5, 1}), f32({5, 3}), fixed(f32({5, 1}, Fill::uniform(3, 5)))}})
       .add({.name = "masked",

@@ -167,7 +167,7 @@ void run_gradient(const Call& c) {
 
 template <bool kGradient>
 void samples(Samples& s) {
-  const auto add = [&](const char* name, std::vector<Arg> in, double smoothing, Sample more = {}) {
+  const auto add = [&](const std::string& name, std::vector<Arg> in, double smoothing, Sample more = {}) {
     if (kGradient) in.insert(in.begin(), f32({}, Fill::of({0.75})));
     more.name = name;
     more.in = std::move(in);
@@ -186,6 +186,10 @@ void samples(Samples& s) {
   add("one row", {f32({129}), i64({}, Fill::of({77}))}, 0);
   add("positions", {f32({2, 3, 11}), i64({2, 3}, Fill::integers(0, 10)), positive({2, 3})}, 0);
   add("many classes", {f32({3, 2500}), i64({3}, Fill::integers(0, 2499))}, 0.1);
+  for (const int64_t n : {400, 900, 1027, 4099, 16388})
+    add(fmt::format("{} classes", n),
+        {f32({4, n}), i64({4}, Fill::of({0, static_cast<double>(n - 1), -1, 77})), positive({4})}, 0.1,
+        {.grad = false});
   add("no rows", {f32({0, 5}), i64({0}, Fill::integers(0, 4))}, 0, {.constant_ok = true});
   add("far apart", {f32({2, 3}, Fill::of({1000, -1000, 0, -80, 10, -3})), i64({2}, Fill::of({2, 1}))}, 0,
       {.grad = false, .constant_ok = true});

@@ -37,13 +37,26 @@ __global__ void __launch_bounds__(256)
   for (unsigned i = 1; i < 8; ++i) sum += tile[i][lane];
   parts[int64_t{blockIdx.y} * n + column] = sum;
 }
+// Columns below n go to out, the other `columns` - n to more: [n] and [columns - n] are the sums of parts [ranges,
+// columns].
 template <class Unused = void>
-__global__ void __launch_bounds__(256) sum_parts(int64_t ranges, int64_t n, const float* parts, float* out) {
-  const int64_t column = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (column >= n) return;
+__global__ void __launch_bounds__(1024)
+    sum_parts(int64_t ranges, int64_t columns, int64_t n, const float* parts, float* out, float* more) {
+  WN_SHARED(float, tile, [32][32]);
+  const unsigned lane = threadIdx.x % 32, range_of_tile = threadIdx.x / 32;
+  const int64_t column = int64_t{blockIdx.x} * 32 + lane;
   float sum = 0;
-  for (int64_t range = 0; range < ranges; ++range) sum += parts[range * n + column];
-  out[column] = sum;
+  if (column < columns)
+    for (int64_t range = range_of_tile; range < ranges; range += 32) sum += parts[range * columns + column];
+  tile[range_of_tile][lane] = sum;
+  __syncthreads();
+  if (range_of_tile != 0 || column >= columns) return;
+  for (unsigned i = 1; i < 32; ++i) sum += tile[i][lane];
+  (column < n ? out[column] : more[column - n]) = sum;
+}
+inline void add_parts(const Call& c, int64_t ranges, int64_t columns, int64_t n, const float* parts, float* out,
+                      float* more) {
+  run(c, sum_parts<>, dim3(static_cast<unsigned>((columns + 31) / 32)), 1024, 0, ranges, columns, n, parts, out, more);
 }
 
 // term: a trivially copyable struct with __device__ float operator()(int64_t row, int64_t column) const.
@@ -54,7 +67,7 @@ void column_sums(const Call& c, int64_t rows, int64_t n, float* out, float* scra
   if (ranges.count > 0)
     run(c, sum_row_ranges<Term>, dim3(static_cast<unsigned>((n + 31) / 32), static_cast<unsigned>(ranges.count)), 256,
         0, rows, ranges.rows, n, term, scratch);
-  run(c, sum_parts<>, grid(n, 256), 256, 0, ranges.count, n, scratch, out);
+  add_parts(c, ranges.count, n, n, scratch, out, nullptr);
 }
 
 }  // namespace winnow::cuda

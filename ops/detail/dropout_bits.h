@@ -1,37 +1,10 @@
-// Random bits for dropout masks: 16 bits for each element, a function of (seed, stream, step, element) only.
-//
-// Element i takes its bits from the Philox block (core/rng.h) with counter 8 (i / 64) + 4 s + j, where e = i % 64,
-// s = e / 32, j = (e % 16) / 4: bits 16 (e % 2) .. of word 2 ((e % 32) / 16) + (e % 4) / 2. The order is what eight
-// blocks side by side in two vector registers produce without a transposition.
+// The random bits of ops/detail/dropout_mask.h, 64 elements at a time in AVX2 registers.
 #pragma once
 #include <immintrin.h>
 
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-
-#include "core/rng.h"
+#include "ops/detail/dropout_mask.h"
 
 namespace winnow::detail {
-
-inline constexpr int64_t kBitsGroup = 64;
-
-// Dropped are elements whose 16 bits are below the threshold of p in [0, 1); the others are scaled by 1 / (1 - q), q
-// being p rounded to 1 / 65536.
-inline constexpr int64_t kDropoutLevels = 65536;
-inline int32_t dropout_threshold(double p) {
-  return static_cast<int32_t>(
-      std::min<int64_t>(kDropoutLevels - 1, std::llround(p * static_cast<double>(kDropoutLevels))));
-}
-inline double dropout_scale(int32_t threshold) {
-  return static_cast<double>(kDropoutLevels) / static_cast<double>(kDropoutLevels - threshold);
-}
-
-inline uint32_t dropout_bits(const Philox& philox, uint64_t step, int64_t element) {
-  const auto i = static_cast<uint64_t>(element), e = i % 64;
-  const auto block = philox(8 * (i / 64) + 4 * (e / 32) + e % 16 / 4, step);
-  return block[2 * (e % 32 / 16) + e % 4 / 2] >> (16 * (e % 2)) & 0xffffu;
-}
 
 // The bits of the 64 elements of a group. Four 64-bit boxes a register, of which only the low halves count, so that a
 // round needs no shuffle.

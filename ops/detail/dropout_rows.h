@@ -6,23 +6,6 @@
 
 namespace winnow::detail {
 
-struct RowDropout {
-  Philox philox;
-  int32_t threshold = 0;  // 0: everything is kept
-  double scale = 1;
-  int step = -1;  // input
-  explicit RowDropout(const NodeSpec& node) {
-    const Attrs& a = node.attrs;
-    const double p = a.number("p");
-    if (p == 0) return;
-    philox = {static_cast<uint64_t>(a.integer("seed")), static_cast<uint64_t>(a.integer("stream"))};
-    threshold = dropout_threshold(p);
-    scale = dropout_scale(threshold);
-    step = static_cast<int>(node.in.size()) - 1;
-  }
-  uint64_t step_of(const Call& c) const { return step < 0 ? 0 : static_cast<uint64_t>(*c.in<int64_t>(step)); }
-};
-
 // Checks the attributes, and the step where there are as many inputs; returns whether there is one.
 inline bool check_drop(Infer& i, int step) {
   const Attrs& a = i.attrs();
