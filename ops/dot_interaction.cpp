@@ -214,6 +214,8 @@ void add_samples(Samples& s, bool grad) {
   add("39 features of dim 10", 2, 39, 10);
   add("128 features", 1, 128, 8);
   add("more than the tiles hold", 1, 130, 3);
+  add("more than shared memory holds", 1, 170, 2);
+  add("rows of more than shared memory holds", 2, 3, 5000);
   add("one feature: no pairs", 2, 1, 3);
   add("no samples", 0, 5, 8);
   add("DLRM batch", 2048, 27, 16, true);

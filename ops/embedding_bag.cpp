@@ -265,6 +265,11 @@ void samples(Samples& s) {
             .attrs = sample_attrs({0, 0}, {30}, {1}, true),
             .integers = false})
       .add({"dim 128", {f32({6, 128}), ids({4, 3}, 6)}, sample_attrs({0}, {6}, {0})})
+      .add({.name = "dim 260 bags by max and sum",
+            .in = {f32({9, 260}), ids({21}, 8), i64({5}, Fill::bags(20))},
+            .attrs = sample_attrs({0, 0}, {9}, {2, 0}, true),
+            .integers = false})
+      .add({"130 features", {f32({260, 6}), ids({3, 130}, 2)}, sample_attrs(V(130, 5), {2}, {0})})
       .add({.name = "empty bags only",
             .in = {f32({5, 4}), i64({3}, Fill::integers(0, 4)), i64({5}, Fill::integers(0, 0))},
             .attrs = sample_attrs({0, 0}, {5}, {0}, true),

@@ -221,6 +221,9 @@ void samples_table(Samples& s) {
       .add({"weighted mean",
             {f32({8, 2, 16}), ids({64}, 11), i64({17}, Fill::bags(60)), f32({64})},
             attrs({0, 10}, {10, 10}, {0, 1}, 20, true, true)})
+      .add({"three rows of 140, about 700 ids each",
+            {f32({1050, 2, 140}), i64({1050, 2}, Fill::integers(0, 2))},
+            attrs({0}, {3}, {0}, 4, false)})
       .add({.name = "no samples",
             .in = {f32({0, 2, 4}), ids({0, 2}, 4)},
             .attrs = attrs({0}, {5}, {0}, 5, false),

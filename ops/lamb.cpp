@@ -87,6 +87,9 @@ void update(const Call& c, int64_t grain) {
 
 void samples(Samples& s) {
   add_dense_samples(s, kStates, {{"eps", 1e-6}}, {{"eps", 1e-6}, {"weight_decay", 0.1}});
+  s.add({"more tensors than one launch takes",
+         dense_case(std::vector<Shape>(66, Shape{2}), kStates, 3, 1),
+         {{"eps", 1e-6}, {"tensors", int64_t{66}}}});
   auto zero = dense_case({{4, 4}, {3}}, kStates, 7, 1);
   zero[0].fill = Fill::integers(0, 0);
   s.add({"a parameter of zeros takes ratio 1", zero, {{"eps", 1e-6}, {"tensors", int64_t{2}}}});

@@ -1,87 +1,13 @@
 #include "ops/optimizers.h"
 
+#include "ops/detail/dense_rules.h"
 #include "ops/detail/dense_samples.h"
 #include "ops/detail/dense_update.h"
 
 namespace winnow {
 namespace {
 
-template <class T>
-struct Sgd {
-  static constexpr int kStates = 0;
-  static constexpr bool kCoupled = true;
-  T lr;
-  Sgd(const RuleParams&, double rate, int64_t) : lr(static_cast<T>(rate)) {}
-  void operator()(T g, T& w) const { w -= lr * g; }
-};
-template <class T>
-struct Momentum {
-  static constexpr int kStates = 1;
-  static constexpr bool kCoupled = true;
-  T lr, momentum, ahead, here;  // the step is here * g + ahead * buffer
-  Momentum(const RuleParams& p, double rate, int64_t)
-      : lr(static_cast<T>(rate)),
-        momentum(static_cast<T>(p.momentum)),
-        ahead(p.nesterov ? momentum : T{1}),
-        here(p.nesterov ? T{1} : T{0}) {}
-  void operator()(T g, T& w, T& buffer) const {
-    buffer = momentum * buffer + g;
-    w -= lr * (here * g + ahead * buffer);
-  }
-};
-template <class T>
-struct Adam : AdamStep<T> {
-  static constexpr int kStates = 2;
-  static constexpr bool kCoupled = true;
-  Adam(const RuleParams& p, double rate, int64_t step) : AdamStep<T>(p, rate, step, false) {}
-};
-template <class T>
-struct AdamW : AdamStep<T> {
-  static constexpr int kStates = 2;
-  static constexpr bool kCoupled = false;
-  AdamW(const RuleParams& p, double rate, int64_t step) : AdamStep<T>(p, rate, step, true) {}
-};
-template <class T>
-struct Rmsprop {
-  static constexpr int kStates = 1;
-  static constexpr bool kCoupled = true;
-  T lr, alpha, rest, eps;
-  Rmsprop(const RuleParams& p, double rate, int64_t)
-      : lr(static_cast<T>(rate)),
-        alpha(static_cast<T>(p.alpha)),
-        rest(static_cast<T>(1 - p.alpha)),
-        eps(static_cast<T>(p.eps)) {}
-  void operator()(T g, T& w, T& square) const {
-    square = alpha * square + rest * g * g;
-    w -= lr * g / (std::sqrt(square) + eps);
-  }
-};
-template <class T>
-struct Adagrad : AdagradStep<T> {
-  static constexpr int kStates = 1;
-  static constexpr bool kCoupled = true;
-  Adagrad(const RuleParams& p, double rate, int64_t step)
-      : AdagradStep<T>{static_cast<T>(rate / (1 + static_cast<double>(step - 1) * p.lr_decay)), static_cast<T>(p.eps)} {
-  }
-};
-template <class T>
-struct Ftrl : FtrlStep<T> {
-  static constexpr int kStates = 2;
-  static constexpr bool kCoupled = false;
-  Ftrl(const RuleParams& p, double rate, int64_t) : FtrlStep<T>(p, rate) {}
-};
-
-template <class T>
-struct Accumulate {
-  static constexpr int kStates = 0;
-  static constexpr bool kCoupled = false;
-  T keep;
-  Accumulate(const RuleParams&, double rate, int64_t) : keep(static_cast<T>(rate)) {}
-  void operator()(T g, T& w) const { w = keep > 0 ? keep * w + g : g; }
-};
-
-// sgd keeps a buffer only when it has momentum.
-int states_of_sgd(const Attrs& a) { return a.number("momentum", 0) > 0 ? 1 : 0; }
+using dense::states_of_sgd;
 
 template <template <class> class Rule>
 void run_blocks(const Call& c) {
@@ -132,6 +58,9 @@ OpDef define_sgd() {
     const Attrs momentum{{"momentum", 0.9}, {"tensors", int64_t{2}}},
         nesterov{{"momentum", 0.9}, {"nesterov", int64_t{1}}, {"weight_decay", 0.1}, {"tensors", int64_t{2}}};
     s.add({"momentum", dense_case({{5, 3}, {17}}, 1, 3, 0.5), momentum});
+    s.add({"more tensors than one launch takes",
+           dense_case(std::vector<Shape>(70, Shape{3}), 0, 3, 1),
+           {{"tensors", int64_t{70}}}});
     s.add({"nesterov", dense_case({{5, 3}, {17}}, 1, 3, 1), nesterov});
     s.add({.name = "nesterov without momentum",
            .in = dense_case({{5}}, 0, 3, 1),
@@ -145,10 +74,10 @@ OpDef define_sgd() {
   op.mutates_of = [](const Attrs& a) { return mutated_dense(a, states_of_sgd(a)); };
   const auto prepare = [](const NodeSpec& n, Prepare& p) { p.state<DensePlan>(n, states_of_sgd(n.attrs)); };
   const auto run = [](const Call& c) {
-    return c.state<DensePlan>().states == 0 ? run_blocks<Sgd>(c) : run_blocks<Momentum>(c);
+    return c.state<DensePlan>().states == 0 ? run_blocks<dense::Sgd>(c) : run_blocks<dense::Momentum>(c);
   };
   const auto reference = [](const Call& c) {
-    return c.state<DensePlan>().states == 0 ? run_reference<Sgd>(c) : run_reference<Momentum>(c);
+    return c.state<DensePlan>().states == 0 ? run_reference<dense::Sgd>(c) : run_reference<dense::Momentum>(c);
   };
   op.kernels = {{.name = "blocks", .reject = dense_single_only, .prepare = prepare, .run = run},
                 {.name = "reference", .prepare = prepare, .run = reference}};
@@ -218,29 +147,29 @@ void accumulate(const DenseGroup& group, const StepScalars& step, Loc loc) {
 
 void register_optimizers(Registry& r) {
   r.add(define_sgd());
-  r.add(define<Adam>(
+  r.add(define<dense::Adam>(
       "adam", "m, v: moments of g = scale * grad + weight_decay * p + l1 * sign(p); p -= lr * m^ / (sqrt(v^) + eps)",
       [](Samples& s) {
         add_dense_samples(s, 2, {{"eps", 1e-8}},
                           {{"beta1", 0.8}, {"beta2", 0.99}, {"eps", 1e-8}, {"weight_decay", 0.1}, {"l1", 0.01}});
       }));
-  r.add(define<AdamW>("adamw", "p -= lr * weight_decay * p, then adam without weight decay", [](Samples& s) {
+  r.add(define<dense::AdamW>("adamw", "p -= lr * weight_decay * p, then adam without weight decay", [](Samples& s) {
     add_dense_samples(s, 2, {{"eps", 1e-8}}, {{"eps", 1e-6}, {"weight_decay", 0.1}});
   }));
-  r.add(define<Rmsprop>(
+  r.add(define<dense::Rmsprop>(
       "rmsprop", "square = alpha * square + (1 - alpha) * g^2; p -= lr * g / (sqrt(square) + eps)", [](Samples& s) {
         add_dense_samples(s, 1, {{"eps", 1e-8}}, {{"alpha", 0.9}, {"eps", 1e-8}, {"weight_decay", 0.1}, {"l1", 0.01}});
       }));
-  r.add(define<Adagrad>("adagrad", "sum += g^2; p -= lr / (1 + (step - 1) * lr_decay) * g / (sqrt(sum) + eps)",
-                        [](Samples& s) {
-                          add_dense_samples(s, 1, {{"eps", 1e-10}},
-                                            {{"eps", 1e-10}, {"lr_decay", 0.01}, {"weight_decay", 0.1}, {"l1", 0.01}});
-                        }));
-  r.add(define<Ftrl>("ftrl", "FTRL-Proximal with state z, n", [](Samples& s) {
+  r.add(define<dense::Adagrad>(
+      "adagrad", "sum += g^2; p -= lr / (1 + (step - 1) * lr_decay) * g / (sqrt(sum) + eps)", [](Samples& s) {
+        add_dense_samples(s, 1, {{"eps", 1e-10}},
+                          {{"eps", 1e-10}, {"lr_decay", 0.01}, {"weight_decay", 0.1}, {"l1", 0.01}});
+      }));
+  r.add(define<dense::Ftrl>("ftrl", "FTRL-Proximal with state z, n", [](Samples& s) {
     add_dense_samples(s, 2, {{"beta", 1.0}}, {{"beta", 1.0}, {"l1", 0.1}, {"l2", 0.2}});
   }));
-  r.add(define<Accumulate>("accumulate", "p = lr * p + scale * grad; lr 0 forgets what p held",
-                           [](Samples& s) { add_dense_samples(s, 0, {}, {}); }));
+  r.add(define<dense::Accumulate>("accumulate", "p = lr * p + scale * grad; lr 0 forgets what p held",
+                                  [](Samples& s) { add_dense_samples(s, 0, {}, {}); }));
 }
 
 }  // namespace winnow

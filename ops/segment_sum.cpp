@@ -1,6 +1,7 @@
 // Sums over segments; contract in ops/segments.h.
 #include "core/samples.h"
 #include "ops/detail/segments.h"
+#include "ops/detail/sparse_samples.h"
 #include "ops/segments.h"
 
 namespace winnow {
@@ -100,6 +101,10 @@ void samples(Samples& s) {
     return std::vector<Arg>{rows, starts, i64({}, Fill::of({4})), bag, f32({6}), f32({5, dim})};
   };
   s.add({"dim 5", segments(5), {}}).add({"dim 16", segments(16), {}}).add({"dim 1", segments(1), {}});
+  for (const int64_t dim : {3, 6, 132})
+    s.add({.name = "rows of many occurrences, dim " + std::to_string(dim),
+           .in = long_segments(dim, 700),
+           .constant_ok = true});
   s.add({.name = "nothing touched",
          .in = {i64({2}, Fill::of({-1, -1})), i32({3}, Fill::of({0, 0, 0})), i64({}, Fill::of({0})),
                 i32({2}, Fill::of({0, 0})), f32({2}), f32({2, 4})},

@@ -4,58 +4,30 @@
 
 #include "core/parallel.h"
 #include "core/samples.h"
-#include "ops/detail/bag_spec.h"
+#include "ops/detail/segment_plan.h"
 
 namespace winnow {
 namespace {
 
-struct Use {
-  BagSpec bags;
-  int input;                          // of its ids
-  int64_t first_bag, first_position;  // in the concatenation of all uses
-};
+using Use = SegmentPlan::Use;
 
-struct Plan {
-  std::vector<Use> uses;
-  int64_t n = 0, bags = 0;
-  uint32_t none = 0;  // the key of a missing id: behind every row
-  bool plain = true;  // every coefficient is 1 and a position is its bag
-  int passes = 1, digit = 1;
-  int64_t block = 1, blocks = 1;
+// The CPU's sort: passes of `digit` bits over `blocks` blocks.
+struct Plan : SegmentPlan {
+  int passes, digit;
+  int64_t block, blocks;
+  explicit Plan(std::vector<BagSpec> specs) : SegmentPlan(std::move(specs)) {
+    const int bits = std::max(1, static_cast<int>(std::bit_width(none)));
+    passes = (bits + 11) / 12;
+    digit = (bits + passes - 1) / passes;
+    block = std::max<int64_t>(4096, (n + 31) / 32);
+    blocks = std::max<int64_t>(1, (n + block - 1) / block);
+  }
 };
 
 // The key is a row of the stack; the payload a bag (plain) or a position in the concatenation of all uses.
 struct Entry {
   uint32_t key, payload;
 };
-
-Plan plan_of(std::vector<BagSpec> specs) {
-  Plan p;
-  int64_t rows = 0;
-  int input = 0;
-  for (BagSpec& s : specs) {
-    p.plain = p.plain && !s.has_offsets && !s.has_weights;
-    rows = std::max(rows, s.table_rows());
-    const int inputs = s.inputs();
-    const int64_t bags = s.bags, capacity = s.capacity;
-    p.uses.push_back({std::move(s), input, p.bags, p.n});
-    p.bags += bags;
-    p.n += capacity;
-    input += inputs;
-  }
-  WN_CHECK(rows < 0xffffffff, ShapeError, "tables of {} rows; fewer than 2^32 - 1 are supported", rows);
-  WN_CHECK(p.n < 0x7fffffff && p.bags < 0x7fffffff, ShapeError, "{} ids in {} bags; fewer than 2^31 - 1 are supported",
-           p.n, p.bags);
-  p.none = static_cast<uint32_t>(rows);
-  const int bits = std::max(1, static_cast<int>(std::bit_width(p.none)));
-  p.passes = (bits + 11) / 12;
-  p.digit = (bits + p.passes - 1) / p.passes;
-  p.block = std::max<int64_t>(4096, (p.n + 31) / 32);
-  p.blocks = std::max<int64_t>(1, (p.n + p.block - 1) / p.block);
-  return p;
-}
-
-std::string suffix(int64_t use) { return fmt::format("_{}", use); }
 
 void infer(Infer& in) {
   const int64_t uses = in.attrs().integer("uses");
@@ -64,7 +36,7 @@ void infer(Infer& in) {
   int input = 0;
   DType coef = in.attrs().flag("f64") ? DType::F64 : DType::F32;
   for (int64_t u = 0; u < uses; ++u) {
-    specs.push_back(infer_bags(in, input, suffix(u)));
+    specs.push_back(infer_bags(in, input, suffix_of_use(u)));
     in.check(!specs.back().any_max,
              "max pooling has no row-sparse gradient: pool by sum or mean, or make the table dense");
     input += specs.back().inputs();
@@ -77,25 +49,13 @@ void infer(Infer& in) {
   }
   int64_t n = 0;
   try {
-    n = plan_of(std::move(specs)).n;
+    n = SegmentPlan(std::move(specs)).n;
   } catch (const ShapeError& e) { in.fail(e.what()); }
   in.out(DType::I64, {n});
   in.out(DType::I32, {n + 1});
   in.out(DType::I64, {});
   in.out(DType::I32, {n});
   in.out(coef, {n});
-}
-
-Plan read_plan(const NodeSpec& node) {
-  std::vector<BagSpec> specs;
-  size_t input = 0;
-  for (int64_t u = 0; u < node.attrs.integer("uses"); ++u) {
-    const bool offsets = node.attrs.flag("has_offsets" + suffix(u));
-    specs.push_back(
-        read_bags(node.attrs, suffix(u), node.in[input].shape, offsets ? &node.in[input + 1].shape : nullptr));
-    input += static_cast<size_t>(specs.back().inputs());
-  }
-  return plan_of(std::move(specs));
 }
 
 constexpr int64_t kLine = 64;
@@ -125,7 +85,7 @@ struct Work {
 };
 
 void prepare(const NodeSpec& node, Prepare& prepare) {
-  const Plan& p = prepare.state<Plan>(read_plan(node));
+  const Plan& p = prepare.state<Plan>(read_uses(node));
   alignas(kLine) static char origin;  // only differences to it are used
   prepare.scratch(static_cast<size_t>(Work(p, &origin).bytes));
 }
@@ -267,6 +227,10 @@ void samples(Samples& s) {
       .add({"1000 rows, many repeats",
             {i64({3000, 3}, Fill::integers(0, 999))},
             {{"uses", int64_t{1}}, {"row_base_0", V{0, 100, 0}}, {"rows_0", V{100, 900, 1000}}, {"pooling_0", V{0}}}})
+      .add({.name = "26 features, 1e6 rows, 100 samples",
+            .in = {ids({100, 26}, 39999)},
+            .attrs = {{"uses", int64_t{1}}, {"row_base_0", base}, {"rows_0", V{40000}}, {"pooling_0", V{0}}},
+            .constant_ok = true})
       .add({.name = "all missing",
             .in = {i64({4, 2}, Fill::integers(-3, -1))},
             .attrs = two_tables,
@@ -296,7 +260,7 @@ RowSegments row_segments(Graph& graph, const std::vector<RowGradient>& uses, Loc
   Attrs attrs{{"uses", static_cast<int64_t>(uses.size())}};
   for (size_t u = 0; u < uses.size(); ++u) {
     const RowGradient& use = uses[u];
-    const std::string end = suffix(static_cast<int64_t>(u));
+    const std::string end = suffix_of_use(static_cast<int64_t>(u));
     in.push_back(use.ids);
     if (use.offsets) in.push_back(use.offsets), attrs.set("has_offsets" + end, int64_t{1});
     if (use.weights) in.push_back(use.weights), attrs.set("has_weights" + end, int64_t{1});

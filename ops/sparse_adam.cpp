@@ -1,4 +1,5 @@
 // Adam on every row of a table, the sparse gradient merged in; contract in ops/sparse_optimizers.h.
+#include "ops/detail/sparse_rules.h"
 #include "ops/detail/sparse_samples.h"
 #include "ops/detail/sparse_update.h"
 #include "ops/sparse_optimizers.h"
@@ -6,16 +7,7 @@
 namespace winnow {
 namespace {
 
-template <class T>
-struct ExactAdam : AdamStep<T> {
-  static constexpr int kStates = 2;
-  static constexpr bool kRowState = false, kProximal = false;
-  bool can_rest;  // a row whose moments and gradient are zero does not move
-  ExactAdam(const RuleParams& p, double lr, int64_t step)
-      : AdamStep<T>(p, lr, step, true),
-        can_rest(p.l1 == 0 && p.l2 == 0 && p.weight_decay == 0 && p.eps > 0 && std::isfinite(this->step_size) &&
-                 std::isfinite(this->inv_sqrt_correction2)) {}
-};
+using sparse::ExactAdam;
 using Rule = ExactAdam<float>;
 
 constexpr int64_t kBlockElements = 512;  // blocks are fixed by the shape: an element always takes the same code path
@@ -54,11 +46,11 @@ void update_blocks(const SparseCall<Rule, float, W>& c, const Rule& rule, int64_
     }
     W* row = c.table + first * d;
     if constexpr (std::is_same_v<W, float>) {
-      if (hit || every_block) terms.apply<0>(row, g, n);
+      if (hit || every_block) apply_terms<0>(terms, row, g, n);
       step_block(rule, row, m, v, g, n);
     } else {
       for (int64_t j = 0; j < n; ++j) w[j] = static_cast<float>(row[j]);
-      if (hit || every_block) terms.apply<0>(w, g, n);
+      if (hit || every_block) apply_terms<0>(terms, w, g, n);
       step_block(rule, w, m, v, g, n);
       store_rounded(c.params, c.step, w, row, n, first * d);
     }

@@ -1,56 +1,11 @@
 #include "ops/sparse_optimizers.h"
 
+#include "ops/detail/sparse_rules.h"
 #include "ops/detail/sparse_samples.h"
 #include "ops/detail/sparse_update.h"
 
 namespace winnow {
 namespace {
-
-template <class T>
-struct Sgd {
-  static constexpr int kStates = 0;
-  static constexpr bool kRowState = false, kProximal = false;
-  T lr;
-  Sgd(const RuleParams&, double rate, int64_t) : lr(static_cast<T>(rate)) {}
-  void operator()(T g, T& w) const { w -= lr * g; }
-};
-
-template <class T>
-struct Adagrad : AdagradStep<T> {
-  static constexpr int kStates = 1;
-  static constexpr bool kRowState = false, kProximal = false;
-  Adagrad(const RuleParams& p, double rate, int64_t) : AdagradStep<T>{static_cast<T>(rate), static_cast<T>(p.eps)} {}
-};
-
-template <class T>
-struct RowwiseAdagrad {
-  static constexpr int kStates = 1;
-  static constexpr bool kRowState = true, kProximal = false;
-  T lr, eps;
-  RowwiseAdagrad(const RuleParams& p, double rate, int64_t) : lr(static_cast<T>(rate)), eps(static_cast<T>(p.eps)) {}
-  void row(const T* __restrict g, T* __restrict w, T& sum, int64_t d) const {
-    T squares = 0;
-#pragma omp simd reduction(+ : squares)
-    for (int64_t j = 0; j < d; ++j) squares += g[j] * g[j];
-    sum += squares / static_cast<T>(d);
-    const T rate = lr / (std::sqrt(sum) + eps);
-    for (int64_t j = 0; j < d; ++j) w[j] -= rate * g[j];
-  }
-};
-
-template <class T>
-struct LazyAdam : AdamStep<T> {
-  static constexpr int kStates = 2;
-  static constexpr bool kRowState = false, kProximal = false;
-  LazyAdam(const RuleParams& p, double rate, int64_t step) : AdamStep<T>(p, rate, step, true) {}
-};
-
-template <class T>
-struct Ftrl : FtrlStep<T> {
-  static constexpr int kStates = 2;
-  static constexpr bool kRowState = false, kProximal = true;
-  Ftrl(const RuleParams& p, double rate, int64_t) : FtrlStep<T>(p, rate) {}
-};
 
 template <template <class> class Rule>
 OpDef define(const char* name, const char* doc, void (*samples)(Samples&)) {
@@ -132,21 +87,21 @@ void sparse_ftrl(Value table, Value z, Value n, const RowSegments& rows, const S
 }
 
 void register_sparse_optimizers(Registry& r) {
-  r.add(define<Sgd>("sparse_sgd", "w -= lr * g on touched rows",
-                    [](Samples& s) { add_sparse_samples(s, 0, false, {}); }));
-  r.add(
-      define<Adagrad>("sparse_adagrad", "sum += g^2; w -= lr * g / (sqrt(sum) + eps) on touched rows", [](Samples& s) {
-        add_sparse_samples(s, 1, false, {{"eps", 1e-10}});
-      }));
-  r.add(define<RowwiseAdagrad>("sparse_rowwise_adagrad", "sum += mean g^2 of the row; w -= lr * g / (sqrt(sum) + eps)",
-                               [](Samples& s) {
-                                 add_sparse_samples(s, 1, true, {{"eps", 1e-10}});
-                               }));
-  r.add(
-      define<LazyAdam>("sparse_adam_lazy", "Adam on touched rows, bias correction by the global step", [](Samples& s) {
+  r.add(define<sparse::Sgd>("sparse_sgd", "w -= lr * g on touched rows",
+                            [](Samples& s) { add_sparse_samples(s, 0, false, {}); }));
+  r.add(define<sparse::Adagrad>("sparse_adagrad", "sum += g^2; w -= lr * g / (sqrt(sum) + eps) on touched rows",
+                                [](Samples& s) {
+                                  add_sparse_samples(s, 1, false, {{"eps", 1e-10}});
+                                }));
+  r.add(define<sparse::RowwiseAdagrad>("sparse_rowwise_adagrad",
+                                       "sum += mean g^2 of the row; w -= lr * g / (sqrt(sum) + eps)", [](Samples& s) {
+                                         add_sparse_samples(s, 1, true, {{"eps", 1e-10}});
+                                       }));
+  r.add(define<sparse::LazyAdam>(
+      "sparse_adam_lazy", "Adam on touched rows, bias correction by the global step", [](Samples& s) {
         add_sparse_samples(s, 2, false, {{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}, {"weight_decay", 0.01}});
       }));
-  r.add(define<Ftrl>("sparse_ftrl", "FTRL-Proximal on touched rows; state z, n", [](Samples& s) {
+  r.add(define<sparse::Ftrl>("sparse_ftrl", "FTRL-Proximal on touched rows; state z, n", [](Samples& s) {
     add_sparse_samples(s, 2, false, {{"beta", 1.0}, {"l1", 0.1}, {"l2", 0.2}});
   }));
 }

@@ -5,9 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "core/math.h"
 #include "core/op.h"
 
 namespace winnow {
+
+// Row of the stack, or -1 for a missing id, of a feature whose `rows` rows start at `base`.
+WN_HD int64_t row_of_id(int64_t id, int64_t base, int64_t rows, int64_t padding_id) {
+  return static_cast<uint64_t>(id) < static_cast<uint64_t>(rows) && id != padding_id ? base + id : -1;
+}
 
 struct BagSpec {
   enum Pool : uint8_t { Sum, Mean, Max };
@@ -17,11 +23,9 @@ struct BagSpec {
   std::vector<int64_t> base, rows;  // per feature
   std::vector<uint8_t> pool;
 
-  // Row of the stack, or -1 for a missing id.
   int64_t row(int64_t feature, int64_t id) const {
     const auto f = static_cast<size_t>(feature);
-    const bool valid = static_cast<uint64_t>(id) < static_cast<uint64_t>(rows[f]) && id != padding_id;
-    return valid ? base[f] + id : -1;
+    return row_of_id(id, base[f], rows[f], padding_id);
   }
   int64_t table_rows() const {  // the stack has at least this many
     int64_t most = 0;
@@ -119,10 +123,12 @@ struct BagData {
         offsets(s.has_offsets ? c.in<int64_t>(first + 1) : nullptr),
         weights(s.has_weights ? c.in<T>(first + s.inputs() - 1) : nullptr),
         capacity(s.capacity) {}
+  BagData(const int64_t* ids_, const int64_t* offsets_, const T* weights_, int64_t capacity_)
+      : ids(ids_), offsets(offsets_), weights(weights_), capacity(capacity_) {}
   // Positions of a bag; offsets outside [0, capacity] are cut, falling ones give an empty bag.
-  int64_t begin(int64_t bag) const { return offsets != nullptr ? cut(offsets[bag]) : bag; }
-  int64_t end(int64_t bag) const { return offsets != nullptr ? cut(offsets[bag + 1]) : bag + 1; }
-  int64_t cut(int64_t offset) const { return std::clamp<int64_t>(offset, 0, capacity); }
+  WN_HD int64_t begin(int64_t bag) const { return offsets != nullptr ? cut(offsets[bag]) : bag; }
+  WN_HD int64_t end(int64_t bag) const { return offsets != nullptr ? cut(offsets[bag + 1]) : bag + 1; }
+  WN_HD int64_t cut(int64_t offset) const { return offset < 0 ? 0 : offset < capacity ? offset : capacity; }
 };
 
 // Number of ids of a bag that are not missing.

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/math.h"
 #include "core/op.h"
 
 namespace winnow {
@@ -11,7 +12,7 @@ namespace winnow {
 inline constexpr float kLeastMoment = 1e-30f, kLeastSquare = 1e-37f;
 
 template <class T>
-T sign(T x) {  // NaN of NaN
+WN_HD T sign(T x) {  // NaN of NaN
   return x > 0 ? T{1} : x < 0 ? T{-1} : x;
 }
 
@@ -66,7 +67,7 @@ template <class T>
 struct AdamStep {
   T take1, keep2, take2, step_size, inv_sqrt_correction2, eps, shrink;
 
-  AdamStep(const RuleParams& p, double lr, int64_t step, bool decoupled)
+  WN_HD AdamStep(const RuleParams& p, double lr, int64_t step, bool decoupled)
       : take1(static_cast<T>(1 - p.beta1)),
         keep2(static_cast<T>(p.beta2)),
         take2(static_cast<T>(1 - p.beta2)),  // of the double: 1 - 0.999f is off by 5e-5
@@ -75,13 +76,13 @@ struct AdamStep {
         eps(static_cast<T>(p.eps)),
         shrink(decoupled ? static_cast<T>(1 - lr * p.weight_decay) : T{1}) {}
   // m_hat / (sqrt(v_hat) + eps), times the learning rate
-  T direction(T m, T v) const { return step_size * m / (std::sqrt(v) * inv_sqrt_correction2 + eps); }
-  void moments(T g, T& m, T& v) const {
+  WN_HD T direction(T m, T v) const { return step_size * m / (std::sqrt(v) * inv_sqrt_correction2 + eps); }
+  WN_HD void moments(T g, T& m, T& v) const {
     const T next_m = m + take1 * (g - m), next_v = keep2 * v + take2 * g * g;
     m = std::abs(next_m) < T{kLeastMoment} ? T{0} : next_m;
     v = next_v < T{kLeastSquare} ? T{0} : next_v;
   }
-  void operator()(T g, T& w, T& m, T& v) const {
+  WN_HD void operator()(T g, T& w, T& m, T& v) const {
     moments(g, m, v);
     w = shrink * w - direction(m, v);
   }
@@ -91,7 +92,7 @@ struct AdamStep {
 template <class T>
 struct AdagradStep {
   T lr, eps;
-  void operator()(T g, T& w, T& sum) const {
+  WN_HD void operator()(T g, T& w, T& sum) const {
     sum += g * g;
     w -= lr * g / (std::sqrt(sum) + eps);
   }
@@ -101,12 +102,12 @@ struct AdagradStep {
 template <class T>
 struct FtrlStep {
   T inv_lr, beta, l1, l2;
-  FtrlStep(const RuleParams& p, double lr)
+  WN_HD FtrlStep(const RuleParams& p, double lr)
       : inv_lr(static_cast<T>(1 / lr)),
         beta(static_cast<T>(p.ftrl_beta)),
         l1(static_cast<T>(p.l1)),
         l2(static_cast<T>(p.l2)) {}
-  void operator()(T g, T& w, T& z, T& n) const {
+  WN_HD void operator()(T g, T& w, T& z, T& n) const {
     const T next_n = n + g * g, root = std::sqrt(next_n);
     const T next_z = z + g - (root - std::sqrt(n)) * inv_lr * w;
     const T shrunk = next_z - std::copysign(l1, next_z);

@@ -1,5 +1,6 @@
 // Samples that the sparse optimizers share.
 #pragma once
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,22 @@ inline std::vector<Arg> sparse_case(int states, bool row_state, int64_t dim, DTy
   in.push_back(i64({}, Fill::of({3})));
   in.push_back(fixed(f32({}, Fill::of({0.5}))));
   return in;
+}
+
+// unique_rows, starts, count, bag, coef, dy: 1600 occurrences of 1650, most of them of a few rows below 700.
+inline std::vector<Arg> long_segments(int64_t dim, int64_t rows) {
+  constexpr int64_t kPositions = 1650;
+  std::vector<double> starts = {0, 1, 41, 42, 75, 107, 140, 1100, 1134, 1599, 1600}, unique;
+  const int64_t count = static_cast<int64_t>(starts.size()) - 1;
+  for (int64_t k = 0; k < kPositions; ++k)
+    unique.push_back(k < count ? static_cast<double>(k * (rows - 1) / (count - 1)) : -1);
+  starts.resize(kPositions + 1, 1600);
+  return {i64({kPositions}, Fill::of(unique)),
+          i32({kPositions + 1}, Fill::of(starts)),
+          i64({}, Fill::of({static_cast<double>(count)})),
+          i32({kPositions}, Fill::integers(0, 299)),
+          fixed(f32({kPositions})),
+          fixed(f32({300, dim}))};
 }
 
 // 2048 x 26 occurrences over a table of 1e6 rows: 13,312 touched rows, each four times.
@@ -59,6 +76,10 @@ inline void add_sparse_samples(Samples& s, int states, bool row_state, const Att
   }
   s.add({"bf16 rows", sparse_case(states, row_state, 16, DType::BF16), penalised});
   s.add({"bf16 rows, stochastic rounding", sparse_case(states, row_state, 5, DType::BF16), rounded});
+  auto many = sparse_case(states, row_state, 12);
+  std::vector<Arg> segments = long_segments(12, 10);
+  std::move(segments.begin(), segments.end(), many.begin() + 1 + states);
+  s.add({"rows of many occurrences", many, attrs});
   auto untouched = sparse_case(states, row_state, 4);
   untouched[static_cast<size_t>(3 + states)].fill = Fill::of({0});
   s.add({.name = "nothing touched", .in = untouched, .attrs = attrs, .constant_ok = true});

@@ -8,6 +8,7 @@
 #include "ops/detail/optimizer_rules.h"
 #include "ops/detail/scalar_input.h"
 #include "ops/detail/segments.h"
+#include "ops/detail/sparse_rules.h"
 
 namespace winnow {
 
@@ -37,38 +38,24 @@ inline void infer_sparse(Infer& in, int states, bool row_state) {
            "stochastic rounding is for bf16 rows; this table is {}", in.in(0).str());
 }
 
-// What happens to the summed gradient before the rule sees it.
+// Out of line: inlined, it keeps the compiler from vectorising the common case around it.
 template <class T>
-struct GradientTerms {
-  T scale, clip, l1, l2;
-  bool clipped, penalised;
-
-  GradientTerms(const RuleParams& p, double scale_, bool proximal)
-      : scale(static_cast<T>(scale_)),
-        clip(static_cast<T>(p.clip_value)),
-        l1(static_cast<T>(p.l1)),
-        l2(static_cast<T>(p.l2)),
-        clipped(p.clip_value > 0),
-        penalised(!proximal && (p.l1 != 0 || p.l2 != 0)) {}
-  template <int D>
-  void apply(const T* __restrict w, T* __restrict g, int64_t dim) const {
-    const int64_t n = D > 0 ? D : dim;
+[[gnu::noinline]] void clip_and_penalise(const GradientTerms<T>& terms, const T* __restrict w, T* __restrict g,
+                                         int64_t n) {
+  if (terms.clipped)
 #pragma omp simd
-    for (int64_t j = 0; j < n; ++j) g[j] *= scale;
-    if (clipped || penalised) clip_and_penalise(w, g, n);
-  }
-
- private:
-  // Out of line: inlined, it keeps the compiler from vectorising the common case around it.
-  [[gnu::noinline]] void clip_and_penalise(const T* __restrict w, T* __restrict g, int64_t n) const {
-    if (clipped)
+    for (int64_t j = 0; j < n; ++j) g[j] = terms.clip_of(g[j]);
+  if (terms.penalised)
 #pragma omp simd
-      for (int64_t j = 0; j < n; ++j) g[j] = g[j] < -clip ? -clip : g[j] > clip ? clip : g[j];  // NaN stays
-    if (penalised)
+    for (int64_t j = 0; j < n; ++j) g[j] += terms.penalty(w[j]);
+}
+template <int D, class T>
+void apply_terms(const GradientTerms<T>& terms, const T* __restrict w, T* __restrict g, int64_t dim) {
+  const int64_t n = D > 0 ? D : dim;
 #pragma omp simd
-      for (int64_t j = 0; j < n; ++j) g[j] += l2 * w[j] + l1 * sign(w[j]);
-  }
-};
+  for (int64_t j = 0; j < n; ++j) g[j] *= terms.scale;
+  if (terms.clipped || terms.penalised) clip_and_penalise(terms, w, g, n);
+}
 
 // Writes updated weights back into rows stored as W. first: index of the first element in the table.
 template <class T>
@@ -94,7 +81,11 @@ void apply_rule(const Rule& rule, T* __restrict w, [[maybe_unused]] T* __restric
                 const T* __restrict g, int64_t dim) {
   const int64_t d = D > 0 ? D : dim;
   if constexpr (Rule::kRowState) {
-    rule.row(g, w, *s0, d);
+    T squares = 0;
+#pragma omp simd reduction(+ : squares)
+    for (int64_t j = 0; j < d; ++j) squares += g[j] * g[j];
+    const T factor = rule.factor(squares, *s0, d);
+    for (int64_t j = 0; j < d; ++j) w[j] -= factor * g[j];
   } else if constexpr (Rule::kStates == 0) {
 #pragma omp simd
     for (int64_t j = 0; j < d; ++j) rule(g[j], w[j]);
@@ -155,12 +146,12 @@ void update_rows(const SparseCall<Rule, float, W>& c, const Rule& rule, int64_t 
     W* row = c.table + r * d;
     s.template sum<D>(k, g);
     if constexpr (std::is_same_v<W, float>) {
-      terms.template apply<D>(row, g, d);
+      apply_terms<D>(terms, row, g, d);
       apply_rule<D>(rule, row, c.state0(r), c.state1(r), g, d);
     } else {
       alignas(64) float w[D > 0 ? D : kMaxRowDim] = {};
       for (int64_t j = 0; j < d; ++j) w[j] = static_cast<float>(row[j]);
-      terms.template apply<D>(w, g, d);
+      apply_terms<D>(terms, w, g, d);
       apply_rule<D>(rule, w, c.state0(r), c.state1(r), g, d);
       store_rounded(c.params, c.step, w, row, d, r * d);
     }
@@ -192,7 +183,7 @@ void update_row_in_double(const SparseCall<Rule, T, W>& c, const Rule& rule, int
   for (int64_t j = 0; j < d; ++j) w[j] = static_cast<double>(static_cast<T>(row[j]));
   for (int64_t j = 0; j < sd && Rule::kStates > 0; ++j) s0[j] = static_cast<double>(c.state0(r)[j]);
   for (int64_t j = 0; j < sd && Rule::kStates > 1; ++j) s1[j] = static_cast<double>(c.state1(r)[j]);
-  GradientTerms<double>(c.params, c.scale, Rule::kProximal).template apply<0>(w, g, d);
+  apply_terms<0>(GradientTerms<double>(c.params, c.scale, Rule::kProximal), w, g, d);
   apply_rule<0>(rule, w, s0, s1, g, d);
   if constexpr (std::is_same_v<W, bf16>)
     store_rounded(c.params, c.step, w, row, d, r * d);
