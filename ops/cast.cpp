@@ -1,9 +1,8 @@
 #include "ops/cast.h"
 
-#include <limits>
-
 #include "core/samples.h"
 #include "ops/detail/blocks.h"
+#include "ops/detail/convert.h"
 
 namespace winnow {
 
@@ -14,8 +13,9 @@ Value cast(Value x, DType dtype, Loc loc) {
 
 namespace {
 
+using detail::converted;
+
 constexpr DType kTypes[] = {DType::F32, DType::F64, DType::BF16, DType::I32, DType::I64, DType::U8};
-constexpr const char* kTypeNames = "f32, f64, bf16, i32, i64 or u8";
 
 const DType* find_type(const std::string& name) {
   for (const DType& t : kTypes)
@@ -28,50 +28,14 @@ void infer_cast(Infer& in) {
   in.expect_dtype(0, {DType::F32, DType::F64, DType::BF16, DType::I32, DType::I64, DType::U8});
   const std::string& name = in.attrs().text("dtype");
   const DType* type = find_type(name);
-  in.check(type != nullptr, "dtype '{}' is none of {}", name, kTypeNames);
+  in.check(type != nullptr, "dtype '{}' is none of {}", name, detail::kConvertible);
   in.out(*type, in.shape(0));
 }
 void record_gradient(Grad& g) { g.dx(0, cast(g.dy(), g.x(0).dtype(), g.loc())); }
 
-template <class T>
-constexpr bool kFloating = std::is_floating_point_v<T> || std::is_same_v<T, bf16>;
-
-template <class To, class From>
-To converted(From x) {
-  if constexpr (std::is_same_v<From, bf16> && !std::is_same_v<To, bf16>) {
-    return converted<To>(static_cast<float>(x));
-  } else if constexpr (std::is_same_v<To, bf16>) {
-    return To(static_cast<float>(x));
-  } else if constexpr (kFloating<To>) {
-    return static_cast<To>(x);
-  } else if constexpr (kFloating<From>) {
-    constexpr From kLow = static_cast<From>(std::numeric_limits<To>::min());
-    constexpr From kEnd = static_cast<From>(std::numeric_limits<To>::max() / 2 + 1) * From(2);  // max + 1, exactly
-    if (!(x >= kLow)) return x < kLow ? std::numeric_limits<To>::min() : To(0);
-    return x >= kEnd ? std::numeric_limits<To>::max() : static_cast<To>(x);
-  } else {
-    if (std::cmp_less(x, std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
-    return std::cmp_greater(x, std::numeric_limits<To>::max()) ? std::numeric_limits<To>::max() : static_cast<To>(x);
-  }
-}
-
-template <class F>
-void visit_type(DType t, F&& f) {
-  switch (t) {
-    case DType::F32: return f.template operator()<float>();
-    case DType::F64: return f.template operator()<double>();
-    case DType::BF16: return f.template operator()<bf16>();
-    case DType::I32: return f.template operator()<int32_t>();
-    case DType::I64: return f.template operator()<int64_t>();
-    case DType::U8: return f.template operator()<uint8_t>();
-    case DType::I8: break;
-  }
-  raise<DTypeError>("cast(): {} is none of {}", name_of(t), kTypeNames);
-}
-
 void run_cast(const Call& c) {
-  visit_type(c.in_spec(0).dtype, [&]<class From> {
-    visit_type(c.out_spec(0).dtype, [&]<class To> {
+  detail::visit_convertible(c.in_spec(0).dtype, [&]<class From> {
+    detail::visit_convertible(c.out_spec(0).dtype, [&]<class To> {
       const From* x = c.in<From>(0);
       To* y = c.out<To>(0);
       detail::for_blocks(c.out_numel(0), [=](int64_t begin, int64_t end) {

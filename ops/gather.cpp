@@ -1,6 +1,7 @@
 // gather and scatter_add over rows of axis 0, each the other's gradient, and one_hot.
 #include "core/samples.h"
 #include "ops/detail/copy.h"
+#include "ops/detail/row_index.h"
 #include "ops/shape_ops.h"
 
 namespace winnow {
@@ -25,8 +26,6 @@ Shape join(Infer& i, const Shape& head, const Shape& tail, int from) {
           tail.str(), dims.size(), Shape::kMaxRank);
   return Shape(std::span<const int64_t>(dims));
 }
-
-bool within(int64_t index, int64_t rows) { return static_cast<uint64_t>(index) < static_cast<uint64_t>(rows); }
 
 void infer_gather(Infer& i) {
   i.expect_inputs(2);
@@ -193,6 +192,14 @@ void samples_scatter_add(Samples& s) {
       .add({.name = "sorted_onto",
             .in = {f32({1500, 33}), i64({1500}, Fill::integers(-2, 60)), f32({59, 33})},
             .attrs = onto(59),
+            .grad = false})
+      .add({.name = "long_runs",
+            .in = {f32({400, 132}), i64({400}, Fill::integers(-1, 2))},
+            .attrs = rows(3),
+            .grad = false})
+      .add({.name = "many_rows",
+            .in = {f32({600, 4}), i64({600}, Fill::integers(0, 399))},
+            .attrs = rows(400),
             .grad = false})
       .add({.name = "onto_another_shape",
             .in = {f32({4, 3}), i64({4}, Fill::integers(0, 1)), f32({2, 4})},

@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "core/samples.h"
 #include "ops/detail/grain.h"
+#include "ops/detail/rotary_frequency.h"
 
 namespace winnow {
 
@@ -46,11 +47,10 @@ void prepare(const NodeSpec& n, Prepare& p) {
   s.heads = n.attrs.integer("heads");
   s.half = n.in[0].shape[1] / (6 * s.heads);
   const double base = n.attrs.number("base"), sign = n.attrs.flag("back") ? -1 : 1;
-  for (int64_t i = 0; i < s.half; ++i)
-    s.frequencies.push_back(sign * std::pow(base, -static_cast<double>(i) / static_cast<double>(s.half)));
+  for (int64_t i = 0; i < s.half; ++i) s.frequencies.push_back(sign * rotary_frequency(base, i, s.half));
 }
 
-// The cosines are in double, one a pair for all heads: a float angle of a far place has lost its fraction.
+// One cosine and sine a pair for all heads.
 template <class T>
 void turn(const State& s, int64_t place, const T* x, T* y) {
   for (int64_t i = 0; i < s.half; ++i) {

@@ -1,5 +1,6 @@
 #include "core/samples.h"
 #include "ops/detail/copy.h"
+#include "ops/detail/transpose_axes.h"
 #include "ops/shape_ops.h"
 
 namespace winnow {
@@ -38,64 +39,14 @@ void grad(Grad& g) {
   g.dx(0, g.apply("transpose", {g.dy()}, {{"perm", inverse}}));
 }
 
-// The axes of y with neighbours that stay neighbours merged and extents of 1 dropped.
-struct State {
-  struct Axis {
-    int64_t extent, x_stride, y_stride;
-  };
-  std::array<Axis, Shape::kMaxRank> axes{};
-  int rank = 0;
-  int x_last = -1;   // the axis of y that is contiguous in x
-  int64_t rows = 1;  // tiled: product of the extents other than the last of y and x_last
-};
-
-State state_of(const NodeSpec& n) {
-  State s;
-  const Shape &x = n.in[0].shape, &y = n.out[0].shape;
-  const List& perm = n.attrs.integers("perm");
-  for (int k = 0; k < y.rank(); ++k) {
-    const int64_t extent = y[k], x_stride = x.inner(static_cast<int>(perm[static_cast<size_t>(k)])),
-                  y_stride = y.inner(k);
-    if (extent == 1) continue;
-    if (s.rank > 0) {
-      auto& last = s.axes[static_cast<size_t>(s.rank - 1)];
-      if (last.x_stride == extent * x_stride) {
-        last = {last.extent * extent, x_stride, y_stride};
-        continue;
-      }
-    }
-    s.axes[static_cast<size_t>(s.rank++)] = {extent, x_stride, y_stride};
-  }
-  for (int k = 0; k < s.rank; ++k)
-    if (s.axes[static_cast<size_t>(k)].x_stride == 1) s.x_last = k;
-  for (int k = 0; k < s.rank - 1; ++k)
-    if (k != s.x_last) s.rows *= s.axes[static_cast<size_t>(k)].extent;
-  return s;
-}
-void prepare(const NodeSpec& n, Prepare& p) { p.state<State>() = state_of(n); }
-
-// Where the i-th combination of the axes other than the last of y and `skip` lies in x and in y.
-struct Offsets {
-  int64_t x = 0, y = 0;
-};
-Offsets offsets(const State& s, int64_t i, int skip) {
-  Offsets at;
-  for (int k = s.rank - 2; k >= 0; --k) {
-    if (k == skip) continue;
-    const auto& a = s.axes[static_cast<size_t>(k)];
-    at.x += i % a.extent * a.x_stride;
-    at.y += i % a.extent * a.y_stride;
-    i /= a.extent;
-  }
-  return at;
-}
+void prepare(const NodeSpec& n, Prepare& p) { p.state<TransposeAxes>() = transpose_axes(n); }
 
 const char* reject_runs(const NodeSpec& n, const DeviceInfo&) {
-  const State s = state_of(n);
+  const TransposeAxes s = transpose_axes(n);
   return s.rank == 0 || s.x_last == s.rank - 1 ? nullptr : "the last axis moves";
 }
 void run_runs(const Call& c) {
-  const State& s = c.state<State>();
+  const TransposeAxes& s = c.state<TransposeAxes>();
   const int64_t numel = c.out_numel(0);
   const int64_t run = s.rank == 0 ? numel : s.axes[static_cast<size_t>(s.rank - 1)].extent;
   if (numel == 0) return;
@@ -104,13 +55,13 @@ void run_runs(const Call& c) {
     U* y = c.out<U>(0);
     parallel_for(numel / run, grain(run), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        std::memcpy(y + i * run, x + offsets(s, i, -1).x, static_cast<size_t>(run) * sizeof(U));
+        std::memcpy(y + i * run, x + transpose_offsets(s, i, -1).x, static_cast<size_t>(run) * sizeof(U));
     });
   });
 }
 
 const char* reject_tiles(const NodeSpec& n, const DeviceInfo&) {
-  const State s = state_of(n);
+  const TransposeAxes s = transpose_axes(n);
   return s.rank >= 2 && s.x_last >= 0 && s.x_last < s.rank - 1 ? nullptr : "the last axis stays, or a tensor is empty";
 }
 // to = the transpose of the 8 x 8 elements at `from`, in registers.
@@ -155,7 +106,7 @@ void transpose_tile(const U* from, int64_t from_stride, int64_t rows, int64_t co
 // A batch of matrices: rows are the last axis of y, columns the last of x. Tiles keep both sides in the cache.
 void run_tiles(const Call& c) {
   constexpr int64_t kTile = 32;
-  const State& s = c.state<State>();
+  const TransposeAxes& s = c.state<TransposeAxes>();
   const auto &r = s.axes[static_cast<size_t>(s.rank - 1)], &k = s.axes[static_cast<size_t>(s.x_last)];
   const int64_t row_tiles = (r.extent + kTile - 1) / kTile, column_tiles = (k.extent + kTile - 1) / kTile;
   visit_size(c.in_spec(0).dtype, [&]<class U> {
@@ -165,7 +116,7 @@ void run_tiles(const Call& c) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t row = i % row_tiles * kTile, column = i / row_tiles % column_tiles * kTile;
         const int64_t rows = std::min(kTile, r.extent - row), columns = std::min(kTile, k.extent - column);
-        const Offsets at = offsets(s, i / row_tiles / column_tiles, s.x_last);
+        const TransposeOffsets at = transpose_offsets(s, i / row_tiles / column_tiles, s.x_last);
         transpose_tile(x + at.x + row * r.x_stride + column, r.x_stride, rows, columns,
                        y + at.y + row + column * k.y_stride, k.y_stride);
       }
@@ -174,7 +125,7 @@ void run_tiles(const Call& c) {
 }
 
 void run_reference(const Call& c) {
-  const State& s = c.state<State>();
+  const TransposeAxes& s = c.state<TransposeAxes>();
   visit_size(c.in_spec(0).dtype, [&]<class U> {
     const U* x = c.in<U>(0);
     U* y = c.out<U>(0);
@@ -200,6 +151,8 @@ void samples(Samples& s) {
       .add({.name = "heads", .in = {f32({2, 3, 4, 5})}, .attrs = {{"perm", List{0, 2, 1, 3}}}})
       .add({.name = "reverse", .in = {f32({2, 3, 4, 5})}, .attrs = {{"perm", List{3, 2, 1, 0}}}})
       .add({.name = "merged", .in = {f32({2, 3, 4})}, .attrs = {{"perm", List{2, 0, 1}}}})
+      .add({.name = "tiles", .in = {f32({2, 40, 3, 35})}, .attrs = {{"perm", List{0, 3, 2, 1}}}})
+      .add({.name = "wide_heads", .in = {f32({2, 3, 4, 8})}, .attrs = {{"perm", List{0, 2, 1, 3}}}})
       .add({.name = "ones", .in = {f32({1, 6, 1, 3})}, .attrs = {{"perm", List{2, 1, 3, 0}}}})
       .add({.name = "integers", .in = {i64({3, 5}, Fill::integers(-9, 9))}, .attrs = {{"perm", List{1, 0}}}})
       .add({.name = "narrow", .in = {i32({4, 3}, Fill::integers(-9, 9))}, .attrs = {{"perm", List{1, 0}}}})

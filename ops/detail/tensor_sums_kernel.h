@@ -13,7 +13,7 @@ constexpr int64_t kTensorBlock = 8192;
 inline int64_t tensor_blocks(int64_t n) { return (n + kTensorBlock - 1) / kTensorBlock; }
 
 // Tensors of one launch; a block belongs to one of them.
-struct TensorList {
+struct SummedTensors {
   static constexpr unsigned kMost = 96;
   const float* x[kMost];
   int64_t n[kMost];
@@ -34,7 +34,7 @@ __device__ double sum_block(F f, const float* x, int64_t n) {
   return sum;
 }
 template <class F>
-__global__ void __launch_bounds__(256) sum_tensors(const __grid_constant__ TensorList list, double* partial) {
+__global__ void __launch_bounds__(256) sum_tensors(const __grid_constant__ SummedTensors list, double* partial) {
   WN_SHARED(double, parts, [33]);
   unsigned tensor = 0, end = list.count;
   while (end - tensor > 1) {
@@ -67,7 +67,7 @@ class TensorSums {
   TensorSums(const Call& c, double* scratch) : call_(c), partial_(scratch) {}
   void add(const float* x, int64_t n, bool as_is = false) {
     if (n == 0) return;
-    if (list_.count == TensorList::kMost) launch();
+    if (list_.count == SummedTensors::kMost) launch();
     const unsigned i = list_.count++;
     list_.x[i] = x, list_.n[i] = n, list_.as_is[i] = as_is;
     list_.first_block[i + 1] = list_.first_block[i] + static_cast<unsigned>(tensor_blocks(n));
@@ -88,7 +88,7 @@ class TensorSums {
   const Call& call_;
   double* partial_;
   int64_t done_ = 0;
-  TensorList list_{};
+  SummedTensors list_{};
 };
 
 }  // namespace winnow::detail
