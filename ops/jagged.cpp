@@ -5,6 +5,7 @@
 
 #include "core/samples.h"
 #include "ops/detail/copy.h"
+#include "ops/detail/jagged_padding.h"
 #include "ops/detail/jagged_rows.h"
 
 namespace winnow {
@@ -44,17 +45,6 @@ int64_t extent_of(Infer& i, const char* name) {
   return n;
 }
 
-struct PadState {
-  uint64_t padding = 0;  // the element's bits
-};
-template <class T>
-uint64_t bits_of(double x) {
-  const T element = static_cast<T>(x);
-  uint64_t bits = 0;
-  std::memcpy(&bits, &element, sizeof element);
-  return bits;
-}
-
 void infer_pad(Infer& i) {
   const int64_t bags = infer_bags(i);
   i.check(i.shape(0).rank() >= 1, "values are a scalar, they need rows");
@@ -64,16 +54,10 @@ void infer_pad(Infer& i) {
   i.out(i.dtype(0), shape_of(i, {bags, extent_of(i, "max_len")}, i.shape(0), 1));
 }
 void grad_pad(Grad& g) { g.dx(0, g.apply("jagged_unpad", {g.dy(), g.x(1)}, {{"capacity", g.x(0).shape()[0]}})); }
-void prepare_pad(const NodeSpec& n, Prepare& p) {
-  const double padding = n.attrs.number("padding", 0);
-  uint64_t& bits = p.state<PadState>().padding;
-  switch (n.in[0].dtype) {
-    case DType::F32: bits = bits_of<float>(padding); break;
-    case DType::F64: bits = bits_of<double>(padding); break;
-    case DType::I32: bits = bits_of<int32_t>(padding); break;
-    default: bits = bits_of<int64_t>(padding); break;
-  }
-}
+struct PadState {
+  uint64_t padding;  // the element's bits
+};
+void prepare_pad(const NodeSpec& n, Prepare& p) { p.state<PadState>(PadState{padding_bits(n)}); }
 void run_pad(const Call& c) {
   visit_size(c.in_spec(0).dtype, [&]<class U> {
     const int64_t bags = c.in_numel(1) - 1, capacity = c.in_spec(0).shape[0], width = c.in_spec(0).shape.inner(0);
@@ -135,6 +119,8 @@ void samples_pad(Samples& s) {
       .add({.name = "vector", .in = {f32({6}), offsets({0, 1, 6})}, .attrs = to(5, 0.5)})
       .add({.name = "rank_three", .in = {f32({5, 2, 3}), offsets({0, 3, 5})}, .attrs = to(3, 0)})
       .add({.name = "integers", .in = {i64({5}, Fill::integers(1, 9)), offsets({0, 3, 5})}, .attrs = to(3, -1)})
+      .add({.name = "wide_rows", .in = {f32({9, 40}), offsets({0, 4, 4, 8})}, .attrs = to(5, 0.5)})
+      .add({.name = "pairs", .in = {i64({5, 2}, Fill::integers(1, 9)), offsets({0, 3, 5})}, .attrs = to(4, -1)})
       .add({.name = "one", .in = {f32({1, 1}), offsets({0, 1})}, .attrs = to(1, 0)})
       .add({.name = "no_bags", .in = {f32({3, 2}), offsets({0})}, .attrs = to(2, 0), .constant_ok = true})
       .add({.name = "bench",
@@ -157,6 +143,8 @@ void samples_unpad(Samples& s) {
       .add({.name = "dead_rows", .in = {f32({2, 3, 3}), offsets({1, 4, 7})}, .attrs = into(8)})
       .add({.name = "vector", .in = {f32({2, 5}), offsets({0, 1, 6})}, .attrs = into(6)})
       .add({.name = "integers", .in = {i64({2, 3}, Fill::integers(1, 9)), offsets({0, 3, 5})}, .attrs = into(5)})
+      .add({.name = "wide_rows", .in = {f32({3, 3, 40}), offsets({1, 4, 4, 8})}, .attrs = into(9)})
+      .add({.name = "pairs", .in = {i64({2, 3, 2}, Fill::integers(1, 9)), offsets({0, 3, 5})}, .attrs = into(5)})
       .add({.name = "one", .in = {f32({1, 1, 1}), offsets({0, 1})}, .attrs = into(1)})
       .add({.name = "no_rows", .in = {f32({2, 3, 2}), offsets({0, 0, 0})}, .attrs = into(0), .constant_ok = true})
       .add({.name = "bench",

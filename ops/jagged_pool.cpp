@@ -4,6 +4,7 @@
 #include "ops/detail/grain.h"
 #include "ops/detail/jagged_rows.h"
 #include "ops/detail/lanes.h"
+#include "ops/detail/pooling.h"
 #include "ops/jagged.h"
 
 namespace winnow {
@@ -21,10 +22,6 @@ namespace {
 struct State {
   Pooling mode;
 };
-Pooling mode_of(const Attrs& attrs) {
-  const std::string& name = attrs.text("mode");
-  return name == "sum" ? Pooling::Sum : name == "mean" ? Pooling::Mean : Pooling::Max;
-}
 
 // Inputs values and offsets from input `first` on; returns the shape of y.
 Shape infer_bags(Infer& i, int first) {
@@ -51,7 +48,7 @@ void infer_grad(Infer& i) {  // dy, values, offsets, y -> dvalues
   }
   i.out(i.in(1));
 }
-void prepare(const NodeSpec& n, Prepare& p) { p.state<State>().mode = mode_of(n.attrs); }
+void prepare(const NodeSpec& n, Prepare& p) { p.state<State>().mode = pooling_of(n.attrs); }
 void grad(Grad& g) { g.dx(0, g.apply("jagged_pool_grad", {g.dy(), g.x(0), g.x(1), g.y()}, g.attrs())); }
 
 template <class T>
@@ -139,6 +136,8 @@ void samples(Samples& s) {
         .add({.name = mode + "_dead_rows", .in = {f32({11, 3}), offsets({1, 4, 7})}, .attrs = a})
         .add({.name = mode + "_one", .in = {f32({1}), offsets({0, 1})}, .attrs = a})
         .add({.name = mode + "_empty_bags", .in = {f32({3, 2}), offsets({0, 0, 0})}, .attrs = a, .constant_ok = true})
+        .add({.name = mode + "_long", .in = {f32({101, 4}), offsets({1, 90, 90, 99})}, .attrs = a, .grad = false})
+        .add({.name = mode + "_wide", .in = {f32({9, 150}), offsets({0, 7, 8})}, .attrs = a, .grad = false})
         .add({.name = mode + "_bench",
               .in = {f32({25600, 64}), i64({1025}, Fill::bags(25600))},
               .attrs = a,
@@ -173,6 +172,11 @@ void samples_grad(Samples& s) {
               .attrs = attrs_of(mode),
               .grad = false,
               .constant_ok = true});
+  s.add({.name = "wide_rows",
+         .in = {f32({2, 8}), f32({6, 8}), offsets({0, 3, 5}), fixed(f32({2, 8}))},
+         .attrs = attrs_of("mean"),
+         .grad = false,
+         .constant_ok = true});
   s.add({.name = "bench",
          .in = {f32({1024, 64}), f32({25600, 64}), i64({1025}, Fill::bags(25600)), fixed(f32({1024, 64}))},
          .attrs = attrs_of("mean"),

@@ -8,6 +8,7 @@
 #include "core/cuda/kernel.h"
 #include "core/cuda/ptx.h"
 #include "ops/detail/attention_spec.h"
+#include "ops/detail/dropout_mask.h"
 
 namespace winnow::detail {
 
@@ -231,15 +232,12 @@ struct Attention {
   }
 };
 
-// Whether the four elements from `element` on, a multiple of 4, are kept, a bit each: they share a Philox block, whose
-// words are those of ops/detail/dropout_bits.h.
+// Whether the four elements from `element` on, a multiple of 4, are kept, a bit each.
 __device__ inline unsigned kept_of_four(const AttentionArgs& a, uint64_t step, uint64_t element) {
-  const auto e = static_cast<unsigned>(element % 64);
-  const auto block = a.philox(8 * (element / 64) + 4 * (e / 32) + e % 16 / 4, step);
-  const bool upper = e % 32 / 16 == 1;
-  const uint32_t low = upper ? block[2] : block[0], high = upper ? block[3] : block[1];
-  const auto kept = [&](uint32_t bits) { return static_cast<int32_t>(bits) >= a.threshold ? 1u : 0u; };
-  return kept(low & 0xffffu) | kept(low >> 16) << 1 | kept(high & 0xffffu) << 2 | kept(high >> 16) << 3;
+  const DropoutBits bits = dropout_bits_of_four(a.philox, step, static_cast<int64_t>(element));
+  const auto kept = [&](uint32_t of_one) { return static_cast<int32_t>(of_one) >= a.threshold ? 1u : 0u; };
+  return kept(bits.first & 0xffffu) | kept(bits.first >> 16) << 1 | kept(bits.second & 0xffffu) << 2 |
+         kept(bits.second >> 16) << 3;
 }
 
 // The weights of one head over one sequence, as one thread's corner of a pair of tiles sees them.

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/math.h"  // WN_HD
+
 namespace winnow::detail {
 
 struct RowRange {
   int64_t begin, end;
 };
-inline RowRange rows_of_bag(const int64_t* offsets, int64_t bag, int64_t capacity) {
+WN_HD RowRange rows_of_bag(const int64_t* offsets, int64_t bag, int64_t capacity) {
   const int64_t begin = std::clamp<int64_t>(offsets[bag], 0, capacity);
   return {begin, std::clamp<int64_t>(offsets[bag + 1], begin, capacity)};
 }
@@ -17,15 +19,15 @@ inline RowRange rows_of_bag(const int64_t* offsets, int64_t bag, int64_t capacit
 // so that threads which write rows never meet.
 class BagOfRow {
  public:
-  BagOfRow(const int64_t* offsets, int64_t bags, int64_t first_row)
+  WN_HD BagOfRow(const int64_t* offsets, int64_t bags, int64_t first_row)
       : offsets_(offsets), bags_(bags), bag_(std::upper_bound(offsets, offsets + bags + 1, first_row) - offsets - 1) {}
   // Moves to `row`; false when it is dead.
-  bool at(int64_t row) {
+  WN_HD bool at(int64_t row) {
     while (bag_ < bags_ && row >= offsets_[bag_ + 1]) ++bag_;
     return bag_ >= 0 && bag_ < bags_;
   }
-  int64_t bag() const { return bag_; }
-  int64_t begin() const { return std::max<int64_t>(0, offsets_[bag_]); }
+  WN_HD int64_t bag() const { return bag_; }
+  WN_HD int64_t begin() const { return std::max<int64_t>(0, offsets_[bag_]); }
 
  private:
   const int64_t* offsets_;
