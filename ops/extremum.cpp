@@ -164,7 +164,7 @@ void samples(Samples& s) {
       .add({.name = "no_outputs", .in = {f32({0, 4})}, .attrs = reduction_attrs({1}, false)})
       .add({.name = "wide", .in = {f32({3, 9001})}, .attrs = reduction_attrs({1}, false), .grad = false})
       .add({.name = "wide_even", .in = {f32({2, 8200})}, .attrs = reduction_attrs({1}, false), .grad = false})
-      .add({.name = "high", .in = {f32({67, 12})}, .attrs = reduction_attrs({0}, false), .grad = false})
+      .add({.name = "high", .in = {f32({700, 12})}, .attrs = reduction_attrs({0}, false), .grad = false})
       .add({.name = "wide_apart", .in = {f32({40, 3, 220})}, .attrs = reduction_attrs({0, 2}, false), .grad = false})
       .add({.name = "high_apart", .in = {f32({40, 3, 5, 4})}, .attrs = reduction_attrs({0, 2}, false), .grad = false})
       .add({.name = "bench_rows",

@@ -1,6 +1,6 @@
 // Reductions over axes on a CUDA device, in an order that the shape alone decides. Bound by reading x once.
 //   rows     the innermost axis is reduced: 1 to 32 lanes, or a block, for each output
-//   columns  it is kept: neighbouring threads take neighbouring outputs, up to 8 threads the terms of one
+//   columns  it is kept: neighbouring threads take neighbouring outputs, several threads the terms of one
 // Few outputs of many terms are cut into ranges of terms whose results are reduced by a second launch.
 //
 //   struct C { using Value = float; static Value identity(); static Value f(Value, Value); };       combines two
@@ -91,6 +91,7 @@ __device__ typename C::Value reduce_terms(const G& g, const Term& term, int64_t 
                                           unsigned lane, unsigned lanes) {
   auto value = C::identity();
   const int64_t base = g.base(o), whole = first + (last > first ? (last - first) / N * N : 0);
+#pragma unroll 4
   for (int64_t t = first + lane * N; t < whole; t += lanes * N) {
     const auto pack = term.template get<N>(base + g.at(t), o, t);
     for (int j = 0; j < N; ++j) value = C::f(value, pack.v[j]);
@@ -143,6 +144,7 @@ __global__ void __launch_bounds__(kReduceThreads)
   for (int j = 0; j < N; ++j) values.v[j] = C::identity();
   if (o < outputs) {
     const int64_t base = g.base(o);
+#pragma unroll 4
     for (int64_t t = first + lane; t < last; t += lanes) {
       const auto pack = term.template get<N>(base + g.at(t), o, t);
       for (int j = 0; j < N; ++j) values.v[j] = C::f(values.v[j], pack.v[j]);
@@ -178,9 +180,10 @@ inline ReducePlan plan_reduction(const Axes& axes) {
   p.columns = axes.reduced_rank > 0 && axes.last_reduced().stride != 1;
   int64_t ranges = 1;
   if (p.columns) {
-    const int64_t threads = outputs / (axes.blocked && axes.inner % 4 == 0 ? 4 : 1);
-    while (p.lanes < 8 && terms / p.lanes >= 8 && threads * p.lanes < kFullDevice) p.lanes *= 2;
-    ranges = std::min({kFullDevice / std::max<int64_t>(1, threads * p.lanes), terms / (4 * p.lanes), int64_t{256}});
+    const int64_t threads = std::max<int64_t>(1, outputs / (axes.blocked && axes.inner % 4 == 0 ? 4 : 1));
+    const unsigned most = threads >= 32 ? 8 : kReduceThreads / std::bit_ceil(static_cast<unsigned>(threads));
+    while (p.lanes < most && terms / p.lanes >= 8 && threads * p.lanes < kFullDevice) p.lanes *= 2;
+    ranges = std::min({kFullDevice / (threads * p.lanes), terms / (4 * p.lanes), int64_t{256}});
   } else if (terms <= 1024 || outputs >= kFullDevice / 32) {
     p.lanes = std::bit_ceil(static_cast<unsigned>(std::clamp<int64_t>((terms + 3) / 4, 1, 32)));
   } else {

@@ -26,6 +26,7 @@ template <class F>
 __device__ double sum_block(F f, const float* x, int64_t n) {
   double sum = 0;
   const int64_t fours = reinterpret_cast<uintptr_t>(x) % 16 == 0 ? n / 4 : 0;
+#pragma unroll 4
   for (int64_t i = threadIdx.x; i < fours; i += blockDim.x) {
     const float4 v = reinterpret_cast<const float4*>(x)[i];
     sum += static_cast<double>((f(v.x) + f(v.y)) + (f(v.z) + f(v.w)));
