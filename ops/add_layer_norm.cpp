@@ -195,7 +195,6 @@ void samples(Samples& s) {
   add("past a block", {150, 129}, 0.1, true, {.grad = false});
   for (const int64_t n : {400, 900, 1027, 1540, 4099, 4100, 16388})
     add(fmt::format("width {}", n), {n > 2000 ? 1 : 3, n}, 0.1, true, {.grad = false});
-  add("many rows", {2500, 36}, 0.1, false, {.grad = false});
   add("bench", {2048, 384}, 0.1, false, {.grad = false, .bench = true});
   add("bench_inference", {2048, 384}, 0, false, {.grad = false, .bench = true});
   auto wide = arguments({5, 3}, 0, kGradient, false), other = wide, none = arguments({5, 0}, 0, kGradient, false);

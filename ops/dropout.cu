@@ -24,10 +24,21 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t first = int64_t{blockIdx.x} * blockDim.x + threadIdx.x, step = int64_t{gridDim.x} * blockDim.x;
   const auto seed_step = d.step == nullptr ? 0 : static_cast<uint64_t>(*d.step);
   for (int64_t b = first; b < philox_blocks; b += step) {
-    const auto bits = d.philox(static_cast<uint64_t>(b), seed_step);
     const int64_t i = b / 4 * 32 + b % 4 * 4;
-    drop_four(d, {bits[0], bits[1]}, x, y, i, n);
-    drop_four(d, {bits[2], bits[3]}, x, y, i + 16, n);
+    const bool whole = i + 20 <= n;
+    float4 first_run{}, second_run{};  // both loads before the first store, which the second would wait for
+    if (whole) {
+      first_run = reinterpret_cast<const float4*>(x)[i / 4];
+      second_run = reinterpret_cast<const float4*>(x)[i / 4 + 4];
+    }
+    const auto bits = d.philox(static_cast<uint64_t>(b), seed_step);
+    if (whole) {
+      reinterpret_cast<float4*>(y)[i / 4] = d.keep(DropoutBits{bits[0], bits[1]}, first_run);
+      reinterpret_cast<float4*>(y)[i / 4 + 4] = d.keep(DropoutBits{bits[2], bits[3]}, second_run);
+    } else {
+      drop_four(d, {bits[0], bits[1]}, x, y, i, n);
+      drop_four(d, {bits[2], bits[3]}, x, y, i + 16, n);
+    }
   }
 }
 

@@ -45,9 +45,12 @@ __global__ void __launch_bounds__(L::kMostThreads, L::kMostThreads <= 256 ? 2 : 
     if (a.z == nullptr) {
       x.load(row, a.x + at);
     } else {
+      RowValues<L> z;  // all loads before the first store, which they would wait for
+      z.load(row, a.z + at);
+      x.load(row, a.x + at);
       row.each([&](unsigned j, unsigned k) {
-        const auto dropped = a.drop(at + int64_t{j} * L::kWidth, row.load(a.z + at, j));
-        x.value[k] = map([](float u, float v) { return u + v; }, row.load(a.x + at, j), dropped);
+        const auto dropped = a.drop(at + int64_t{j} * L::kWidth, z.at(j, k));
+        x.value[k] = map([](float u, float v) { return u + v; }, x.at(j, k), dropped);
         row.store(a.sum + at, j, x.value[k]);
       });
       x.data = a.sum + at;
@@ -162,7 +165,7 @@ __global__ void __launch_bounds__(L::kMostThreads, L::kMostThreads <= 256 ? 2 : 
       if constexpr (kCentred) sums.add(1, j, k, d);
       auto dx = map([=](float u, float g, float v) { return rstd * (u * g - along_one - v * along_x); }, d,
                     row.constant(a.gamma, j), h);
-      if (a.dsum != nullptr) dx = map([](float u, float v) { return u + v; }, dx, row.load(a.dsum + at, j));
+      if (a.dsum != nullptr) dx = map([](float u, float v) { return u + v; }, dx, row.constant(a.dsum + at, j));
       row.store(a.dx + at, j, dx);
       if (a.dz != nullptr) row.store(a.dz + at, j, a.drop(at + int64_t{j} * L::kWidth, dx));
     });
