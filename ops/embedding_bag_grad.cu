@@ -57,6 +57,7 @@ __global__ void __launch_bounds__(kThreads)
   const int begin = s.start(static_cast<int>(k)), end = s.start(static_cast<int>(k) + 1);
   for (int j = lanes.lane(); j < s.dim; j += lanes.lanes()) {
     float sum = 0;
+#pragma unroll 1
     for (int i = begin; i < end; ++i) {
       const int64_t at = int64_t{s.bag[i]} * s.dim + j;
       if (is_max[s.bag[i]] == 0)

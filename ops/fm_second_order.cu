@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(kThreads)
       const Pack<V> row = cuda::load_pack<V>(x + first + i * lanes.dim + j);
       for (int q = 0; q < V; ++q) sum.v[q] += row.v[q];
     }
-#pragma unroll 8
+#pragma unroll 4
     for (int i = 0; i < features; ++i) {
       Pack<V> row = cuda::load_pack<V>(x + first + i * lanes.dim + j);
       for (int q = 0; q < V; ++q) row.v[q] = g * (sum.v[q] - row.v[q]);
