@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <int V>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     pairs_gradient(RowLanes lanes, int64_t samples, int features, const float* __restrict__ dy,
                    const float* __restrict__ x, float* __restrict__ dx) {
   const int64_t b = lanes.row();
