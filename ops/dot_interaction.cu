@@ -133,8 +133,8 @@ __device__ void load_matrices(const Tiles& s, int n, const float* dy, float* mat
 
 __device__ float element(const float4& v, int q) { return q == 0 ? v.x : q == 1 ? v.y : q == 2 ? v.z : v.w; }
 
-__global__ void __launch_bounds__(kThreads) dot_gradient_tiles(Tiles s, int64_t batch, const float* __restrict__ dy,
-                                                               const float* __restrict__ x, float* __restrict__ dx) {
+__global__ void __launch_bounds__(kThreads, 3) dot_gradient_tiles(Tiles s, int64_t batch, const float* __restrict__ dy,
+                                                                  const float* __restrict__ x, float* __restrict__ dx) {
   WN_SHARED_DYN(float4, rows);
   float4* const matrices = rows + s.samples * 4 * s.t * s.stride;
   const int64_t first = int64_t{blockIdx.x} * s.samples;

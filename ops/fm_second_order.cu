@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <int V>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     pairs_gradient(RowLanes lanes, int64_t samples, int features, const float* __restrict__ dy,
                    const float* __restrict__ x, float* __restrict__ dx) {
   const int64_t b = lanes.row();
@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(kThreads)
       const Pack<V> row = cuda::load_pack<V>(x + first + i * lanes.dim + j);
       for (int q = 0; q < V; ++q) sum.v[q] += row.v[q];
     }
-#pragma unroll 8
+#pragma unroll 4
     for (int i = 0; i < features; ++i) {
       Pack<V> row = cuda::load_pack<V>(x + first + i * lanes.dim + j);
       for (int q = 0; q < V; ++q) row.v[q] = g * (sum.v[q] - row.v[q]);

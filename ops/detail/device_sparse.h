@@ -57,7 +57,7 @@ struct RowPart {
 // A group of lanes a unique row; bound by memory: dy, and each touched row and its state read and written, all of them
 // scattered. touched: a bit for each row of the table; null: not wanted.
 template <int V, class Rule>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)
     update_rows(Segments s, RowLanes lanes, LongSums sums, const SparseStep<Rule>* shared, SparseTable table,
                 uint32_t* touched) {
   const SparseStep<Rule> step = *shared;
