@@ -246,8 +246,9 @@ struct Corner {
   const AttentionArgs& a;
   const float* bias;  // of the head
   int length;
-  uint64_t step, first;  // first: element of weight (0, 0)
-  int own, other;        // tokens of row 0 and column 0
+  uint64_t step, first;          // first: element of weight (0, 0)
+  int own_tile, own, other = 0;  // tokens: of the tile, of row 0, of column 0
+  bool masked = false;           // some pair of the tiles has no weight
 
   __device__ Corner(const AttentionArgs& args, const OwnTile& t, int head, const A& thread)
       : a(args),
@@ -255,13 +256,30 @@ struct Corner {
         length(t.length),
         step(args.step == nullptr ? 0 : static_cast<uint64_t>(*args.step)),
         first(first_element(int64_t{t.part - 1} * args.heads + head)),
-        own(t.first + thread.ty * A::kRows),
-        other(0) {}
+        own_tile(t.first),
+        own(t.first + thread.ty * A::kRows) {}
+
+  // Goes to another tile of the others.
+  __device__ void move(int tile, const A& thread) {
+    constexpr int kTile = A::kTile;
+    other = tile + 4 * thread.tx;
+    const int first_query = kOwnKeys ? tile : own_tile, first_key = kOwnKeys ? own_tile : tile;
+    masked = own_tile + kTile > length || tile + kTile > length || (a.causal && first_key + kTile - 1 > first_query);
+  }
 
   __device__ int query(int r, int c) const { return kOwnKeys ? other + c : own + r; }
   __device__ int key(int r, int c) const { return kOwnKeys ? own + r : other + c; }
   __device__ bool live(int r, int c) const {
     return query(r, c) < length && key(r, c) < length && (!a.causal || key(r, c) <= query(r, c));
+  }
+  // `value` where there is no weight; whole tiles need no look at single pairs.
+  __device__ void clear(float (&s)[A::kRows][4], float value) const {
+    if (!masked) return;
+#pragma unroll
+    for (int r = 0; r < A::kRows; ++r)
+#pragma unroll
+      for (int c = 0; c < 4; ++c)
+        if (!live(r, c)) s[r][c] = value;
   }
   __device__ int place(int distance) const {
     return (distance < -a.reach ? -a.reach : distance > a.reach ? a.reach : distance) + a.reach;
@@ -286,7 +304,7 @@ struct Corner {
     if constexpr (kOwnKeys) {
 #pragma unroll 1
       for (int c = 0; c < 4; ++c)
-#pragma unroll
+#pragma unroll 1
         for (int r = 0; r < A::kRows; r += 4) {
           const unsigned four = kept_of_four(a, step, first + static_cast<uint64_t>(query(r, c)) * row + key(r, c));
           for (int e = 0; e < 4; ++e) bits |= (four >> e & 1u) << (4 * (r + e) + c);
@@ -298,8 +316,12 @@ struct Corner {
     }
     return bits;
   }
-  __device__ float drop(float weight, unsigned bits, int r, int c) const {
-    return a.threshold == 0 ? weight : weight * ((bits >> (4 * r + c) & 1u) != 0 ? a.keep_scale : 0.0f);
+  __device__ void drop(float (&w)[A::kRows][4], unsigned bits) const {
+    if (a.threshold == 0) return;
+#pragma unroll
+    for (int r = 0; r < A::kRows; ++r)
+#pragma unroll
+      for (int c = 0; c < 4; ++c) w[r][c] *= (bits >> (4 * r + c) & 1u) != 0 ? a.keep_scale : 0.0f;
   }
 };
 
