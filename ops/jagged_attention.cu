@@ -1,8 +1,8 @@
 // jagged_attention on CUDA devices: softmax row by row as tiles of keys come (Milakov and Gimelshein 2018; Dao et al.
 // 2022), so that no score reaches memory. Bound by f32 multiply-adds.
 #include "core/cuda/reduce.h"
+#include "ops/detail/attention_corner.h"
 #include "ops/detail/attention_launch.h"
-#include "ops/detail/attention_tiles.h"
 #include "ops/jagged_attention.h"
 
 namespace winnow {

@@ -3,8 +3,8 @@
 // Bound by f32 multiply-adds: seven products where saved weights would need four.
 #include "core/cuda/column_sums.h"
 #include "core/cuda/reduce.h"
+#include "ops/detail/attention_corner.h"
 #include "ops/detail/attention_launch.h"
-#include "ops/detail/attention_tiles.h"
 #include "ops/jagged_attention.h"
 
 namespace winnow {
