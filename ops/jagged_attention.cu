@@ -1,8 +1,8 @@
 // jagged_attention on CUDA devices: softmax row by row as tiles of keys come (Milakov and Gimelshein 2018; Dao et al.
 // 2022), so that no score reaches memory. Bound by f32 multiply-adds.
 #include "core/cuda/reduce.h"
+#include "ops/detail/attention_corner.h"
 #include "ops/detail/attention_launch.h"
-#include "ops/detail/attention_tiles.h"
 #include "ops/jagged_attention.h"
 
 namespace winnow {
@@ -16,17 +16,16 @@ struct Larger {  // leaves NaN out: its weight becomes NaN instead
   __device__ float operator()(float a, float b) const { return a < b ? b : a; }
 };
 
-// Scores of a tile -> weights e^(score - top); what was summed up under an older top is scaled.
-template <class A, class Corner>
-__device__ void softmax_step(const A& thread, const Corner& corner, float (&s)[A::kRows][4], float (&top)[A::kRows],
-                             float (&total)[A::kRows], float (&y)[A::kRows][A::kColumns]) {
+// Scores of a tile, -inf where there is no weight -> weights e^(score - top); what was summed up under an older top is
+// scaled.
+template <class A>
+__device__ void softmax_step(const A& thread, float (&s)[A::kRows][4], float (&top)[A::kRows], float (&total)[A::kRows],
+                             float (&y)[A::kRows][A::kColumns]) {
 #pragma unroll
   for (int r = 0; r < A::kRows; ++r) {
     float largest = -kInf;
 #pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      if (corner.live(r, c)) largest = Larger()(largest, s[r][c]);
-    }
+    for (int c = 0; c < 4; ++c) largest = Larger()(largest, s[r][c]);
     largest = Larger()(top[r], thread.across(largest, Larger()));
     const float shift = largest == -kInf ? 0.0f : largest, old = expf(top[r] - shift);
     top[r] = largest;
@@ -35,7 +34,7 @@ __device__ void softmax_step(const A& thread, const Corner& corner, float (&s)[A
     for (int c = 0; c < A::kColumns; ++c) y[r][c] *= old;
 #pragma unroll
     for (int c = 0; c < 4; ++c) {
-      s[r][c] = corner.live(r, c) ? expf(s[r][c] - shift) : 0.0f;
+      s[r][c] = expf(s[r][c] - shift);
       total[r] += s[r][c];
     }
   }
@@ -79,14 +78,11 @@ __global__ void __launch_bounds__(A::kThreads, A::kBlocks) attend(AttentionArgs 
     __syncthreads();
     float s[A::kRows][4];
     thread.products(queries, keys, s);
-    corner.other = key + 4 * thread.tx;
+    corner.move(key, thread);
     corner.scores(s);
-    softmax_step(thread, corner, s, top, total, sum);
-    const unsigned kept = corner.kept();
-#pragma unroll
-    for (int r = 0; r < A::kRows; ++r)
-#pragma unroll
-      for (int c = 0; c < 4; ++c) s[r][c] = corner.drop(s[r][c], kept, r, c);
+    corner.clear(s, -kInf);
+    softmax_step(thread, s, top, total, sum);
+    corner.drop(s, corner.kept());
     if (kShares) __syncthreads();
     thread.put(s, weights);
     __syncwarp();

@@ -3,8 +3,8 @@
 // Bound by f32 multiply-adds: seven products where saved weights would need four.
 #include "core/cuda/column_sums.h"
 #include "core/cuda/reduce.h"
+#include "ops/detail/attention_corner.h"
 #include "ops/detail/attention_launch.h"
-#include "ops/detail/attention_tiles.h"
 #include "ops/jagged_attention.h"
 
 namespace winnow {
@@ -107,14 +107,14 @@ __global__ void __launch_bounds__(A::kThreads, A::kGradientBlocks) query_gradien
     float w[A::kRows][4], ds[A::kRows][4];
     thread.products(queries, keys, w);
     thread.products(dys, values, ds);
-    corner.other = key + 4 * thread.tx;
+    corner.move(key, thread);
     corner.scores(w);
-    const unsigned kept = corner.kept();
+    corner.drop(ds, corner.kept());
 #pragma unroll
     for (int r = 0; r < A::kRows; ++r)
 #pragma unroll
-      for (int c = 0; c < 4; ++c)
-        ds[r][c] = corner.live(r, c) ? expf(w[r][c] - lse[r]) * (corner.drop(ds[r][c], kept, r, c) - delta[r]) : 0.0f;
+      for (int c = 0; c < 4; ++c) ds[r][c] = expf(w[r][c] - lse[r]) * (ds[r][c] - delta[r]);
+    corner.clear(ds, 0);
     thread.put(ds, weights);
     __syncwarp();
     thread.accumulate(weights, keys, last - key < kTile ? last - key : kTile, sum);
@@ -162,7 +162,7 @@ __global__ void __launch_bounds__(A::kThreads, A::kGradientBlocks) key_gradients
     }
     A::arrive();
     __syncthreads();
-    corner.other = query + 4 * thread.tx;
+    corner.move(query, thread);
     const unsigned kept = corner.kept();
     const float4 lse = *reinterpret_cast<const float4*>(&statistics[0][4 * thread.tx]),
                  delta = *reinterpret_cast<const float4*>(&statistics[1][4 * thread.tx]);
@@ -173,19 +173,23 @@ __global__ void __launch_bounds__(A::kThreads, A::kGradientBlocks) key_gradients
 #pragma unroll
     for (int r = 0; r < A::kRows; ++r)
 #pragma unroll
-      for (int c = 0; c < 4; ++c) {
-        w[r][c] = corner.live(r, c) ? expf(w[r][c] - lses[c]) : 0.0f;
-        x[r][c] = corner.drop(w[r][c], kept, r, c);
-      }
+      for (int c = 0; c < 4; ++c) w[r][c] = expf(w[r][c] - lses[c]);
+    corner.clear(w, 0);
+#pragma unroll
+    for (int r = 0; r < A::kRows; ++r)
+#pragma unroll
+      for (int c = 0; c < 4; ++c) x[r][c] = w[r][c];
+    corner.drop(x, kept);
     thread.put(x, weights);
     __syncwarp();
     thread.accumulate(weights, dys, count, of_values);
     thread.products(values, dys, x);
+    corner.drop(x, kept);
 #pragma unroll
     for (int r = 0; r < A::kRows; ++r)
 #pragma unroll
-      for (int c = 0; c < 4; ++c)
-        x[r][c] = corner.live(r, c) ? w[r][c] * (corner.drop(x[r][c], kept, r, c) - deltas[c]) : 0.0f;
+      for (int c = 0; c < 4; ++c) x[r][c] = w[r][c] * (x[r][c] - deltas[c]);
+    corner.clear(x, 0);
     __syncwarp();
     thread.put(x, weights);
     __syncwarp();
