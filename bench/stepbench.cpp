@@ -25,7 +25,7 @@ struct Options {
   double rows = 1e6, zipf = 1.05, seconds = 6;
   int threads = 2;
   std::string device = "cpu";
-  bool profile = false, dump = false;
+  bool measure = false, profile = false, dump = false;
 };
 
 constexpr int kFields = 26, kDense = 13, kBatches = 8;
@@ -99,7 +99,9 @@ int run(const Options& o) {
   Optimizer optimizer(options);
   const auto parameters = model->parameters();
   optimizer.emit(g, parameters, lr, step, 1e-3);
-  Program program = compile(g);
+  CompileOptions compiled;
+  compiled.measure = o.measure;
+  Program program = compile(g, compiled);
   if (o.dump) fmt::print(stderr, "{}", program.dump());
 
   std::vector<Batch> batches;
@@ -157,6 +159,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", o.threads);
   app.add_option("--device", o.device, "cpu or cuda")->capture_default_str();
   app.add_option("--seconds", o.seconds, "how long to measure");
+  app.add_flag("--measure", o.measure, "devices: keep the fastest of the algorithms that libraries propose");
   app.add_flag("--profile", o.profile, "time by operator");
   app.add_flag("--dump", o.dump, "the compiled program");
   CLI11_PARSE(app, argc, argv);

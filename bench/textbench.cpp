@@ -37,7 +37,7 @@ struct Options {
   int64_t batch = 32, length = 20;
   int threads = 2;
   std::string device = "cpu";
-  bool profile = false, dump = false, memory = false, latency = false, frozen = true;
+  bool measure = false, profile = false, dump = false, memory = false, latency = false, frozen = true;
 };
 
 TransformerOptions transformer_of(const Size& s, double attention_dropout) {
@@ -177,7 +177,9 @@ void mlm(const Options& o) {
   adamw.weight_decay = 0.01;
   Optimizer optimizer(adamw);
   optimizer.emit(g, model.parameters(), lr, step, 1e-4);
-  Program program = compile(g);
+  CompileOptions compiled;
+  compiled.measure = o.measure;
+  Program program = compile(g, compiled);
 
   Tensor step_tensor = Tensor::of<int64_t>({0}, {}), rate = Tensor::of<float>({1e-4f}, {});
   std::vector<Tensor> feeds = {step_tensor, rate};
@@ -250,6 +252,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", o.threads);
   app.add_option("--device", o.device, "cpu or cuda")->capture_default_str();
   app.add_option("--seconds", o.seconds, "how long to measure");
+  app.add_flag("--measure", o.measure, "devices: keep the fastest of the algorithms that libraries propose");
   app.add_flag("--profile", o.profile, "time by operator");
   app.add_flag("--dump", o.dump, "the compiled program");
   app.add_flag("--memory", o.memory, "the memory plan");

@@ -29,6 +29,7 @@ struct DeviceInfo {
   int sm = 0;               // compute capability, 90 for 9.0
   int multiprocessors = 0;  // that run blocks side by side
   std::string name;         // "NVIDIA H100 80GB HBM3"
+  bool measure = false;     // CompileOptions::measure
 };
 DeviceInfo device_info(Device device);  // DeviceError when there is no such device
 

@@ -160,6 +160,7 @@ void Program::Impl::choose_kernels() {
     step.kernel = &choose_kernel(step.spec, device, options.matmul);
     steps.push_back(std::move(step));
   }
+  device.measure = options.measure;
   for (Step& step : steps) {  // only now: kernels keep references to their spec
     Prepare prepare(device);
     if (step.kernel->prepare != nullptr) step.kernel->prepare(step.spec, prepare);

@@ -38,9 +38,12 @@ struct CompileOptions {
   bool share = true;                      // common subexpressions, dead nodes, storage sharing
   std::string matmul = "";                // name of the matmul kernel to prefer; "" = the operator's own order
   std::shared_ptr<FrozenWeights> frozen;  // null: parameters may change between runs
-  bool record = true;                     // devices: the steps as one recording (a CUDA graph) after two runs
-  bool red_zones = false;                 // every planned value gets guard bytes that run() checks (slow; tests)
-  bool check_finite = false;              // after each node; Error names the operator and source line (debugging)
+  // Devices: kernels that libraries offer several algorithms for time them when they are prepared and keep the fastest,
+  // so that the bits of two programs may differ. False: the library's first proposal.
+  bool measure = false;
+  bool record = true;         // devices: the steps as one recording (a CUDA graph) after two runs
+  bool red_zones = false;     // every planned value gets guard bytes that run() checks (slow; tests)
+  bool check_finite = false;  // after each node; Error names the operator and source line (debugging)
 };
 
 struct MemoryReport {

@@ -88,7 +88,7 @@ std::vector<Parameter> DualEncoder::head() const {
 void DualEncoder::save(const std::string& directory) const {
   query_->save(directory + "/encoder");
   if (two_towers()) item_->save(directory + "/item_encoder");
-  if (query_map_ != nullptr) save_projection(directory, head().front().value());
+  if (query_map_ != nullptr) save_projection(directory, head().front().value().on({}));
 }
 
 }  // namespace winnow

@@ -299,7 +299,8 @@ void append_pretrained(const PretrainedConfig& config, const TensorLink& link, c
                        std::vector<NamedTensor>& tensors) {
   const int64_t width = link.shape.back(), rows = link.shape.numel() / std::max<int64_t>(width, 1);
   const int64_t part = width / static_cast<int64_t>(link.theirs.size());
-  const float* in = ours.data<float>();
+  const Tensor here = ours.on({});
+  const float* in = here.data<float>();
   for (const std::string& name : link.theirs) {
     Tensor theirs(TensorSpec{DType::F32, shape_there(link)});
     if (link.transposed)

@@ -17,8 +17,8 @@ constexpr unsigned kThreads = 256;
 // One operator's product, with a plan unless some extent is 0.
 struct Planned {
   std::optional<cuda::MatmulPlan> plan;
-  Planned(const cuda::Product& p, Device device) {
-    if (p.m > 0 && p.n > 0 && p.k > 0 && p.batches > 0) plan.emplace(p, device);
+  Planned(const cuda::Product& p, const DeviceInfo& device) {
+    if (p.m > 0 && p.n > 0 && p.k > 0 && p.batches > 0) plan.emplace(p, device.device, device.measure);
   }
   size_t workspace_bytes() const { return plan ? (plan->workspace_bytes() + 255) / 256 * 256 : 0; }
 };
@@ -72,7 +72,7 @@ struct Matmul {
   MatmulNode node;
   bool relu;  // by the library
   Planned product;
-  Matmul(const NodeSpec& spec, Device device)
+  Matmul(const NodeSpec& spec, const DeviceInfo& device)
       : node(spec),
         relu(node.act == Act::Relu && node.mask < 0 && !node.preact),
         product({.m = node.m,
@@ -90,7 +90,7 @@ const char* reject(const NodeSpec& node, const DeviceInfo& device) {
   return node.attrs.integer("packed_n", 0) > 0 ? "a packed weight is a CPU's" : cuda::reject_all_but_f32(node, device);
 }
 void prepare(const NodeSpec& node, Prepare& p) {
-  p.scratch(p.state<Matmul>(node, p.device().device).product.workspace_bytes());
+  p.scratch(p.state<Matmul>(node, p.device()).product.workspace_bytes());
 }
 void run(const Call& c) {
   const auto& s = c.state<Matmul>();
@@ -115,7 +115,7 @@ struct WeightGradient {
   int64_t rows, k, n;
   bool bias;
   Planned product;
-  WeightGradient(const NodeSpec& node, Device device)
+  WeightGradient(const NodeSpec& node, const DeviceInfo& device)
       : rows(node.in[0].shape.outer(node.in[0].shape.rank() - 1)),
         k(node.in[0].shape.back()),
         n(node.in[1].shape.back()),
@@ -129,7 +129,7 @@ struct ElementOfRow {
 };
 
 void prepare_weight_grad(const NodeSpec& node, Prepare& p) {
-  const auto& s = p.state<WeightGradient>(node, p.device().device);
+  const auto& s = p.state<WeightGradient>(node, p.device());
   p.scratch(s.product.workspace_bytes() + (s.bias ? cuda::column_sums_bytes(s.rows, s.n) : 0));
 }
 void run_weight_grad(const Call& c) {
@@ -151,7 +151,7 @@ void prepare_bmm(const NodeSpec& node, Prepare& p) {
   const Shape &a = node.in[0].shape, &y = node.out[0].shape;
   const cuda::Product product{
       .m = y[1], .n = y[2], .k = a[trans_a ? 1 : 2], .trans_a = trans_a, .trans_b = trans_b, .batches = y[0]};
-  p.scratch(p.state<Planned>(product, p.device().device).workspace_bytes());
+  p.scratch(p.state<Planned>(product, p.device()).workspace_bytes());
 }
 void run_bmm(const Call& c) {
   const auto& s = c.state<Planned>();

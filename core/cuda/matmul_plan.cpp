@@ -1,5 +1,6 @@
 #include "core/cuda/matmul_plan.h"
 
+#include <limits>
 #include <map>
 #include <mutex>
 
@@ -55,9 +56,51 @@ cublasLtEpilogue_t epilogue_of(const Product& p) {
   return p.adds_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
 }
 
+// Operands of a product's sizes, for measuring.
+class Operands {
+ public:
+  Operands(const Product& p, size_t workspace) {
+    const auto floats = [&](int64_t rows, int64_t columns) {
+      return static_cast<size_t>(p.batches * rows * columns) * sizeof(float);
+    };
+    const size_t sizes[] = {floats(p.m, p.k), floats(p.k, p.n), floats(p.m, p.n),
+                            static_cast<size_t>(p.n) * sizeof(float), workspace};
+    for (size_t i = 0; i < std::size(sizes); ++i) {
+      check(cudaMalloc(&data_[i], sizes[i]), "cudaMalloc");
+      check(cudaMemset(data_[i], 0x3C, sizes[i]), "cudaMemset");  // about 0.011 in every element
+    }
+    for (cudaEvent_t& event : events_) check(cudaEventCreate(&event), "cudaEventCreate");
+    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  }
+  ~Operands() {
+    for (void* data : data_) (void)cudaFree(data);
+    for (const cudaEvent_t event : events_) (void)cudaEventDestroy(event);
+  }
+  Operands(const Operands&) = delete;
+  Operands& operator=(const Operands&) = delete;
+
+  float milliseconds(const MatmulPlan& plan) const {
+    constexpr int kRuns = 4;
+    const auto run = [&] { plan.run(at(0), at(1), at(2), at(3), at(2), data_[4], nullptr); };
+    run();
+    check(cudaEventRecord(events_[0], nullptr), "cudaEventRecord");
+    for (int i = 0; i < kRuns; ++i) run();
+    check(cudaEventRecord(events_[1], nullptr), "cudaEventRecord");
+    check(cudaEventSynchronize(events_[1]), "cudaEventSynchronize");
+    float ms = 0;
+    check(cudaEventElapsedTime(&ms, events_[0], events_[1]), "cudaEventElapsedTime");
+    return ms / kRuns;
+  }
+
+ private:
+  float* at(size_t i) const { return static_cast<float*>(data_[i]); }
+  void* data_[5] = {};
+  cudaEvent_t events_[2] = {};
+};
+
 }  // namespace
 
-MatmulPlan::MatmulPlan(const Product& p, Device device)
+MatmulPlan::MatmulPlan(const Product& p, Device device, bool measure)
     : handle_(handle_of(device)), adds_c_(p.adds_c), adds_bias_(p.adds_bias) {
   check_blas(cublasLtMatmulDescCreate(&description_, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
   set(description_, CUBLASLT_MATMUL_DESC_TRANSA, p.trans_b ? CUBLAS_OP_T : CUBLAS_OP_N);
@@ -66,7 +109,11 @@ MatmulPlan::MatmulPlan(const Product& p, Device device)
   first_ = p.trans_b ? layout(p.n, p.k, p.batches) : layout(p.k, p.n, p.batches);
   second_ = p.trans_a ? layout(p.k, p.m, p.batches) : layout(p.m, p.k, p.batches);
   result_ = layout(p.m, p.n, p.batches);
+  choose(p, measure);
+}
 
+void MatmulPlan::choose(const Product& p, bool measure) {
+  constexpr int kProposals = 12;
   cublasLtMatmulPreference_t preference = nullptr;
   check_blas(cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kMostWorkspace});
@@ -76,16 +123,30 @@ MatmulPlan::MatmulPlan(const Product& p, Device device)
   for (const auto operand : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
                              CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
     set(preference, operand, kAlignmentOfOperands);
-  cublasLtMatmulHeuristicResult_t found{};
+  cublasLtMatmulHeuristicResult_t found[kProposals] = {};
   int count = 0;
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle_, description_, first_, second_, result_, result_,
-                                                               preference, 1, &found, &count);
+                                                               preference, measure ? kProposals : 1, found, &count);
   cublasLtMatmulPreferenceDestroy(preference);
   check_blas(status, "cublasLtMatmulAlgoGetHeuristic");
   WN_CHECK(count > 0, DeviceError, "cublasLtMatmulAlgoGetHeuristic: no algorithm for [{}, {}] x [{}, {}]", p.m, p.k,
            p.k, p.n);
-  algorithm_ = found.algo;
-  workspace_bytes_ = found.workspaceSize;
+  const auto use = [&](const cublasLtMatmulHeuristicResult_t& proposal) {
+    algorithm_ = proposal.algo;
+    workspace_bytes_ = proposal.workspaceSize;
+  };
+  use(found[0]);
+  if (!measure || count == 1) return;
+  const Operands operands(p, kMostWorkspace);
+  int best = 0;
+  float least = std::numeric_limits<float>::infinity();
+  for (int i = 0; i < count; ++i) {
+    if (found[i].state != CUBLAS_STATUS_SUCCESS) continue;
+    use(found[i]);
+    const float ms = operands.milliseconds(*this);
+    if (ms < least) least = ms, best = i;
+  }
+  use(found[best]);
 }
 
 MatmulPlan::~MatmulPlan() {

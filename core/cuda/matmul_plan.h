@@ -18,8 +18,8 @@ struct Product {
 
 class MatmulPlan {
  public:
-  // The algorithm is the heuristic's first: the same one in every run, which measuring would not give.
-  MatmulPlan(const Product& product, Device device);
+  // measure: the fastest of the heuristic's proposals on operands of its own; false: the first, the same in every run.
+  MatmulPlan(const Product& product, Device device, bool measure);
   ~MatmulPlan();
   MatmulPlan(const MatmulPlan&) = delete;
   MatmulPlan& operator=(const MatmulPlan&) = delete;
@@ -29,6 +29,7 @@ class MatmulPlan {
            cudaStream_t stream) const;
 
  private:
+  void choose(const Product& product, bool measure);
   cublasLtHandle_t handle_ = nullptr;
   cublasLtMatmulDesc_t description_ = nullptr;
   cublasLtMatrixLayout_t first_ = nullptr, second_ = nullptr, result_ = nullptr;
