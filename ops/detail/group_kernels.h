@@ -135,13 +135,13 @@ __device__ inline double rank_rows(const Group& g, const GroupOptions& o) {
 struct WeightedPairs {
   const Group& g;
   const GroupOptions& o;
-  double best;
+  double per_best;  // 1 / DCG of the best order
   bool spread;
   int32_t cut;  // ranks of which one of a pair must have a lower one
-  __device__ WeightedPairs(const Group& group, const GroupOptions& options, double best_)
+  __device__ WeightedPairs(const Group& group, const GroupOptions& options, double best)
       : g(group),
         o(options),
-        best(best_),
+        per_best(1 / best),
         spread(g.ranked_by[g.order[0]] != g.ranked_by[g.order[g.count - 1]]),
         cut(static_cast<int32_t>(o.truncation < g.count ? o.truncation : g.count)) {}
   // f(better row, worse row, weight) for the rows of ranks a < b
@@ -151,7 +151,7 @@ struct WeightedPairs {
     if (g.labels[first] == g.labels[second]) return;
     const bool right = g.labels[first] > g.labels[second];
     const int32_t i = right ? first : second, j = right ? second : first;
-    double weight = (g.gains[i] - g.gains[j]) * (g.discounts[first] - g.discounts[second]) / best;
+    double weight = (g.gains[i] - g.gains[j]) * (g.discounts[first] - g.discounts[second]) * per_best;
     if (o.normalize && spread)
       weight /= 0.01 + std::abs(static_cast<double>(g.ranked_by[i]) - static_cast<double>(g.ranked_by[j]));
     f(i, j, weight);
@@ -217,7 +217,7 @@ __device__ double listnet(const Group& g, const GroupOptions&) {
 }
 
 template <GroupLoss kLoss, bool kGradient>
-__global__ void __launch_bounds__(kGroupThreads) each_group(GroupData w, GroupOptions o) {
+__global__ void __launch_bounds__(kGroupThreads, 4) each_group(GroupData w, GroupOptions o) {
   WN_SHARED(double, parts, [33]);
   for (int64_t b = blockIdx.x; b < w.groups; b += gridDim.x) {
     const int64_t begin = w.starts[b];
