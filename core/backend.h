@@ -8,6 +8,8 @@
 
 namespace winnow {
 
+inline constexpr size_t kDeviceAlignment = 256;  // of memory on other devices; kAlignment is the host's
+
 // Work that was recorded once and is queued again as a whole, with the same operands.
 class Recording {
  public:

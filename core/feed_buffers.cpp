@@ -8,7 +8,7 @@ namespace winnow {
 FeedBuffers::FeedBuffers(Device device, const std::vector<TensorSpec>& specs) : backend_(backend_of(device)) {
   for (const TensorSpec& spec : specs) {
     offsets_.push_back(bytes_);
-    bytes_ += (spec.bytes() + kAlignment - 1) / kAlignment * kAlignment;
+    bytes_ += (spec.bytes() + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
   }
   const TensorSpec all{DType::U8, Shape{static_cast<int64_t>(std::max(bytes_, kAlignment))}};
   on_device_ = Tensor(all, backend_.allocator(device));

@@ -226,9 +226,11 @@ void Program::Impl::plan() {
   }
   for (const auto& [name, id] : ir.outputs) block_of(id, end);
   for (const Block& b : blocks) naive_bytes += b.bytes;
-  arena_bytes = options.red_zones ? plan_without_sharing(blocks, kAlignment, RedZoneAllocator::kZone)
-                : options.share   ? plan_memory(blocks, kAlignment)
-                                  : plan_without_sharing(blocks, kAlignment, 0);
+  // as what a device's own allocations start at: libraries rely on it for their workspaces
+  const size_t alignment = device.device.kind == Device::CPU ? kAlignment : kDeviceAlignment;
+  arena_bytes = options.red_zones ? plan_without_sharing(blocks, alignment, RedZoneAllocator::kZone)
+                : options.share   ? plan_memory(blocks, alignment)
+                                  : plan_without_sharing(blocks, alignment, 0);
   verify_plan(blocks, arena_bytes);
   arena = options.arena != nullptr ? options.arena : std::make_shared<Arena>(device_allocator(device.device));
   arena->reserve(std::max<size_t>(arena_bytes, kAlignment));

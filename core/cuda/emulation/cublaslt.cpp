@@ -134,8 +134,9 @@ cublasStatus_t check_algorithm(const cublasLtMatmulAlgo_t& algo, std::uint64_t p
 cublasStatus_t check_workspace(const void* workspace, std::size_t bytes) {
   if (bytes == 0) return CUBLAS_STATUS_SUCCESS;
   if (!device_range(workspace, bytes)) return refuse(kMatmul, "the workspace is not device memory of that size");
-  if (reinterpret_cast<std::uintptr_t>(workspace) % 16)
-    return refuse(kMatmul, "the workspace is not aligned to 16 bytes");
+  // Documented are 16 bytes; an H100's library refused one at 64 and takes those of cudaMalloc.
+  if (reinterpret_cast<std::uintptr_t>(workspace) % 256)
+    return refuse(kMatmul, "the workspace is not aligned to 256 bytes");
   return CUBLAS_STATUS_SUCCESS;
 }
 
