@@ -55,6 +55,7 @@ __device__ void broadcast_pack(const PackedRows<sizeof...(In), Index>& p, Index 
                                const In*... in) {
   Index row = p.axes == 0 ? 0 : i / p.row_packs, offset[sizeof...(In)] = {};
   const Index column = (i - row * p.row_packs) * N;
+#pragma unroll 1
   for (int a = p.axes - 1; a >= 0; --a) {
     const Index next = a == 0 ? 0 : row / p.extent[a], at = row - next * p.extent[a];
     ((offset[I] += at * p.stride[a][I]), ...);
