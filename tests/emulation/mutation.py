@@ -53,7 +53,7 @@ def operand_before(code, at):
             return i + 1
         if depth == 0:
             m = END.match(code, i)
-            if m:
+            if m and m.end() <= at:
                 return m.end()
     return 0
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/backend.h"
 #include "core/cuda/emulation/options.h"
 #include "core/cuda/register.h"
 #include "core/rng.h"
@@ -166,6 +167,42 @@ TEST_F(ProgramTest, FeedsOfStepsInFlightStayApart) {
   EXPECT_GT(waits(), before);
   emulation::options() = {};
   EXPECT_TRUE(emulation::reports().empty());
+}
+TEST_F(ProgramTest, AnEventOrdersTwoStreams) {
+  Backend& backend = backend_of(kCuda);
+  const TensorSpec spec{DType::F32, {4}};
+  Tensor host(spec, backend.pinned_allocator(kCuda)), back(spec, backend.pinned_allocator(kCuda));
+  const Tensor first(spec, backend.allocator(kCuda)), second(spec, backend.allocator(kCuda));
+  std::ranges::fill(host.span<float>(), 3.0f);
+  std::ranges::fill(back.span<float>(), 0.0f);
+  const auto one = make_stream(kCuda), other = make_stream(kCuda);
+  const auto copied = backend.make_event(kCuda);
+  backend.copy(first.raw(), host.raw(), spec.bytes(), *one);
+  copied->record(*one);
+  copied->wait(*other);
+  backend.copy(second.raw(), first.raw(), spec.bytes(), *other);
+  backend.copy(back.raw(), second.raw(), spec.bytes(), *other);
+  other->synchronize();
+  EXPECT_EQ(back.span<float>()[3], 3.0f);
+}
+// Streams that are not the legacy one: they do not wait for copies and fills by themselves.
+TEST_F(ProgramTest, CopiesAndFillsForTheHostKeepTheOrderOfCalls) {
+  Backend& backend = backend_of(kCuda);
+  const TensorSpec spec{DType::F32, {4}};
+  Tensor host(spec, backend.pinned_allocator(kCuda));
+  const Tensor device(spec, backend.allocator(kCuda)), other(spec, backend.allocator(kCuda));
+  const auto stream = make_stream(kCuda);
+  std::ranges::fill(host.span<float>(), 3.0f);
+  backend.copy(device.raw(), host.raw(), spec.bytes(), *stream);
+  backend.fill_now(device.raw(), 0, spec.bytes(), kCuda);
+  EXPECT_EQ(device.on({}).span<float>()[3], 0.0f);
+  backend.fill_now(device.raw(), 0, spec.bytes(), kCuda);  // done when it returns
+  backend.copy(device.raw(), host.raw(), spec.bytes(), *stream);
+  EXPECT_EQ(device.on({}).span<float>()[3], 3.0f);
+  backend.fill_now(other.raw(), 0, spec.bytes(), kCuda);
+  backend.copy_now(device.raw(), other.raw(), spec.bytes(), kCuda);
+  backend.copy(device.raw(), host.raw(), spec.bytes(), *stream);
+  EXPECT_EQ(device.on({}).span<float>()[3], 3.0f);
 }
 TEST_F(ProgramTest, AGptTrainsAsOnTheCpu) { expect_same_training(gpt()); }
 
