@@ -320,7 +320,8 @@ def event_mutations():
                        span=m.span())
 
 
-def kill_event(a, copy, mutation):
+def kill_event(a, everything, mutation):
+    copy = everything / f"event_{mutation['file'].replace('/', '_')}_{mutation['line']}"  # several at a time
     text = (ROOT / mutation['file']).read_text()
     begin, end = mutation['span']
     mutant = copy / mutation['file']
@@ -358,8 +359,13 @@ def equivalents():
     return found
 
 
-def key(mutation):
-    return f"{mutation['kind']} {mutation['file']}: {mutation['function']}: {mutation['text']}"
+def name_all(mutations):
+    """Names that survive edits elsewhere in the file; the second of the same text in a function is `#2`."""
+    seen = collections.Counter()
+    for m in mutations:
+        name = f"{m['kind']} {m['file']}: {m['function']}: {m['text']}"
+        seen[name] += 1
+        m['name'] = name if seen[name] == 1 else f'{name} #{seen[name]}'
 
 
 def check(a, copy):
@@ -368,12 +374,14 @@ def check(a, copy):
     if set(kinds) & {'barrier', 'bound', 'wait'}:
         kernels = Kernels(a, copy)
         mine = [m for m in kernels.chosen if m['kind'] in kinds]
-        everything |= {key(m) for m in kernels.mutations}
+        name_all(kernels.mutations)
+        everything |= {m['name'] for m in kernels.mutations}
         print(f'{len(kernels.mutations)} marks, {kernels.unmarked} of them in constant expressions')
         chosen += mine
     if 'event' in kinds:
         events = list(event_mutations())
-        everything |= {key(m) for m in events}
+        name_all(events)
+        everything |= {m['name'] for m in events}
         chosen += events
     chosen = [m for m in chosen if a.only in m['file']]
     if a.sample:
@@ -395,7 +403,7 @@ def check(a, copy):
         verdicts = list(pool.map(one, chosen))
     for i, mutation in enumerate(chosen):
         if mutation['kind'] == 'bound' and verdicts[i] in ('SURVIVED', 'NOT REACHED'):
-            if verdicts[i] == 'SURVIVED' and key(mutation) not in known:
+            if verdicts[i] == 'SURVIVED' and mutation['name'] not in known:
                 verdicts[i] = kernels.kill_with_asan(mutation) or verdicts[i]
             show(mutation, verdicts[i])
     return summary(chosen, verdicts, known, everything if not a.only and kinds == ALL_KINDS else None)
@@ -413,16 +421,16 @@ def summary(chosen, verdicts, known, everything):
         if not of_kind:
             continue
         alive = [m for m, v in of_kind if v in ('SURVIVED', 'NOT REACHED')]
-        excused = [m for m in alive if key(m) in known]
+        excused = [m for m in alive if m['name'] in known]
         reported = len(of_kind) - len(alive)
         print(f'{kind}: {len(of_kind)} mutations, {reported} reported ({100 * reported / len(of_kind):.1f} %), '
               f'{len(excused)} equivalent, {len(alive) - len(excused)} survive')
         for m, v in of_kind:
             if m in excused:
-                print(f'  equivalent: {key(m)} -- {known[key(m)]}')
+                print(f"  equivalent: {m['name']} -- {known[m['name']]}")
             elif m in alive:
                 bad += 1
-                print(f'  {v}: {key(m)} (line {m["line"]})')
+                print(f"  {v}: {m['name']} (line {m['line']})")
     gone = sorted(set(known) - everything) if everything is not None else []
     for where in gone:
         print(f'mutation_equivalent.txt names what is not there: {where}')
