@@ -249,7 +249,7 @@ void samples_weights(Samples& s) {
             {f32({4, 3, 5}), f32({12, 5}), ids({40}, 6), i64({13}, Fill::bags(37))},
             attrs({0, 5, 2}, {5, 7, 6}, {0, 1, 0}, 12, true)})
       .add({"bags by mean",
-            {f32({10, 1, 6}), f32({9, 6}), ids({30}, 8), i64({11}, Fill::bags(30))},
+            {f32({10, 1, 6}), f32({9, 6}), i64({30}, Fill::integers(-4, 8)), i64({11}, Fill::bags(30))},
             attrs({0}, {9}, {1}, 9, true, true)})
       .add({"dim 1", {f32({100, 1, 1}), f32({30, 1}), ids({100, 1}, 29)}, attrs({0}, {30}, {0}, 30, false)})
       .add({.name = "dy of another shape",

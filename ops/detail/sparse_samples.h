@@ -91,6 +91,9 @@ inline void add_sparse_samples(Samples& s, int states, bool row_state, const Att
   std::vector<Arg> segments = long_segments(12, 10);
   std::move(segments.begin(), segments.end(), many.begin() + 1 + states);
   s.add({"rows of many occurrences", many, attrs});
+  auto outside = sparse_case(states, row_state, 8);
+  outside[static_cast<size_t>(1 + states)].fill = Fill::of({0, 3, 9, 10, -1, -1, -1, -1});
+  s.add({"a row that the table does not have", outside, attrs});
   auto untouched = sparse_case(states, row_state, 4);
   untouched[static_cast<size_t>(3 + states)].fill = Fill::of({0});
   s.add({.name = "nothing touched", .in = untouched, .attrs = attrs, .constant_ok = true});

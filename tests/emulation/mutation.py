@@ -301,9 +301,7 @@ class Kernels:
         return None
 
     def kill_with_asan(self, mutation):
-        if self.asan is None:
-            self.asan = build_marked(self.a, self.copy, self.sources, 'asan')
-        for operator in self.reach[mutation['k']][:4]:
+        for operator in self.reach[mutation['k']][:8]:
             found, _ = run([self.asan, 'ref', '--op', operator, '--first'], WN_MUTATION=str(mutation['k']))
             if found:
                 return f'{found} (asan ref --op {operator})'
@@ -401,11 +399,15 @@ def check(a, copy):
         return verdict
     with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
         verdicts = list(pool.map(one, chosen))
-    for i, mutation in enumerate(chosen):
-        if mutation['kind'] == 'bound' and verdicts[i] in ('SURVIVED', 'NOT REACHED'):
-            if verdicts[i] == 'SURVIVED' and mutation['name'] not in known:
-                verdicts[i] = kernels.kill_with_asan(mutation) or verdicts[i]
-            show(mutation, verdicts[i])
+    left = [i for i, m in enumerate(chosen) if m['kind'] == 'bound' and verdicts[i] in ('SURVIVED', 'NOT REACHED')]
+    again = [i for i in left if verdicts[i] == 'SURVIVED' and chosen[i]['name'] not in known]
+    if again:
+        kernels.asan = build_marked(a, copy, kernels.sources, 'asan')
+        with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
+            for i, found in zip(again, pool.map(lambda i: kernels.kill_with_asan(chosen[i]), again)):
+                verdicts[i] = found or verdicts[i]
+    for i in left:
+        show(chosen[i], verdicts[i])
     return summary(chosen, verdicts, known, everything if not a.only and kinds == ALL_KINDS else None)
 
 
