@@ -215,6 +215,8 @@ void add_samples(Samples& s, bool grad) {
   add("128 features", 1, 128, 8);
   add("more than the tiles hold", 1, 130, 3);
   add("more than shared memory holds", 1, 170, 2);
+  add("39 features, more samples than a block has", 11, 39, 10);
+  add("130 features of dim 64", 1, 130, 64);
   add("rows of more than shared memory holds", 2, 3, 5000);
   add("one feature: no pairs", 2, 1, 3);
   add("no samples", 0, 5, 8);

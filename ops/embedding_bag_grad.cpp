@@ -218,6 +218,9 @@ void samples_table(Samples& s) {
       .add({"bags by sum, mean and max",
             {f32({4, 3, 5}), ids({40}, 6), i64({13}, Fill::bags(37)), fixed(f32({12, 5}))},
             attrs({0, 5, 2}, {5, 7, 6}, {0, 1, 2}, 12, true)})
+      .add({"bags by max alone",
+            {f32({30, 2, 5}), ids({150}, 6), i64({61}, Fill::bags(140)), fixed(f32({12, 5}))},
+            attrs({0, 5}, {7, 7}, {2, 2}, 12, true)})
       .add({"weighted mean",
             {f32({8, 2, 16}), ids({64}, 11), i64({17}, Fill::bags(60)), f32({64})},
             attrs({0, 10}, {10, 10}, {0, 1}, 20, true, true)})
@@ -245,6 +248,9 @@ void samples_weights(Samples& s) {
       .add({"bags, unused tail",
             {f32({4, 3, 5}), f32({12, 5}), ids({40}, 6), i64({13}, Fill::bags(37))},
             attrs({0, 5, 2}, {5, 7, 6}, {0, 1, 0}, 12, true)})
+      .add({"bags by mean",
+            {f32({10, 1, 6}), f32({9, 6}), i64({30}, Fill::integers(-4, 8)), i64({11}, Fill::bags(30))},
+            attrs({0}, {9}, {1}, 9, true, true)})
       .add({"dim 1", {f32({100, 1, 1}), f32({30, 1}), ids({100, 1}, 29)}, attrs({0}, {30}, {0}, 30, false)})
       .add({.name = "dy of another shape",
             .in = {f32({5, 2, 3}), f32({10, 4}), ids({5, 2}, 7)},

@@ -105,6 +105,13 @@ void samples(Samples& s) {
     s.add({.name = "rows of many occurrences, dim " + std::to_string(dim),
            .in = long_segments(dim, 700),
            .constant_ok = true});
+  s.add({.name = "a row of many occurrences behind 300 of one", .in = long_behind_short(6), .constant_ok = true});
+  s.add({.name = "a long row that ends just behind a tile",
+         .in = segments_at({0, 513, 600, 1025, 1030}, 1040, 6, 700),
+         .constant_ok = true});
+  auto outside = segments(4);
+  outside[3] = i32({6}, Fill::of({2, 0, 5, 4, -1, 3}));
+  s.add({"bags that dy does not have", outside, {}});
   s.add({.name = "nothing touched",
          .in = {i64({2}, Fill::of({-1, -1})), i32({3}, Fill::of({0, 0, 0})), i64({}, Fill::of({0})),
                 i32({2}, Fill::of({0, 0})), f32({2}), f32({2, 4})},

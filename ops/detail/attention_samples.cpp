@@ -47,6 +47,7 @@ void attention_samples(Samples& s) {
             .attrs = attrs(1, 0.2, true, 0.1),
             .grad = false,
             .nonfinite = false})
+      .add({.name = "heads_of_20", .in = {f32({21, 120}), offsets({0, 17, 21})}, .attrs = attrs(2), .grad = false})
       .add({.name = "heads_of_64",
             .in = {f32({75, 384}), offsets({0, 30, 75}), step},
             .attrs = attrs(2, 0.125, false, 0.1),
@@ -126,6 +127,7 @@ void attention_grad_samples(Samples& s) {
             .in = with(in(421, 32, 1, offsets({0, 129, 417})), {step}),
             .attrs = attrs(1, 0.2, true, 0.1),
             .nonfinite = false})
+      .add({.name = "heads_of_20", .in = in(21, 40, 2, offsets({0, 17, 21})), .attrs = attrs(2)})
       .add({.name = "heads_of_64",
             .in = with(in(75, 128, 2, offsets({0, 30, 75})), {step}),
             .attrs = attrs(2, 0.125, false, 0.1)})

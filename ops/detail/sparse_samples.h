@@ -1,6 +1,7 @@
 // Samples that the sparse optimizers share.
 #pragma once
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -26,20 +27,30 @@ inline std::vector<Arg> sparse_case(int states, bool row_state, int64_t dim, DTy
   return in;
 }
 
-// unique_rows, starts, count, bag, coef, dy: 1600 occurrences of 1650, most of them of a few rows below 700.
-inline std::vector<Arg> long_segments(int64_t dim, int64_t rows) {
-  constexpr int64_t kPositions = 1650;
-  std::vector<double> starts = {0, 1, 41, 42, 75, 107, 140, 1100, 1134, 1599, 1600}, unique;
+// unique_rows, starts, count, bag, coef, dy: `starts` and the end of the last segment, in arrays of `positions`.
+inline std::vector<Arg> segments_at(std::vector<double> starts, int64_t positions, int64_t dim, int64_t rows) {
   const int64_t count = static_cast<int64_t>(starts.size()) - 1;
-  for (int64_t k = 0; k < kPositions; ++k)
+  std::vector<double> unique;
+  for (int64_t k = 0; k < positions; ++k)
     unique.push_back(k < count ? static_cast<double>(k * (rows - 1) / (count - 1)) : -1);
-  starts.resize(kPositions + 1, 1600);
-  return {i64({kPositions}, Fill::of(unique)),
-          i32({kPositions + 1}, Fill::of(starts)),
+  starts.resize(static_cast<size_t>(positions + 1), starts.back());
+  return {i64({positions}, Fill::of(unique)),
+          i32({positions + 1}, Fill::of(starts)),
           i64({}, Fill::of({static_cast<double>(count)})),
-          i32({kPositions}, Fill::integers(0, 299)),
-          fixed(f32({kPositions})),
+          i32({positions}, Fill::integers(0, 299)),
+          fixed(f32({positions})),
           fixed(f32({300, dim}))};
+}
+// 1600 occurrences of 1650, most of them of a few rows below 700.
+inline std::vector<Arg> long_segments(int64_t dim, int64_t rows) {
+  return segments_at({0, 1, 41, 42, 75, 107, 140, 1100, 1134, 1599, 1600}, 1650, dim, rows);
+}
+// 300 rows of one occurrence, then one of 100.
+inline std::vector<Arg> long_behind_short(int64_t dim) {
+  std::vector<double> starts(301);
+  std::iota(starts.begin(), starts.end(), 0.0);
+  starts.push_back(400);
+  return segments_at(starts, 420, dim, 700);
 }
 
 // 2048 x 26 occurrences over a table of 1e6 rows: 13,312 touched rows, each four times.
@@ -80,6 +91,9 @@ inline void add_sparse_samples(Samples& s, int states, bool row_state, const Att
   std::vector<Arg> segments = long_segments(12, 10);
   std::move(segments.begin(), segments.end(), many.begin() + 1 + states);
   s.add({"rows of many occurrences", many, attrs});
+  auto outside = sparse_case(states, row_state, 8);
+  outside[static_cast<size_t>(1 + states)].fill = Fill::of({0, 3, 9, 10, -1, -1, -1, -1});
+  s.add({"a row that the table does not have", outside, attrs});
   auto untouched = sparse_case(states, row_state, 4);
   untouched[static_cast<size_t>(3 + states)].fill = Fill::of({0});
   s.add({.name = "nothing touched", .in = untouched, .attrs = attrs, .constant_ok = true});

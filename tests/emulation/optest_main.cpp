@@ -1,7 +1,8 @@
 // optest of the operators' kernels on the emulated device: `optest_cuda_plain [--schedules] mode [options of optest]`.
 // --schedules: under each order of threads and each mode of streams instead of the usual ones. What the emulation
-// reports is a failure.
+// reports is a failure. --drop FILE:LINE: without the barrier in that line, for mutation.py.
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -14,13 +15,24 @@ namespace {
 
 using namespace winnow;
 
-int run(std::vector<char*> arguments, emulation::ThreadOrder threads, emulation::StreamMode streams) {
+// A barrier by the end of its file's path and its line.
+struct Barrier {
+  std::string file;
+  int line = 0;
+};
+
+int run(std::vector<char*> arguments, const Barrier& drop, emulation::ThreadOrder threads,
+        emulation::StreamMode streams) {
   emulation::options() = {};
   emulation::options().threads = threads;
   emulation::options().streams = streams;
+  if (!drop.file.empty()) emulation::options().drop_file = drop.file.c_str();
+  emulation::options().drop_line = drop.line;
   std::printf("thread order %d, streams %d: ", static_cast<int>(threads), static_cast<int>(streams));
   const int result = optest::run(static_cast<int>(arguments.size()) - 1, arguments.data());
   for (const emulation::Report& r : emulation::reports()) std::printf("FAIL %s: %s\n", r.kind.c_str(), r.text.c_str());
+  if (!drop.file.empty())
+    std::printf("dropped %llu times\n", static_cast<unsigned long long>(emulation::counters().dropped));
   const bool clean = emulation::reports().empty();
   emulation::reset();
   return result != 0 ? result : clean ? 0 : 1;
@@ -33,19 +45,24 @@ int main(int argc, char** argv) {
   cuda::register_backend();
   std::vector<char*> arguments;
   bool schedules = false;
+  Barrier drop;
   for (int i = 0; i < argc; ++i) {
     if (std::strcmp(argv[i], "--schedules") == 0)
       schedules = true;
-    else
+    else if (std::strcmp(argv[i], "--drop") == 0 && i + 1 < argc) {
+      const std::string where = argv[++i];
+      const size_t colon = where.rfind(':');
+      drop = {where.substr(0, colon), colon == std::string::npos ? 0 : std::atoi(where.c_str() + colon + 1)};
+    } else
       arguments.push_back(argv[i]);
   }
   char device[] = "--device=cuda", small[] = "--small";
   arguments.insert(arguments.end(), {device, small, nullptr});
-  if (!schedules) return run(arguments, ThreadOrder::Forward, StreamMode::Lazy);
+  if (!schedules) return run(arguments, drop, ThreadOrder::Forward, StreamMode::Lazy);
   int worst = 0;
   for (const auto threads :
        {ThreadOrder::Forward, ThreadOrder::Reverse, ThreadOrder::Random, ThreadOrder::WarpPriority})
     for (const auto streams : {StreamMode::Lazy, StreamMode::Eager, StreamMode::Random})
-      worst = std::max(worst, run(arguments, threads, streams));
+      worst = std::max(worst, run(arguments, drop, threads, streams));
   return worst;
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/backend.h"
 #include "core/cuda/emulation/options.h"
 #include "core/cuda/register.h"
 #include "core/rng.h"
@@ -79,8 +80,9 @@ struct Outcome {
   std::vector<std::pair<std::string, std::vector<float>>> parameters;
 };
 
-// Three steps of AdamW, every step with other tokens and masks; the label of a token is the token itself.
-Outcome train(const TransformerOptions& options, Device device) {
+// Steps of AdamW, every step with other tokens and masks; the label of a token is the token itself. Without `waits` the
+// host runs ahead of the device and there are no losses.
+Outcome train(const TransformerOptions& options, Device device, int64_t steps = 3, bool waits = true) {
   LanguageModel model(options);
   model.initialize(1);
   const auto parameters = model.parameters();
@@ -103,11 +105,12 @@ Outcome train(const TransformerOptions& options, Device device) {
   const auto stream = make_stream(device);
   Tensor step_tensor = Tensor::zeros({DType::I64, {}}), rate_tensor = Tensor::zeros({DType::F32, {}});
   Outcome outcome;
-  for (int64_t i = 1; i <= 3; ++i) {
+  for (int64_t i = 1; i <= steps; ++i) {
     const TokenTensors batch = batch_of(static_cast<uint64_t>(i));
     *step_tensor.data<int64_t>() = i;
     *rate_tensor.data<float>() = 0.01f;
     program.run(std::vector{step_tensor, rate_tensor, batch.ids, batch.types, batch.positions, batch.offsets}, *stream);
+    if (!waits) continue;
     stream->synchronize();
     outcome.losses.push_back(program.output("loss").on({}).span<float>()[0]);
   }
@@ -148,6 +151,58 @@ TEST_F(ProgramTest, TheSameStepsGiveTheSameBits) {
   emulation::options() = {};
   EXPECT_EQ(first.losses, second.losses);
   EXPECT_EQ(first.parameters, second.parameters);
+}
+TEST_F(ProgramTest, FeedsOfStepsInFlightStayApart) {
+  const Outcome waited = train(bert(), kCuda, 6);
+  for (const auto streams :
+       {emulation::StreamMode::Lazy, emulation::StreamMode::Eager, emulation::StreamMode::Random}) {
+    emulation::options().streams = streams;
+    EXPECT_EQ(waited.parameters, train(bert(), kCuda, 6, false).parameters) << static_cast<int>(streams);
+  }
+  emulation::options() = {};
+  const auto waits = [] { return emulation::counters().dropped; };
+  const auto before = waits();
+  emulation::options().drop_event_waits = true;  // then a pinned buffer is filled again before its copy ran
+  EXPECT_NE(waited.parameters, train(bert(), kCuda, 6, false).parameters);
+  EXPECT_GT(waits(), before);
+  emulation::options() = {};
+  EXPECT_TRUE(emulation::reports().empty());
+}
+TEST_F(ProgramTest, AnEventOrdersTwoStreams) {
+  Backend& backend = backend_of(kCuda);
+  const TensorSpec spec{DType::F32, {4}};
+  Tensor host(spec, backend.pinned_allocator(kCuda)), back(spec, backend.pinned_allocator(kCuda));
+  const Tensor first(spec, backend.allocator(kCuda)), second(spec, backend.allocator(kCuda));
+  std::ranges::fill(host.span<float>(), 3.0f);
+  std::ranges::fill(back.span<float>(), 0.0f);
+  const auto one = make_stream(kCuda), other = make_stream(kCuda);
+  const auto copied = backend.make_event(kCuda);
+  backend.copy(first.raw(), host.raw(), spec.bytes(), *one);
+  copied->record(*one);
+  copied->wait(*other);
+  backend.copy(second.raw(), first.raw(), spec.bytes(), *other);
+  backend.copy(back.raw(), second.raw(), spec.bytes(), *other);
+  other->synchronize();
+  EXPECT_EQ(back.span<float>()[3], 3.0f);
+}
+// Streams that are not the legacy one: they do not wait for copies and fills by themselves.
+TEST_F(ProgramTest, CopiesAndFillsForTheHostKeepTheOrderOfCalls) {
+  Backend& backend = backend_of(kCuda);
+  const TensorSpec spec{DType::F32, {4}};
+  Tensor host(spec, backend.pinned_allocator(kCuda));
+  const Tensor device(spec, backend.allocator(kCuda)), other(spec, backend.allocator(kCuda));
+  const auto stream = make_stream(kCuda);
+  std::ranges::fill(host.span<float>(), 3.0f);
+  backend.copy(device.raw(), host.raw(), spec.bytes(), *stream);
+  backend.fill_now(device.raw(), 0, spec.bytes(), kCuda);
+  EXPECT_EQ(device.on({}).span<float>()[3], 0.0f);
+  backend.fill_now(device.raw(), 0, spec.bytes(), kCuda);  // done when it returns
+  backend.copy(device.raw(), host.raw(), spec.bytes(), *stream);
+  EXPECT_EQ(device.on({}).span<float>()[3], 3.0f);
+  backend.fill_now(other.raw(), 0, spec.bytes(), kCuda);
+  backend.copy_now(device.raw(), other.raw(), spec.bytes(), kCuda);
+  backend.copy(device.raw(), host.raw(), spec.bytes(), *stream);
+  EXPECT_EQ(device.on({}).span<float>()[3], 3.0f);
 }
 TEST_F(ProgramTest, AGptTrainsAsOnTheCpu) { expect_same_training(gpt()); }
 

@@ -238,7 +238,9 @@ bool Site::operator==(const Site& other) const {
 namespace {
 bool dropped(Site at) {
   if (!options().drop_file || options().drop_line != at.line) return false;
-  return std::string_view(at.file).ends_with(options().drop_file);
+  if (!std::string_view(at.file).ends_with(options().drop_file)) return false;
+  ++counters().dropped;
+  return true;
 }
 }  // namespace
 

@@ -27,7 +27,7 @@ struct Options {
   bool print = true;                // each new report to stderr as well
   const char* drop_file = nullptr;  // mutation: the barrier on drop_file:drop_line (a suffix of its path) is ignored
   int drop_line = 0;
-  bool drop_event_waits = false;    // mutation: cudaStreamWaitEvent does nothing outside captures
+  bool drop_event_waits = false;    // mutation: waiting for an event does nothing outside captures
   std::size_t fail_allocation = 0;  // the k-th allocation from now on fails, counting from 1
   unsigned preempt_every = 0;       // instrumented kernels: another thread goes on after about that many accesses
   std::uint64_t max_accesses = 0;   // instrumented kernels: a launch with more is stopped as hung; 0: no limit
@@ -48,6 +48,7 @@ void clear_reports();
 
 struct Counters {
   std::uint64_t launches = 0, threads = 0, switches = 0, barriers = 0, collectives = 0, accesses = 0, allocations = 0;
+  std::uint64_t dropped = 0;  // barriers and waits that a mutation ignored
 };
 Counters& counters();
 

@@ -107,6 +107,7 @@ cudaError_t copy_now(const Copy& c, cudaMemcpyKind kind) {
   ApiLock lock;
   if (const cudaError_t error = refuse_in_capture("cudaMemcpy"); error != cudaSuccess) return set_error(error);
   if (const cudaError_t error = copy_async(c, kind, nullptr); error != cudaSuccess) return error;
+  if (device_of(c.to) >= 0 && device_of(c.from) >= 0) return cudaSuccess;  // the host does not wait for these
   return cudaStreamSynchronize(nullptr);
 }
 

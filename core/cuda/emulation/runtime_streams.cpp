@@ -31,6 +31,11 @@ cudaError_t create_event(cudaEvent_t* event, unsigned flags) {
   return cudaSuccess;
 }
 
+bool dropped() {
+  if (options().drop_event_waits) ++counters().dropped;
+  return options().drop_event_waits;
+}
+
 cudaError_t record(cudaEvent_t event, StreamQueue& queue) {
   if (event->device != queue.device) {
     report("wrong-device",
@@ -119,7 +124,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   const auto queue = queue_of(stream);
   if (!known(event) || !queue) return set_error(cudaErrorInvalidResourceHandle);
   if (queue->capture || event->capture) return set_error(wait_in_capture(*queue, *event));
-  if (!event->recorded || options().drop_event_waits) return cudaSuccess;  // never recorded: nothing to wait for
+  if (!event->recorded || dropped()) return cudaSuccess;  // never recorded: nothing to wait for
   return set_error(push(*queue, {"wait", nullptr, {event->marker}}));
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
@@ -129,7 +134,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     report("capture", "cudaEventSynchronize of an event that was recorded in a capture");
     return set_error(cudaErrorCapturedEvent);
   }
-  if (event->recorded) drain(*event->marker.queue, event->marker.ordinal);
+  if (event->recorded && !dropped()) drain(*event->marker.queue, event->marker.ordinal);
   return set_error(sticky_error(event->device));
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
