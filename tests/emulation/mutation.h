@@ -1,5 +1,6 @@
-// Compiled into a copy of the kernels by tests/emulation/mutation.py, never into the product. WN_MUTATION=K widens bound
-// K by one or leaves wait K out; WN_MUTATION_TRACE=FILE writes which marks hold integers, and whether each was reached.
+// Compiled into a copy of the kernels by tests/emulation/mutation.py, never into the product. WN_MUTATION=K widens
+// bound K by one or leaves wait K out; WN_MUTATION_TRACE=FILE writes which marks hold integers, and whether each was
+// reached.
 #pragma once
 #include <cstdio>
 #include <cstdlib>
