@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "core/cuda/emulation/fault_handler.h"
 #include "core/cuda/emulation/options.h"
@@ -30,7 +31,8 @@ struct Block {
 struct Memory {
   std::uintptr_t next = 0;  // end of the last block's pages; 0: nothing reserved yet
   std::size_t live_bytes = 0;
-  std::map<std::uintptr_t, Block> blocks;  // by first page
+  std::map<std::uintptr_t, Block> blocks;  // by first page, freed ones too
+  std::set<std::uintptr_t> live;           // first pages: what kernels open and close, however much was freed before
 };
 Memory* memories() {
   static Memory* all = new Memory[kMaxDevices];
@@ -49,8 +51,7 @@ void protect_device(int device, bool open) {
       mprotect(reinterpret_cast<void*>(device_base(device)), memory.next - device_base(device), protection);
     return;
   }
-  for (const auto& [page, block] : memory.blocks)
-    if (block.state == State::Live) protect_block(page, block, protection);
+  for (const std::uintptr_t page : memory.live) protect_block(page, memory.blocks.at(page), protection);
 }
 void set_open(unsigned devices) {
   for (int d = 0; d < kMaxDevices; ++d)
@@ -107,6 +108,7 @@ void open_for_use(std::uintptr_t page, Block& block) {
   const int device = block.device;
   if (!(open_devices >> device & 1)) protect_block(page, block, PROT_NONE);
   block.state = State::Live;
+  memories()[device].live.insert(page);
   memories()[device].live_bytes += block.bytes;
   mark_uninitialized(reinterpret_cast<void*>(block.data), block.bytes);
 }
@@ -150,6 +152,7 @@ bool free_block(void* data) {
   check_slack(page, *block);
   poison(reinterpret_cast<void*>(page), block->pages * kPage);
   block->state = State::Freed;
+  memories()[block->device].live.erase(page);
   memories()[block->device].live_bytes -= block->bytes;
   madvise(reinterpret_cast<void*>(page), block->pages * kPage, MADV_DONTNEED);
   protect_block(page, *block, PROT_NONE);
@@ -164,8 +167,7 @@ std::size_t block_bytes(const void* data) {
 std::size_t live_blocks(int device) {
   std::size_t count = 0;
   for (int d = 0; d < kMaxDevices; ++d)
-    if (device < 0 || d == device)
-      for (const auto& [page, block] : memories()[d].blocks) count += block.state == State::Live;
+    if (device < 0 || d == device) count += memories()[d].live.size();
   return count;
 }
 std::size_t live_bytes(int device) { return memories()[device].live_bytes; }
