@@ -2,9 +2,9 @@
 #include "ops/losses.h"
 
 #include "core/samples.h"
-#include "ops/detail/bound_loss.h"
 #include "ops/detail/grain.h"
 #include "ops/detail/loss.h"
+#include "ops/detail/loss_node.h"
 
 namespace winnow {
 
@@ -113,7 +113,7 @@ void run_loss(const Call& c) {
     Partial* partial = c.scratch_as<Partial>();
     const int64_t blocks = loss_blocks(s.n);
     parallel_for(blocks, grain(4 * kLossBlock), [&](int64_t first, int64_t last) {
-      const BoundLoss<L, T> op(s.parameters);
+      const Bound<L, T> op(s.parameters);
       T loss[kLossBlock], buffer[kLossBlock];
       for (int64_t b = first; b < last; ++b) {
         const int64_t begin = b * kLossBlock, n = std::min(kLossBlock, s.n - begin);
@@ -141,7 +141,7 @@ void run_gradient(const Call& c) {
     const double weight = weight_sum(weights, s.n / s.inner) * static_cast<double>(s.inner);
     const T scale = static_cast<T>(weighted_mean(static_cast<double>(*c.in<T>(0)), weight));
     parallel_for(loss_blocks(s.n), grain(4 * kLossBlock), [&](int64_t first, int64_t last) {
-      const BoundLoss<L, T> op(s.parameters);
+      const Bound<L, T> op(s.parameters);
       T buffer[kLossBlock];
       for (int64_t b = first; b < last; ++b) {
         const int64_t begin = b * kLossBlock, n = std::min(kLossBlock, s.n - begin);

@@ -1,12 +1,12 @@
 // The losses of ops/losses.def.h: a mean of terms, and its gradient. Small batches are one launch each way; a weighted
 // gradient is two, the sum of the weights first.
 #include "core/cuda/totals.h"
-#include "ops/detail/bound_loss.h"
+#include "ops/detail/loss_node.h"
 
 namespace winnow {
 namespace {
 
-using cuda::LossScale, cuda::Totals, detail::BoundLoss, detail::LossNode;
+using cuda::LossScale, cuda::Totals, detail::Bound, detail::LossNode;
 
 constexpr unsigned kThreads = 256;
 
@@ -19,7 +19,7 @@ struct Weights {
 };
 template <class L>
 struct WeightedLoss {
-  BoundLoss<L, float> op;
+  Bound<L, float> op;
   const float *x, *label;
   Weights weight;
   __device__ Totals operator()(int64_t i) const {
@@ -33,7 +33,7 @@ struct WeightOf {
 };
 
 template <class L>
-__global__ void __launch_bounds__(kThreads) gradient(BoundLoss<L, float> op, const float* x, const float* label,
+__global__ void __launch_bounds__(kThreads) gradient(Bound<L, float> op, const float* x, const float* label,
                                                      Weights weight, LossScale mean, float* dx, int64_t n) {
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   const auto scale = static_cast<float>(mean());
@@ -50,10 +50,8 @@ void prepare_loss(const NodeSpec& node, Prepare& p) {
 template <class L>
 void run_loss(const Call& c) {
   const auto& s = c.state<LossNode>();
-  const WeightedLoss<L> term{BoundLoss<L, float>(s.parameters),
-                             c.in<float>(0),
-                             c.in<float>(1),
-                             {s.weighted ? c.in<float>(2) : nullptr, s.inner}};
+  const WeightedLoss<L> term{
+      Bound<L, float>(s.parameters), c.in<float>(0), c.in<float>(1), {s.weighted ? c.in<float>(2) : nullptr, s.inner}};
   cuda::totals(c, s.n, c.scratch, term, cuda::StoreMean{c.out<float>(0)});
 }
 // Scratch: the sum of the weights, then what it is made of.
@@ -69,9 +67,8 @@ void run_gradient(const Call& c) {
   const Weights weights{s.weighted ? c.in<float>(3) : nullptr, s.inner};
   auto* const sum = s.weighted ? c.scratch_as<double>() : nullptr;
   if (s.weighted) cuda::totals(c, s.n, c.scratch_as<Totals>() + 1, WeightOf{weights}, cuda::StoreWeight{sum});
-  cuda::run(c, gradient<L>, cuda::grid(s.n, kThreads, 4096), kThreads, 0, BoundLoss<L, float>(s.parameters),
-            c.in<float>(1), c.in<float>(2), weights, LossScale{c.in<float>(0), sum, static_cast<double>(s.n)},
-            c.out<float>(0), s.n);
+  cuda::run(c, gradient<L>, cuda::grid(s.n, kThreads, 4096), kThreads, 0, Bound<L, float>(s.parameters), c.in<float>(1),
+            c.in<float>(2), weights, LossScale{c.in<float>(0), sum, static_cast<double>(s.n)}, c.out<float>(0), s.n);
 }
 
 template <class L>

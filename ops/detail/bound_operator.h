@@ -1,4 +1,4 @@
-// A unary operator of ops/pointwise.def.h with its parameters, for every backend's loops.
+// A unary operator of ops/pointwise.def.h or a loss of ops/losses.def.h with its parameters, for every backend's loops.
 #pragma once
 #include "core/attrs.h"
 #include "ops/pointwise.def.h"
@@ -20,26 +20,29 @@ Parameters parameters_of(const Attrs& attrs) {
   return p;
 }
 
-// An operator with its parameters as values of T.
+// An operator with its parameters as values of T: f(x) and gradient(dy, v) of a unary one, f(x, label) and
+// gradient(x, label) of a loss.
 template <class Op, class T>
 struct Bound {
   T first, second;
   explicit Bound(const Parameters& p) : first(static_cast<T>(p.value[0])), second(static_cast<T>(p.value[1])) {}
-  WN_HD T f(T x) const {
+  template <class... V>
+  WN_HD T f(V... v) const {
     if constexpr (kParameterCount<Op> == 0)
-      return Op::f(x);
+      return Op::f(v...);
     else if constexpr (kParameterCount<Op> == 1)
-      return Op::f(x, first);
+      return Op::f(v..., first);
     else
-      return Op::f(x, first, second);
+      return Op::f(v..., first, second);
   }
-  WN_HD T gradient(T dy, T v) const {
+  template <class... V>
+  WN_HD T gradient(V... v) const {
     if constexpr (kParameterCount<Op> == 0)
-      return Op::gradient(dy, v);
+      return Op::gradient(v...);
     else if constexpr (kParameterCount<Op> == 1)
-      return Op::gradient(dy, v, first);
+      return Op::gradient(v..., first);
     else
-      return Op::gradient(dy, v, first, second);
+      return Op::gradient(v..., first, second);
   }
 };
 
