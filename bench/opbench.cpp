@@ -42,12 +42,14 @@ void evict(const Result& operands) {
   _mm_mfence();
 }
 
-enum class Cache { Warm, Cold };
+enum class Cache { Warm, Cold, Device };
 
-// Devices: runs are queued behind each other, so that what is measured is the device's time. Operands that fit its
-// caches stay there; the samples of a bench are the sizes users have.
-void measure_on_device(benchmark::State& state, const Case& c, const KernelDef& kernel, const Machine& machine) {
-  constexpr int kQueued = 20;
+const char* suffix(Cache cache) { return cache == Cache::Warm ? "/warm" : cache == Cache::Cold ? "/cold" : ""; }
+
+// On devices runs are queued behind each other, so that what is measured is the device's time; operands that fit its
+// caches stay there.
+void measure(benchmark::State& state, const Case& c, const KernelDef& kernel, Cache cache, const Machine& machine) {
+  const int queued = kernel.device == Device::CPU ? 1 : 20;
   const Prepared prepared(kernel, node_of(c));
   const Result operands = prepared.place(filled(c), {.poison = 0});
   const auto stream = make_stream(prepared.device());
@@ -55,44 +57,23 @@ void measure_on_device(benchmark::State& state, const Case& c, const KernelDef& 
   stream->synchronize();
   double total = 0;
   for ([[maybe_unused]] auto _ : state) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < kQueued; ++i) prepared.execute(operands, *stream);
-    stream->synchronize();
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    state.SetIterationTime(seconds.count() / kQueued);
-    total += seconds.count() / kQueued;
-  }
-  const Cost cost = cost_of(prepared.node());
-  const double seconds = total / static_cast<double>(std::max<benchmark::IterationCount>(1, state.iterations()));
-  state.counters["GB/s"] = cost.bytes / seconds * 1e-9;
-  state.counters["GFLOP/s"] = cost.flops / seconds * 1e-9;
-  state.counters["roofline_%"] =
-      100 * std::max(cost.flops / (machine.gflops * 1e9), cost.bytes / (machine.gbs * 1e9)) / seconds;
-}
-
-void measure(benchmark::State& state, const Case& c, const KernelDef& kernel, Cache cache, const Machine& machine) {
-  const Prepared prepared(kernel, node_of(c));
-  const Result operands = prepared.place(filled(c), {.poison = 0});
-  const auto stream = make_stream({});
-  prepared.execute(operands, *stream);
-  double total = 0;
-  for ([[maybe_unused]] auto _ : state) {
     if (cache == Cache::Cold) evict(operands);
     const auto start = std::chrono::steady_clock::now();
-    prepared.execute(operands, *stream);
+    for (int i = 0; i < queued; ++i) prepared.execute(operands, *stream);
+    stream->synchronize();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    state.SetIterationTime(seconds.count());
-    total += seconds.count();
+    state.SetIterationTime(seconds.count() / queued);
+    total += seconds.count() / queued;
   }
   const Cost cost = cost_of(prepared.node());
   const double seconds = total / static_cast<double>(std::max<benchmark::IterationCount>(1, state.iterations()));
   const double compute = cost.flops / (machine.gflops * 1e9), memory = cost.bytes / (machine.gbs * 1e9);
   state.counters["GB/s"] = cost.bytes / seconds * 1e-9;
   state.counters["GFLOP/s"] = cost.flops / seconds * 1e-9;
-  if (cache == Cache::Cold)
-    state.counters["roofline_%"] = 100 * std::max(compute, memory) / seconds;
-  else
+  if (cache == Cache::Warm)
     state.counters["peak_%"] = 100 * compute / seconds;
+  else
+    state.counters["roofline_%"] = 100 * std::max(compute, memory) / seconds;
 }
 
 void add_benchmarks(const Suite& suite, const Options& options, const Machine& machine) {
@@ -101,22 +82,13 @@ void add_benchmarks(const Suite& suite, const Options& options, const Machine& m
     const NodeSpec node = node_of(c);
     for (const KernelDef* kernel : kernels_of(*c.op, options.device.kind)) {
       if (refusal(*kernel, node) != nullptr || (!options.kernel.empty() && options.kernel != kernel->name)) continue;
-      if (kernel->device != Device::CPU) {
+      const bool cpu = kernel->device == Device::CPU;
+      for (const Cache cache : cpu ? std::vector{Cache::Warm, Cache::Cold} : std::vector{Cache::Device})
         benchmark::RegisterBenchmark(
-            fmt::format("{}/{}/{}", c.op->name, kernel->name, c.sample->name).c_str(),
-            [c, kernel, machine](benchmark::State& s) { measure_on_device(s, c, *kernel, machine); })
-            ->UseManualTime()
-            ->MinTime(0.02)
-            ->Unit(benchmark::kMicrosecond);
-        continue;
-      }
-      for (const Cache cache : {Cache::Warm, Cache::Cold})
-        benchmark::RegisterBenchmark(
-            fmt::format("{}/{}/{}/{}", c.op->name, kernel->name, c.sample->name, cache == Cache::Warm ? "warm" : "cold")
-                .c_str(),
+            fmt::format("{}/{}/{}{}", c.op->name, kernel->name, c.sample->name, suffix(cache)).c_str(),
             [c, kernel, cache, machine](benchmark::State& s) { measure(s, c, *kernel, cache, machine); })
             ->UseManualTime()
-            ->MinTime(0.2)
+            ->MinTime(cpu ? 0.2 : 0.02)
             ->Unit(benchmark::kMicrosecond);
     }
   }
