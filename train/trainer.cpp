@@ -114,17 +114,16 @@ std::vector<Tensor> Trainer::snapshot() const {
 
 void Trainer::save() {
   State& s = *state_;
+  Checkpoint checkpoint;
+  checkpoint.step = s.step;
   for (const Parameter& p : s.parameters) {
-    if (p.value().dtype() != DType::F32) continue;
-    const Tensor value = p.value().on({});
+    const Tensor& value = checkpoint.tensors.emplace_back(NamedTensor{"model/" + p.name(), p.value().on({})}).tensor;
+    if (value.dtype() != DType::F32) continue;
     for (const float x : value.span<float>())
       WN_CHECK(std::isfinite(x), Error, "'{}' holds NaN or infinity at step {}: no checkpoint was written", p.name(),
                s.step);
   }
   s.log.write();  // before the checkpoint, which counts its lines
-  Checkpoint checkpoint;
-  checkpoint.step = s.step;
-  for (const Parameter& p : s.parameters) checkpoint.tensors.push_back({"model/" + p.name(), p.value()});
   for (const VariablePtr& v : s.optimizer.state()) checkpoint.tensors.push_back({"optimizer/" + v->name, v->value});
   for (const VariablePtr& v : task_.state()) checkpoint.tensors.push_back({"task/" + v->name, v->value});
   for (size_t i = 0; i < s.best.size(); ++i)

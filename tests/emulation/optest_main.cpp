@@ -53,8 +53,8 @@ int run(std::vector<char*> arguments, const Barrier& drop, emulation::ThreadOrde
   return result != 0 ? result : clean ? 0 : 1;
 }
 
-// Each schedule starts with a device on which nothing was ever allocated: freed addresses stay closed, and many cost
-// time.
+// Each schedule starts with a device on which nothing was allocated: freed addresses are not used again, and twelve
+// runs would take more than a device has.
 int in_a_process(const std::function<int()>& work) {
   std::fflush(stdout);
   const pid_t child = fork();
