@@ -25,7 +25,7 @@ template <int V>
 __device__ float dot(const float* a, const float* b, int n) {
   float sum = 0;
   each_column<V>(n, [&](int j) {
-    const Pack<V> x = cuda::load_pack<V>(a + j), y = cuda::load_pack<V>(b + j);
+    const Pack<V> x = cuda::load_vector<V>(a + j), y = cuda::load_vector<V>(b + j);
     for (int q = 0; q < V; ++q) sum += x.v[q] * y.v[q];
   });
   return cuda::warp_reduce(sum, cuda::Sum());
@@ -39,10 +39,10 @@ __global__ void __launch_bounds__(kThreads)
   if (row >= rows) return;  // the whole warp
   const float s = dot<V>(x + first, w, n);
   each_column<V>(n, [&](int j) {
-    const Pack<V> a = cuda::load_pack<V>(x0 + first + j), b = cuda::load_pack<V>(bias + j);
-    Pack<V> out = cuda::load_pack<V>(x + first + j);
+    const Pack<V> a = cuda::load_vector<V>(x0 + first + j), b = cuda::load_vector<V>(bias + j);
+    Pack<V> out = cuda::load_vector<V>(x + first + j);
     for (int q = 0; q < V; ++q) out.v[q] += a.v[q] * s + b.v[q];
-    cuda::store_pack(y + first + j, out);
+    cuda::store_vector(y + first + j, out);
   });
 }
 
@@ -57,14 +57,14 @@ __global__ void __launch_bounds__(kThreads)
   const float s = dot<V>(x + first, w, n), t = dot<V>(dy + first, x0 + first, n);
   if (threadIdx.x % 32 == 0) factors[row] = t;
   each_column<V>(n, [&](int j) {
-    const Pack<V> g = cuda::load_pack<V>(dy + first + j), weight = cuda::load_pack<V>(w + j);
+    const Pack<V> g = cuda::load_vector<V>(dy + first + j), weight = cuda::load_vector<V>(w + j);
     Pack<V> a, b;
     for (int q = 0; q < V; ++q) {
       a.v[q] = g.v[q] * s;
       b.v[q] = g.v[q] + t * weight.v[q];
     }
-    cuda::store_pack(dx0 + first + j, a);
-    cuda::store_pack(dx + first + j, b);
+    cuda::store_vector(dx0 + first + j, a);
+    cuda::store_vector(dx + first + j, b);
   });
 }
 

@@ -25,11 +25,11 @@ __global__ void __launch_bounds__(kThreads)
   for (int j = lanes.lane() * V; j < lanes.dim; j += V << lanes.bits) {
     Pack<V> x{};
     if (row >= 0) {
-      x = cuda::load_pack<V>(from + j);
+      x = cuda::load_vector<V>(from + j);
       if (in.weights != nullptr)
         for (float& v : x.v) v *= weight;
     }
-    cuda::store_pack(to + j, x);
+    cuda::store_vector(to + j, x);
   }
 }
 
@@ -47,7 +47,7 @@ __device__ int pool_rows(const BagTable& t, unsigned f, const BagData<float>& in
     for (int u = 0; u < kInFlight; ++u) {
       const int64_t row = k + u < to ? t.row(f, in.ids[k + u]) : -1;
       present[u] = row >= 0;
-      x[u] = present[u] ? cuda::load_pack<V>(column + row * dim) : Pack<V>{};
+      x[u] = present[u] ? cuda::load_vector<V>(column + row * dim) : Pack<V>{};
       weight[u] = present[u] && in.weights != nullptr ? in.weights[k + u] : 1.0f;
     }
 #pragma unroll
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads)
     const int valid = pool_rows(t, at.f, in, table + j, lanes.dim, from, to, sum);
     if (t.pool[at.f] == BagSpec::Mean && valid > 1)
       for (float& v : sum.v) v /= static_cast<float>(valid);
-    cuda::store_pack(out + at.bag * lanes.dim + j, sum);
+    cuda::store_vector(out + at.bag * lanes.dim + j, sum);
   }
 }
 

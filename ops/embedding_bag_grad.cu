@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kThreads) put_rows(Segments s, RowLanes lanes,
   if (k >= s.count()) return;
   float* const row = dtable + s.rows[k] * s.dim;
   for (int j = lanes.lane() * V; j < s.dim; j += V << lanes.bits)
-    cuda::store_pack(row + j, s.sum<V>(static_cast<int>(k), j, sums));
+    cuda::store_vector(row + j, s.sum<V>(static_cast<int>(k), j, sums));
 }
 
 // With max pooling somewhere. first [bags, dim]: position of the first largest row of a bag, -1 where none or not max.
@@ -163,7 +163,7 @@ __global__ void __launch_bounds__(kThreads)
     float sum = 0;
     if (row >= 0)
       for (int j = lanes.lane() * V; j < lanes.dim; j += V << lanes.bits) {
-        const Pack<V> a = cuda::load_pack<V>(g + j), b = cuda::load_pack<V>(table + row * lanes.dim + j);
+        const Pack<V> a = cuda::load_vector<V>(g + j), b = cuda::load_vector<V>(table + row * lanes.dim + j);
         for (int q = 0; q < V; ++q) sum += a.v[q] * b.v[q];
       }
     for (int distance = lanes.lanes() / 2; distance > 0; distance /= 2) sum += __shfl_xor_sync(mask, sum, distance);

@@ -20,10 +20,10 @@ __global__ void __launch_bounds__(kThreads)
   float total = 0;
   for (int j = lanes.lane() * V; j < lanes.dim; j += V << lanes.bits) {
     Pack<V> sum{}, product{};
-    if (features > 0) sum = cuda::load_pack<V>(sample + j);
+    if (features > 0) sum = cuda::load_vector<V>(sample + j);
 #pragma unroll 8
     for (int i = 1; i < features; ++i) {
-      const Pack<V> row = cuda::load_pack<V>(sample + i * lanes.dim + j);
+      const Pack<V> row = cuda::load_vector<V>(sample + i * lanes.dim + j);
       for (int q = 0; q < V; ++q) {
         product.v[q] += row.v[q] * sum.v[q];
         sum.v[q] += row.v[q];
@@ -48,14 +48,14 @@ __global__ void __launch_bounds__(kThreads, 4)
     Pack<V> sum{};
 #pragma unroll 8
     for (int i = 0; i < features; ++i) {
-      const Pack<V> row = cuda::load_pack<V>(x + first + i * lanes.dim + j);
+      const Pack<V> row = cuda::load_vector<V>(x + first + i * lanes.dim + j);
       for (int q = 0; q < V; ++q) sum.v[q] += row.v[q];
     }
 #pragma unroll 4
     for (int i = 0; i < features; ++i) {
-      Pack<V> row = cuda::load_pack<V>(x + first + i * lanes.dim + j);
+      Pack<V> row = cuda::load_vector<V>(x + first + i * lanes.dim + j);
       for (int q = 0; q < V; ++q) row.v[q] = g * (sum.v[q] - row.v[q]);
-      cuda::store_pack(dx + first + i * lanes.dim + j, row);
+      cuda::store_vector(dx + first + i * lanes.dim + j, row);
     }
   }
 }

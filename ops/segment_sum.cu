@@ -16,7 +16,7 @@ __global__ void __launch_bounds__(kThreads) sum_rows(Segments s, RowLanes lanes,
   if (k >= s.positions) return;
   const bool used = k < s.count();
   for (int j = lanes.lane() * V; j < s.dim; j += V << lanes.bits)
-    cuda::store_pack(out + k * s.dim + j, used ? s.sum<V>(static_cast<int>(k), j, sums) : Pack<V>{});
+    cuda::store_vector(out + k * s.dim + j, used ? s.sum<V>(static_cast<int>(k), j, sums) : Pack<V>{});
 }
 
 template <int V>

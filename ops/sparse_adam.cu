@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(kThreads) update_rest(RowLanes lanes, const cu
   for (int j = lanes.lane() * V; j < lanes.dim; j += V << lanes.bits) {
     const int64_t at = row * lanes.dim + j;
     if (can_rest) {
-      const cuda::Pack<V> m = cuda::load_pack<V>(table.state0 + at), v = cuda::load_pack<V>(table.state1 + at);
+      const cuda::Pack<V> m = cuda::load_vector<V>(table.state0 + at), v = cuda::load_vector<V>(table.state1 + at);
       bool rests = true;
       for (int q = 0; q < V; ++q) rests &= m.v[q] == 0 && v.v[q] == 0;
       if (rests) continue;

@@ -5,36 +5,12 @@
 #pragma once
 #include <cstdint>
 
-#include "core/cuda/cuda.h"
+#include "core/cuda/vector.h"
 
 namespace winnow::cuda {
 
 template <int V>
-struct Pack {
-  float v[V];
-};
-
-template <int V>
-__device__ __forceinline__ Pack<V> load_pack(const float* p) {
-  if constexpr (V == 4) {
-    const float4 x = *reinterpret_cast<const float4*>(p);
-    return {{x.x, x.y, x.z, x.w}};
-  } else if constexpr (V == 2) {
-    const float2 x = *reinterpret_cast<const float2*>(p);
-    return {{x.x, x.y}};
-  } else {
-    return {{*p}};
-  }
-}
-template <int V>
-__device__ __forceinline__ void store_pack(float* p, const Pack<V>& x) {
-  if constexpr (V == 4)
-    *reinterpret_cast<float4*>(p) = make_float4(x.v[0], x.v[1], x.v[2], x.v[3]);
-  else if constexpr (V == 2)
-    *reinterpret_cast<float2*>(p) = make_float2(x.v[0], x.v[1]);
-  else
-    *p = x.v[0];
-}
+using Pack = Vector<float, V>;
 
 // Calls f.template operator()<V>().
 template <class F>

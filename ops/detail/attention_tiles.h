@@ -7,6 +7,7 @@
 #pragma once
 #include "core/cuda/kernel.h"
 #include "core/cuda/ptx.h"
+#include "core/cuda/reduce.h"
 #include "ops/detail/attention_spec.h"
 
 namespace winnow::detail {
@@ -68,7 +69,7 @@ __device__ OwnTile own_tile(const AttentionArgs& a) {
   while (among > 1) {
     const int stride = (among + 31) / 32, probe = lane * stride;
     const bool before = lane == 0 || (probe < among && a.start_of(part + probe) / kTile + part + probe <= number);
-    const int passed = __popc(__ballot_sync(0xffffffffu, before)) - 1;
+    const int passed = __popc(__ballot_sync(cuda::kAllLanes, before)) - 1;
     part += passed * stride;
     among = among - passed * stride < stride ? among - passed * stride : stride;
   }
@@ -226,7 +227,7 @@ struct Attention {
   __device__ float across(float value, F f) const {  // over the threads of the same own tokens
 #pragma unroll
     for (int distance = kAcross / 2; distance > 0; distance /= 2)
-      value = f(value, __shfl_xor_sync(0xffffffffu, value, distance));
+      value = f(value, __shfl_xor_sync(cuda::kAllLanes, value, distance));
     return value;
   }
 };

@@ -8,6 +8,7 @@
 #pragma once
 #include "core/cuda/kernel.h"
 #include "core/cuda/packs.h"
+#include "core/cuda/reduce.h"
 
 namespace winnow::cuda {
 
@@ -55,7 +56,7 @@ struct Segments {
         const int at = i + u * step;
         const int b = at < end ? bag[at] : -1;
         present[u] = static_cast<unsigned>(b) < static_cast<unsigned>(bags);
-        x[u] = present[u] ? load_pack<V>(dy + int64_t{b} * dim + column) : Pack<V>{};
+        x[u] = present[u] ? load_vector<V>(dy + int64_t{b} * dim + column) : Pack<V>{};
         weight[u] = present[u] ? coef[at] : 0.0f;
       }
 #pragma unroll
@@ -70,11 +71,11 @@ struct Segments {
   __device__ Pack<V> sum(int k, int column, const LongSums& parts) const {
     const int begin = start(k), end = start(k + 1);
     if (end - begin <= kLongSegment) return add<V, 4>(begin, end, 1, column, Pack<V>{});
-    Pack<V> sum = load_pack<V>(parts.head(begin, dim) + column);
+    Pack<V> sum = load_vector<V>(parts.head(begin, dim) + column);
     const int last = (end - 1) / kLongTile;
 #pragma unroll 4
     for (int tile = begin / kLongTile + 1; tile <= last; ++tile) {
-      const Pack<V> x = load_pack<V>(parts.tail(tile, dim) + column);
+      const Pack<V> x = load_vector<V>(parts.tail(tile, dim) + column);
       for (int q = 0; q < V; ++q) sum.v[q] += x.v[q];
     }
     return sum;
@@ -127,7 +128,7 @@ __global__ void __launch_bounds__(kLongThreads) sum_long_tiles(Segments s, RowLa
     Pack<V> sum{};
     if (column < s.dim) sum = s.add<V, 4>(from + group, to, groups, column, sum);
     for (int distance = 16; distance >> lanes.bits > 0; distance /= 2)
-      for (int q = 0; q < V; ++q) sum.v[q] += __shfl_xor_sync(0xffffffffu, sum.v[q], distance);
+      for (int q = 0; q < V; ++q) sum.v[q] += __shfl_xor_sync(kAllLanes, sum.v[q], distance);
     if (threadIdx.x % 32 >> lanes.bits == 0)
       for (int q = 0; q < V; ++q) sums[threadIdx.x / 32][local + q] = sum.v[q];
     __syncthreads();

@@ -30,9 +30,9 @@ struct SparseTable {
 template <int V, class Rule>
 struct RowPart {
   Pack<V> w, s0, s1;
-  __device__ RowPart(const SparseTable& t, int64_t at) : w(load_pack<V>(t.weight + at)) {
-    if constexpr (Rule::kStates > 0 && !Rule::kRowState) s0 = load_pack<V>(t.state0 + at);
-    if constexpr (Rule::kStates > 1) s1 = load_pack<V>(t.state1 + at);
+  __device__ RowPart(const SparseTable& t, int64_t at) : w(load_vector<V>(t.weight + at)) {
+    if constexpr (Rule::kStates > 0 && !Rule::kRowState) s0 = load_vector<V>(t.state0 + at);
+    if constexpr (Rule::kStates > 1) s1 = load_vector<V>(t.state1 + at);
   }
   // g: after the terms
   __device__ void update(const Rule& rule, float factor, const Pack<V>& g) {
@@ -48,9 +48,9 @@ struct RowPart {
     }
   }
   __device__ void store(const SparseTable& t, int64_t at) const {
-    store_pack(t.weight + at, w);
-    if constexpr (Rule::kStates > 0 && !Rule::kRowState) store_pack(t.state0 + at, s0);
-    if constexpr (Rule::kStates > 1) store_pack(t.state1 + at, s1);
+    store_vector(t.weight + at, w);
+    if constexpr (Rule::kStates > 0 && !Rule::kRowState) store_vector(t.state0 + at, s0);
+    if constexpr (Rule::kStates > 1) store_vector(t.state1 + at, s1);
   }
 };
 
@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(256, 4)
   if constexpr (Rule::kRowState) {
     float state = table.state0[row], squares = 0;
     for (int j = lanes.lane() * V; j < s.dim; j += V << lanes.bits) {
-      const Pack<V> w = load_pack<V>(table.weight + row * s.dim + j), g = s.sum<V>(k, j, sums);
+      const Pack<V> w = load_vector<V>(table.weight + row * s.dim + j), g = s.sum<V>(k, j, sums);
       for (int q = 0; q < V; ++q) {
         const float x = step.terms(g.v[q], w.v[q]);
         squares += x * x;
