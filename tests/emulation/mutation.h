@@ -2,32 +2,11 @@
 // bound K by one or leaves wait K out; WN_MUTATION_TRACE=FILE writes which marks hold integers, and whether each was
 // reached.
 #pragma once
-#include <cstdio>
-#include <cstdlib>
 #include <type_traits>
 
+#include "tests/mutation_marks.h"
+
 namespace winnow_mutation {
-
-constexpr int kMost = 1 << 14;
-inline unsigned char listed[kMost], hit[kMost];
-inline const int wanted = std::getenv("WN_MUTATION") == nullptr ? -1 : std::atoi(std::getenv("WN_MUTATION"));
-
-struct Trace {
-  ~Trace() {
-    const char* path = std::getenv("WN_MUTATION_TRACE");
-    FILE* file = path == nullptr ? nullptr : std::fopen(path, "w");
-    if (file == nullptr) return;
-    for (int k = 0; k < kMost; ++k)
-      if (listed[k] != 0) std::fprintf(file, "%d %d\n", k, hit[k]);
-    std::fclose(file);
-  }
-};
-inline const Trace trace;
-
-template <int K>
-struct Mark {
-  static inline const bool known = (listed[K] = 1, true);
-};
 
 // The checkers of device memory are not told of these.
 template <int K>

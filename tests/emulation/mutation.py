@@ -22,7 +22,7 @@ import threading, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tests/optest'))
-from mutation import closing, compile_command, masked  # noqa: E402
+from mutation import closing, compile_command, link, link_command, masked  # noqa: E402
 
 EQUIVALENT = ROOT / 'tests/emulation/mutation_equivalent.txt'
 BARRIER = re.compile(r'__sync(?:threads|warp)\w*\s*(?=\()')
@@ -186,21 +186,6 @@ def compile_one(entry, copy, sources, objects):
     sys.exit(f'mutation: {entry["file"]} does not compile marked:\n{r.stderr[:3000]}')
 
 
-def link_command(build_dir, target):
-    lines = subprocess.run(['ninja', '-C', str(build_dir), '-t', 'commands', target], capture_output=True, text=True,
-                           check=True).stdout.splitlines()
-    words = shlex.split(lines[-1])
-    return [w for w in words if w not in (':', '&&')]
-
-
-def link(build_dir, target, replace, output):
-    """The target's link command with other objects: replace(word) gives the new word, or None to keep it."""
-    words = [replace(w) or w for w in link_command(build_dir, target)]
-    words[words.index('-o') + 1] = str(output)
-    subprocess.run(words, cwd=build_dir, check=True)
-    return output
-
-
 def build_marked(a, copy, sources, variant):
     commands = json.loads((a.build_dir / 'compile_commands.json').read_text())
     folder = f'op_kernels_{variant}.dir/'
@@ -213,7 +198,7 @@ def build_marked(a, copy, sources, variant):
 
     def replace(word):
         return str(built[pathlib.Path(word).name[:-2]]) if folder in word else None
-    return link(a.build_dir, f'optest_cuda_{variant}', replace, copy / f'optest_cuda_{variant}')
+    return link(a.build_dir, f'optest_cuda_{variant}', copy / f'optest_cuda_{variant}', replace)
 
 
 def run(arguments, **variables):
@@ -337,12 +322,8 @@ def kill_event(a, everything, mutation):
     def replace(word):
         return str(output) if word.endswith(f'{mutation["file"]}.o') else None
     target = 'program_cuda_plain'
-    words = [replace(w) or w for w in link_command(a.build_dir, target)]
-    if str(output) not in words:  # a library's file: an object in front of the library takes its place
-        words.insert(words.index('-o'), str(output))
-    program = copy / target
-    words[words.index('-o') + 1] = str(program)
-    subprocess.run(words, cwd=a.build_dir, check=True)
+    of_library = not any(replace(w) for w in link_command(a.build_dir, target))
+    program = link(a.build_dir, target, copy / target, replace, ahead=[output] if of_library else [])
     found, out = run([program, '--gtest_fail_fast'])
     failed = re.search(r'\[  FAILED  \] (\w+\.\w+)', out)
     return found and f'{found} ({failed.group(1) if failed else target})'

@@ -2,32 +2,11 @@
 // gradient goes through mutated<K>(), which scales it by 1.01 when the environment says WN_MUTATION=K.
 // WN_MUTATION_TRACE=FILE writes the marked expressions that hold numbers or values, and whether each was reached.
 #pragma once
-#include <cstdio>
-#include <cstdlib>
 #include <type_traits>
 
+#include "tests/mutation_marks.h"
+
 namespace winnow_mutation {
-
-constexpr int kMost = 1 << 16;
-inline unsigned char listed[kMost], reached[kMost];
-inline const int wanted = std::getenv("WN_MUTATION") == nullptr ? -1 : std::atoi(std::getenv("WN_MUTATION"));
-
-struct Trace {
-  ~Trace() {
-    const char* path = std::getenv("WN_MUTATION_TRACE");
-    FILE* file = path == nullptr ? nullptr : std::fopen(path, "w");
-    if (file == nullptr) return;
-    for (int k = 0; k < kMost; ++k)
-      if (listed[k] != 0) std::fprintf(file, "%d %d\n", k, reached[k]);
-    std::fclose(file);
-  }
-};
-inline const Trace trace;
-
-template <int K>
-struct Site {
-  static inline const bool known = (listed[K] = 1, true);
-};
 
 template <class T>
 concept Recorded = requires(T v) {
@@ -43,16 +22,16 @@ template <int K, class T>
 auto mutated(T&& v) -> std::conditional_t<Recorded<std::decay_t<T>> || Number<std::decay_t<T>>, std::decay_t<T>, T> {
   using Plain = std::decay_t<T>;
   if constexpr (Recorded<Plain>) {
-    (void)&Site<K>::known;
+    (void)&Mark<K>::known;
     if (v.graph == nullptr || !is_float(v.spec().dtype)) {  // ids, offsets: nothing to scale
-      reached[K] |= 2;
+      hit[K] |= 2;
       return v;
     }
-    reached[K] |= 1;
+    hit[K] |= 1;
     return wanted == K ? v.graph->apply("affine", {v}, {{"scale", 1.01}, {"shift", 0.0}}) : v;
   } else if constexpr (Number<Plain>) {
-    (void)&Site<K>::known;
-    reached[K] = 1;
+    (void)&Mark<K>::known;
+    hit[K] = 1;
     if (wanted != K) return v;
     if constexpr (std::is_arithmetic_v<Plain>)
       return static_cast<Plain>(static_cast<double>(v) * 1.01);

@@ -164,10 +164,27 @@ def compile_command(entry, copy):
     return words + ['-O1', '-w', f'-I{ROOT}', '-include', str(ROOT / 'tests/optest/mutation.h')], output
 
 
+def link_command(build_dir, target):
+    lines = subprocess.run(['ninja', '-C', str(build_dir), '-t', 'commands', target], capture_output=True, text=True,
+                           check=True).stdout.splitlines()
+    words = shlex.split(lines[-1])
+    return [w for w in words if w not in (':', '&&')]
+
+
+def link(build_dir, target, output, replace=lambda word: None, ahead=()):
+    """The target's link command with other objects: replace(word) gives the new word, or None to keep it; those of
+    `ahead`, in front of the libraries, take the place of the libraries' own."""
+    words = [replace(w) or w for w in link_command(build_dir, target)]
+    at = words.index('-o')
+    words[at:at + 2] = [*map(str, ahead), '-o', str(output)]
+    subprocess.run(words, cwd=build_dir, check=True)
+    return output
+
+
 def reads_a_mark(path, sources, seen=None):
     """Whether a file of ops/ is marked or includes a marked file."""
     seen = set() if seen is None else seen
-    if path in seen or not path.is_relative_to(ROOT / 'ops') or not path.exists():
+    if path in seen or not path.is_relative_to(ROOT / 'ops') or not path.exists() or path.suffix == '.cu':
         return False
     seen.add(path)
     if sources[path.relative_to(ROOT).as_posix()].marks:
@@ -203,12 +220,7 @@ def build(build_dir, copy, sources, jobs):
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         objects = list(pool.map(compile_one, entries))
-    optest = [str(p) for p in (build_dir / 'tests').rglob('optest.dir/**/*.o')]
-    library = next(build_dir.rglob('libwinnow.a'))
-    program = copy / 'optest'
-    subprocess.run(['g++', '-fopenmp', *map(str, objects), *optest, str(library), '-o', str(program), '-ldnnl', '-lyaml-cpp', '-lfmt',
-                    '-lpthread'], check=True)
-    return program
+    return link(build_dir, 'optest', copy / 'optest', ahead=objects)
 
 
 def run(program, arguments, **variables):
