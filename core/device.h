@@ -25,11 +25,8 @@ struct DeviceInfo {
   int threads = 1;      // CPU: size of the OpenMP team
   bool avx512 = false;  // AVX-512 F, VL, BW, DQ
   bool avx512_bf16 = false;
-  // CUDA
-  int sm = 0;               // compute capability, 90 for 9.0
-  int multiprocessors = 0;  // that run blocks side by side
-  std::string name;         // "NVIDIA H100 80GB HBM3"
-  bool measure = false;     // CompileOptions::measure
+  int sm = 0;            // CUDA: compute capability, 90 for 9.0
+  bool measure = false;  // CompileOptions::measure
 };
 DeviceInfo device_info(Device device);  // DeviceError when there is no such device
 

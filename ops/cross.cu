@@ -118,7 +118,8 @@ __global__ void __launch_bounds__(kThreads)
   cuda::each_vector(
       n,
       [&](auto at) {
-        at.store(y, at.map([](float a, float b, float c) { return a * b + c; }, at.load(x0), at.load(u), at.load(x)));
+        at.store(y,
+                 cuda::map([](float a, float b, float c) { return a * b + c; }, at.load(x0), at.load(u), at.load(x)));
       },
       x0, u, x, y);
 }
@@ -129,7 +130,7 @@ __global__ void __launch_bounds__(kThreads)
       [&](auto at) {
         const auto times = [](float a, float b) { return a * b; };
         const auto g = at.load(dy);
-        const auto to_x0 = at.map(times, g, at.load(u)), to_u = at.map(times, g, at.load(x0));
+        const auto to_x0 = cuda::map(times, g, at.load(u)), to_u = cuda::map(times, g, at.load(x0));
         at.store(dx0, to_x0);
         at.store(du, to_u);
       },

@@ -13,7 +13,7 @@ constexpr unsigned kThreads = 256;
 template <class Op>
 __global__ void __launch_bounds__(kThreads) unary(Bound<Op, float> op, const float* x, float* y, int64_t n) {
   cuda::each_vector(
-      n, [&](auto at) { at.store(y, at.map([&](float v) { return op.f(v); }, at.load(x))); }, x, y);
+      n, [&](auto at) { at.store(y, cuda::map([&](float v) { return op.f(v); }, at.load(x))); }, x, y);
 }
 template <class Op>
 __global__ void __launch_bounds__(kThreads)
@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(kThreads)
   cuda::each_vector(
       n,
       [&](auto at) {
-        at.store(dx, at.map([&](float d, float u) { return op.gradient(d, u); }, at.load(dy), at.load(v)));
+        at.store(dx, cuda::map([&](float d, float u) { return op.gradient(d, u); }, at.load(dy), at.load(v)));
       },
       dy, v, dx);
 }

@@ -26,7 +26,7 @@ template <class P>
 __global__ void __launch_bounds__(256) penalty_gradient(const float* dy, const float* x, float* dx, int64_t n) {
   const float d = *dy;
   cuda::each_vector(
-      n, [&](auto at) { at.store(dx, at.map([&](float v) { return d * P::df(v); }, at.load(x))); }, x, dx);
+      n, [&](auto at) { at.store(dx, cuda::map([&](float v) { return d * P::df(v); }, at.load(x))); }, x, dx);
 }
 template <class P>
 void run_gradient(const Call& c) {

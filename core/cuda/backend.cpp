@@ -137,8 +137,6 @@ class CudaBackend final : public Backend {
     DeviceInfo info;
     info.device = device;
     info.sm = 10 * properties.major + properties.minor;
-    info.multiprocessors = properties.multiProcessorCount;
-    info.name = properties.name;
     return infos_[device.index] = info;
   }
 

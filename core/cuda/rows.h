@@ -20,6 +20,7 @@
 
 #include "core/cuda/cuda.h"
 #include "core/cuda/reduce.h"
+#include "core/cuda/vectors.h"
 
 namespace winnow::cuda {
 
@@ -32,13 +33,6 @@ struct RowLayout {
   static constexpr unsigned kMostThreads = kMost;
 };
 
-template <class F, class P, class... More>
-__device__ P map(F f, P a, More... more) {
-  if constexpr (std::is_same_v<P, float>)
-    return f(a, more...);
-  else
-    return make_float4(f(a.x, more.x...), f(a.y, more.y...), f(a.z, more.z...), f(a.w, more.w...));
-}
 // f(element, its place in the row) for the pack that begins at element `first`.
 template <class F, class P>
 __device__ P map_places(F f, unsigned first, P a) {

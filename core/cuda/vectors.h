@@ -1,9 +1,10 @@
 // Loops over elements of float operands for kernels: four at a time where every operand starts at 16 bytes, the rest
 // one by one. Launch with vector_grid(); any grid is right.
 //
-//   each_vector(n, [&](auto at) { at.store(y, at.map(f, at.load(x))); }, x, y);   // the operands that are checked
+//   each_vector(n, [&](auto at) { at.store(y, map(f, at.load(x))); }, x, y);   // the operands that are checked
 #pragma once
 #include <cstdint>
+#include <type_traits>
 
 #include "core/cuda/cuda.h"
 
@@ -14,25 +15,26 @@ inline dim3 vector_grid(int64_t n, int64_t threads) {
   return dim3(static_cast<unsigned>(blocks < most ? blocks : most));
 }
 
+// f of each element: of float or float4 operands.
+template <class F, class P, class... More>
+__device__ P map(F f, P a, More... more) {
+  if constexpr (std::is_same_v<P, float>)
+    return f(a, more...);
+  else
+    return make_float4(f(a.x, more.x...), f(a.y, more.y...), f(a.z, more.z...), f(a.w, more.w...));
+}
+
 // Elements 4 i .. 4 i + 3.
 struct Four {
   int64_t i;
   __device__ float4 load(const float* p) const { return reinterpret_cast<const float4*>(p)[i]; }
   __device__ void store(float* p, float4 v) const { reinterpret_cast<float4*>(p)[i] = v; }
-  template <class F, class... V>
-  __device__ float4 map(F f, V... v) const {
-    return make_float4(f(v.x...), f(v.y...), f(v.z...), f(v.w...));
-  }
 };
 // Element i.
 struct One {
   int64_t i;
   __device__ float load(const float* p) const { return p[i]; }
   __device__ void store(float* p, float v) const { p[i] = v; }
-  template <class F, class... V>
-  __device__ float map(F f, V... v) const {
-    return f(v...);
-  }
 };
 
 template <class F, class... P>
