@@ -90,6 +90,8 @@ LoopOptions read_train_options(const ConfigNode& n, const Monitors& monitors, co
   o.min_learning_rate = n.get("min_learning_rate", o.min_learning_rate, at_least(0));
   o.checkpoint_steps = n.get("checkpoint_steps", o.checkpoint_steps, at_least(0));
   o.skip_nonfinite = n.get("skip_nonfinite", o.skip_nonfinite);
+  const std::string precision = n.choice("precision", "f32", {std::begin(kPrecisionNames), std::end(kPrecisionNames)});
+  o.precision = static_cast<Precision>(std::ranges::find(kPrecisionNames, precision) - kPrecisionNames);
   o.compile.check_finite = n.get("check_finite", false);
   o.compile.matmul = n.choice("matmul_kernel", "auto", {"auto", "packed", "onednn", "reference"});
   if (o.compile.matmul == "auto") o.compile.matmul.clear();
