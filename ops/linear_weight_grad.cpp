@@ -153,7 +153,7 @@ void samples(Samples& s) {
   s.add({.name = "bf16_one_column", .in = {low({23, 9}), low({23, 1})}, .attrs = bias, .grad = false});
   s.add({.name = "bf16_no_rows", .in = {low({0, 6}), low({0, 4})}, .attrs = bias, .grad = false, .constant_ok = true});
   s.add({.name = "bf16_transformer",
-         .in = {low({2048, 384}), low({2048, 1536})},
+         .in = {low({2048, 384}), low({2048, 768})},
          .attrs = bias,
          .grad = false,
          .bench = true});
