@@ -119,10 +119,11 @@ bool keep_and_activate(Node& producer, const Node& consumer) {
   return true;
 }
 
-// Takes over what the epilogue can do, in the epilogue's order: bias, residual, act, mask.
-// A weight is packed once instead of at every run (ops/matmul.h, packed_n).
+// A weight is packed once instead of at every run (ops/matmul.h, packed_n). One of a single column is read as it is:
+// its sums have the bits of unfrozen graphs then, as those of all others have with more than 32 rows.
 std::optional<PackedInput> pack(const NodeSpec& node) {
   const bool trans_b = node.attrs.flag("trans_b");
+  if (node.in[1].shape.rank() == 2 && node.in[1].shape[trans_b ? 0 : 1] == 1) return std::nullopt;
   if (node.attrs.flag("trans_a") || node.attrs.flag("has_preact") || node.attrs.integer("packed_n", 0) > 0 ||
       node.in[1].dtype != DType::F32)
     return std::nullopt;
@@ -131,6 +132,7 @@ std::optional<PackedInput> pack(const NodeSpec& node) {
   return PackedInput{1, "pack_weight", {{"trans_b", int64_t{trans_b}}}, std::move(attrs)};
 }
 
+// Takes over what the epilogue can do, in the epilogue's order: bias, residual, act, mask.
 bool absorb(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) {
   if (operand == kBeside) return keep_and_activate(producer, consumer);
   const std::string name = consumer.op->name;
