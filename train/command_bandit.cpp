@@ -26,7 +26,7 @@ struct BanditArguments {
 struct PolicyCurve {
   std::string policy;
   std::vector<RegretPoint> mean;
-  std::vector<double> low, high;
+  std::vector<double> low = {}, high = {};
   double exponent = 0, reward = 0, random_reward = 0, oracle_reward = 0;
 };
 

@@ -35,14 +35,14 @@ struct OpeEstimate {
 };
 
 struct OpeReport {
-  std::vector<OpeEstimate> estimates;
-  OpeEstimate logged;  // the mean reward in the log: what the logging policy earned
+  std::vector<OpeEstimate> estimates = {};
+  OpeEstimate logged = {};  // the mean reward in the log: what the logging policy earned
   int64_t rows = 0, actions = 0, positions = 1;
   double effective_sample_size = 0;  // (sum w)^2 / sum w^2
   double mean_weight = 0, largest_weight = 0;
   double clip = 0, switch_threshold = 0;
-  std::string reward_model;           // logistic, ridge, or "" where no estimator needs one
-  std::vector<std::string> warnings;  // overlap, propensities of 0, weights that cannot be right
+  std::string reward_model = {};           // logistic, ridge, or "" where no estimator needs one
+  std::vector<std::string> warnings = {};  // overlap, propensities of 0, weights that cannot be right
 
   std::string str() const;
   std::string json() const;

@@ -20,9 +20,9 @@ struct FeatureColumn {
   std::string name;
   size_t at = 0;  // in the block
   bool text = false;
-  std::vector<double> numbers;
-  std::vector<int32_t> codes;
-  StringIndex texts;
+  std::vector<double> numbers = {};
+  std::vector<int32_t> codes = {};
+  StringIndex texts = {};
 
   int64_t width() const { return text ? texts.size() : 1; }
 };
