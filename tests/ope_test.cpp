@@ -178,7 +178,7 @@ struct SyntheticLog {
   }
 };
 
-// 500 logs of 400 rows: the estimates average to the truth (but for the clipped one), and the intervals hold it.
+// 500 logs of 800 rows: the estimates average to the truth (but for the clipped one), and the intervals hold it.
 TEST(OffPolicyEvaluation, IntervalsHoldTheTruth) {
   const double truth = SyntheticLog::truth();
   constexpr int kLogs = 500;
@@ -190,7 +190,7 @@ TEST(OffPolicyEvaluation, IntervalsHoldTheTruth) {
   std::vector<int> by_bootstrap(n), by_normal(n);
   for (int s = 0; s < kLogs; ++s) {
     options.bootstrap.seed = options.model.seed = static_cast<uint64_t>(s);
-    const OpeReport r = evaluate_policy(SyntheticLog::draw(400, static_cast<uint64_t>(s)), options);
+    const OpeReport r = evaluate_policy(SyntheticLog::draw(800, static_cast<uint64_t>(s)), options);
     for (size_t e = 0; e < n; ++e) {
       const OpeEstimate& estimate = r.estimates[e];
       sum[e] += estimate.value, squares[e] += estimate.value * estimate.value;
@@ -227,14 +227,23 @@ TEST(OffPolicyEvaluation, ThresholdOfSwitchFollowsVarianceAndBias) {
   LoggedBandit log = SyntheticLog::draw(500, 1);
   OpeOptions options;
   options.bootstrap.resamples = 0;
-  const OpeReport soft = evaluate_policy(log, options);
-  // weights are all small: nothing is gained by leaving rows out, and switch is dr
-  EXPECT_EQ(soft.switch_threshold, soft.largest_weight);
-  EXPECT_EQ(value_of(soft, "switch"), value_of(soft, "dr"));
   log.propensity[3] = 1e-6;  // one row would carry everything
   log.reward[3] += 1;
   const OpeReport hard = evaluate_policy(log, options);
   EXPECT_LT(hard.switch_threshold, hard.largest_weight);
+  for (const OpeEstimate& e : hard.estimates) {
+    if (e.name == "dr") {
+      EXPECT_GT(e.standard_error, 100);
+    } else if (e.name == "switch") {
+      EXPECT_LT(e.standard_error, 0.2);
+    }
+  }
+  // A model that is wrong everywhere: what the large weights correct is bias, and they are kept.
+  LoggedBandit wrong = SyntheticLog::draw(2000, 1);
+  for (size_t i = 0; i < wrong.reward.size(); ++i)
+    wrong.reward[i] += wrong.action[i] == 2 ? 5 * wrong.features[2 * i] : 0;
+  const OpeReport kept = evaluate_policy(wrong, options);
+  EXPECT_GT(kept.switch_threshold, 0.7 * kept.largest_weight);
 }
 
 TEST(OffPolicyEvaluation, WarnsOfLittleOverlap) {

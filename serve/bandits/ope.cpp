@@ -28,29 +28,28 @@ struct Terms {
   std::vector<double> noise;  // instead of values for the error: what the mean varies with
 };
 
-// Wang, Agarwal and Dudik 2017, section 4: least estimated variance + squared bound of the bias. The last candidate,
-// the largest weight, is DR itself.
+// The threshold with the least estimate of the squared error of switch; the last one, the largest weight, is dr itself.
+// The square of a mean of n terms is too large by v / n on average, which is taken off.
 double chosen_threshold(const LoggedBandit& log, const std::vector<double>& w, const RewardPredictions& q) {
   constexpr int kCandidates = 21;
   const auto n = static_cast<double>(w.size());
-  double largest_reward = 0;
-  for (const double r : log.reward) largest_reward = std::max(largest_reward, std::abs(r));
   std::vector<double> sorted(w);
   std::ranges::sort(sorted);
   const auto first = std::ranges::upper_bound(sorted, 0.0);
   if (first == sorted.end()) return 0;
   const double low = *first, high = sorted.back();
   double best = high, least = std::numeric_limits<double>::infinity();
-  std::vector<double> terms(w.size());
-  for (int c = kCandidates - 1; c >= 0; --c) {
-    const double tau =
-        c == kCandidates - 1 ? high : low * std::pow(high / low, static_cast<double>(c) / (kCandidates - 1));
-    double above = 0;
+  std::vector<double> kept(w.size()), dropped(w.size());
+  for (int c = kCandidates; c-- > 0;) {
+    const double share = static_cast<double>(c) / (kCandidates - 1);
+    const double tau = c == kCandidates - 1 ? high : low * std::pow(high / low, share);
     for (size_t i = 0; i < w.size(); ++i) {
-      terms[i] = q.direct[i] + (w[i] <= tau ? w[i] * (log.reward[i] - q.logged[i]) : 0);
-      above += w[i] > tau ? w[i] : 0;
+      const double correction = w[i] * (log.reward[i] - q.logged[i]);
+      kept[i] = q.direct[i] + (w[i] <= tau ? correction : 0);
+      dropped[i] = w[i] <= tau ? 0 : correction;
     }
-    const double bias = largest_reward * above / n, risk = variance_of(terms) / n + bias * bias;
+    const double bias = mean_of(dropped);
+    const double risk = variance_of(kept) / n + std::max(0.0, bias * bias - variance_of(dropped) / n);
     if (risk < least) least = risk, best = tau;
   }
   return best;

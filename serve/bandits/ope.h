@@ -6,7 +6,9 @@
 //   dm       mean(d)                                          the direct method: as good as the reward model
 //   dr       mean(d + w (r - q(x, a)))                        Dudik, Langford and Li 2011; unbiased
 //   switch   mean(d + w (r - q(x, a)) [w <= tau])             Wang, Agarwal and Dudik 2017, with DR below tau. tau is
-//            the candidate with the least estimate of variance + (largest |r| mean(w [w > tau]))^2, their section 4
+//            the one of 21 with the least estimate of the squared error, v(kept) / n + max(0, m(dropped)^2 - v(dropped)
+//            / n), v and m the variance and the mean of the terms: the bias by what is dropped, as Su, Dimakopoulou,
+//            Krishnamurthy and Dudik 2020 do. (The bound of Wang et al. needs the propensities of all actions.)
 //
 // Two 95 % intervals each: normal (estimate +- 1.96 standard errors; the delta method for snips and for the fit of dm's
 // model) and percentile bootstrap of rows. The reward model, M and tau stay as they are in every resample.

@@ -28,7 +28,9 @@ class World {
         rate_.resize(static_cast<size_t>(n_));
     for (auto* weights : {&theta_, &beta_})
       for (double& v : *weights) v = rng.normal();
-    for (double& v : rate_) v = 0.1 + 0.8 * rng.uniform();
+    for (size_t c = 0; c < rate_.size(); ++c)
+      rate_[c] = n_ == 1 ? 0.5 : 0.1 + 0.8 * static_cast<double>(c) / static_cast<double>(n_ - 1);
+    rng.shuffle(rate_);
     for (int64_t a = 0; a < o.policy.arms; ++a) arms_.push_back(a);
     context.resize(static_cast<size_t>(d_)), features.resize(static_cast<size_t>(n_ * k_)),
         means.resize(static_cast<size_t>(n_));

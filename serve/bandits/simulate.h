@@ -3,7 +3,8 @@
 // drawn once from N(0, I).
 //   linear     reward m_c + noise N(0, 1)
 //   logistic   reward 1 with probability sigmoid(2 m_c)
-//   bernoulli  reward 1 with probability p_c, drawn once from U(0.1, 0.9), whatever the context
+//   bernoulli  reward 1 with probability p_c, whatever the context: evenly spaced from 0.1
+//              to 0.9, in an order drawn once
 // Regret: the sum over rounds of best expected reward - that of the choice. What a round draws depends on (seed, round)
 // alone, so that policies meet the same rounds.
 #pragma once
