@@ -71,7 +71,7 @@ void add_ope_command(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_option("--clip", a->options.clip, "largest weight of clipped; default: sqrt(rows)");
-  command->add_option("--switch-threshold", a->options.switch_threshold, "tau; default: least estimated error");
+  command->add_option("--switch-threshold", a->options.switch_threshold, "tau of switch; default: sqrt(rows)");
   command->add_option("--resamples", a->options.bootstrap.resamples, "of the bootstrap; 0: normal intervals alone")
       ->capture_default_str();
   command->add_option("--seed", a->options.bootstrap.seed, "of folds and resamples")->capture_default_str();

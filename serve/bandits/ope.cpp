@@ -28,33 +28,6 @@ struct Terms {
   std::vector<double> noise;  // instead of values for the error: what the mean varies with
 };
 
-// The threshold with the least estimate of the squared error of switch; the last one, the largest weight, is dr itself.
-// The square of a mean of n terms is too large by v / n on average, which is taken off.
-double chosen_threshold(const LoggedBandit& log, const std::vector<double>& w, const RewardPredictions& q) {
-  constexpr int kCandidates = 21;
-  const auto n = static_cast<double>(w.size());
-  std::vector<double> sorted(w);
-  std::ranges::sort(sorted);
-  const auto first = std::ranges::upper_bound(sorted, 0.0);
-  if (first == sorted.end()) return 0;
-  const double low = *first, high = sorted.back();
-  double best = high, least = std::numeric_limits<double>::infinity();
-  std::vector<double> kept(w.size()), dropped(w.size());
-  for (int c = kCandidates; c-- > 0;) {
-    const double share = static_cast<double>(c) / (kCandidates - 1);
-    const double tau = c == kCandidates - 1 ? high : low * std::pow(high / low, share);
-    for (size_t i = 0; i < w.size(); ++i) {
-      const double correction = w[i] * (log.reward[i] - q.logged[i]);
-      kept[i] = q.direct[i] + (w[i] <= tau ? correction : 0);
-      dropped[i] = w[i] <= tau ? 0 : correction;
-    }
-    const double bias = mean_of(dropped);
-    const double risk = variance_of(kept) / n + std::max(0.0, bias * bias - variance_of(dropped) / n);
-    if (risk < least) least = risk, best = tau;
-  }
-  return best;
-}
-
 Terms terms_of(const std::string& name, const LoggedBandit& log, const std::vector<double>& w,
                const RewardPredictions& q, const OpeReport& report) {
   Terms t{name, std::vector<double>(w.size()), {}, {}};
@@ -182,7 +155,8 @@ OpeReport evaluate_policy(const LoggedBandit& log, const OpeOptions& options) {
   if (wants("dm") || wants("dr") || wants("switch")) {
     q = fit_reward_model(log, options.model);
     report.reward_model = q.kind == RewardModelOptions::Logistic ? "logistic" : "ridge";
-    report.switch_threshold = options.switch_threshold > 0 ? options.switch_threshold : chosen_threshold(log, w, q);
+    report.switch_threshold =
+        options.switch_threshold > 0 ? options.switch_threshold : std::sqrt(static_cast<double>(log.rows));
   }
   constexpr double kNormal95 = 1.959963984540054;
   std::vector<Terms> all;
