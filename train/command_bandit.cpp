@@ -117,7 +117,10 @@ std::string page_of(const BanditArguments& a, const std::vector<PolicyCurve>& cu
   std::vector<ChartSeries> lines, logs;
   int number = 0;
   for (const PolicyCurve& c : curves) {
-    ChartSeries line{.name = c.policy, .colour = number % 6 + 1, .band = a.repeats > 1, .dash = number % 4 + 1};
+    ChartSeries line;
+    line.name = c.policy;
+    line.colour = number % 6 + 1, line.dash = number % 4 + 1;
+    line.band = a.repeats > 1;
     ChartSeries log = line;
     log.band = false;
     for (size_t i = 0; i < c.mean.size(); ++i) {
@@ -130,13 +133,13 @@ std::string page_of(const BanditArguments& a, const std::vector<PolicyCurve>& cu
   }
   const std::string about = fmt::format("{} arms, {} numbers of context, mean of {} worlds{}", a.arms, a.dim, a.repeats,
                                         a.repeats > 1 ? "; the bands span them" : "");
-  std::string body =
-      line_chart({.title = "Regret", .explanation = about + ".", .x_label = "round", .y_label = "regret"}, lines);
-  body += line_chart({.title = "Regret, logarithmic",
-                      .explanation = "A slope of 1/2 is sqrt(T), 1 is a policy that learns nothing.",
-                      .x_label = "log10 round",
-                      .y_label = "log10 regret"},
-                     logs);
+  ChartOptions plain, logarithmic;
+  plain.title = "Regret", plain.explanation = about + ".";
+  plain.x_label = "round", plain.y_label = "regret";
+  logarithmic.title = "Regret, logarithmic";
+  logarithmic.explanation = "A slope of 1/2 is sqrt(T), 1 is a policy that learns nothing.";
+  logarithmic.x_label = "log10 round", logarithmic.y_label = "log10 regret";
+  const std::string body = line_chart(plain, lines) + line_chart(logarithmic, logs);
   return html_page("Bandit simulation", html_section("regret", "Regret of simulated bandits", body));
 }
 
