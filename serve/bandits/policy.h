@@ -8,25 +8,18 @@
 //   hybrid    both:                     E[r] = z^T beta + x^T theta_a
 // Neither: each arm has a mean of its own (x = [1]).
 //
-//   kind               score of a candidate                               choice and its propensity
-//   epsilon_greedy     ridge estimate m                                   greedy, or with probability eps_t = epsilon
-//                                                                         (1 + t)^-decay uniform; exact
-//   linucb             m + alpha s, s^2 the ridge variance (Li, Chu,      greedy; 1
-//                      Langford and Schapire 2010, algorithms 1 and 2)
-//   thompson           a draw from the posterior N(m, scale^2 s^2),       greedy; independent arms: by quadrature to
-//   1e-8;
-//                      joint over the candidates (Agrawal and Goyal       shared and hybrid: (1 + hits) / (1 + draws)
-//                      of 2013)                                              further draws, within 1 / draws of p and
-//                      with a
-//                                                                         standard error sqrt(p (1 - p) / draws)
-//   thompson_bernoulli a draw from Beta(prior_alpha + successes,          as thompson
-//                      prior_beta + failures) of the arm (Thompson 1933)
-//   thompson_logistic  a draw of the logit; Laplace's approximation,      as thompson
-//                      one observation after the other
-//   squarecb           ridge estimate m                                   p_c = 1 / (n + gamma_t (m_best - m_c)), the
-//   best
-//                                                                         the rest; gamma_t = gamma sqrt(n t); exact
-//                                                                         (Foster and Rakhlin 2020)
+//   kind                the score of a candidate, then the choice and its propensity
+//   epsilon_greedy      ridge estimate m; greedy, or with probability eps_t = epsilon (1 + t)^-decay uniform; exact
+//   linucb              m + alpha s, s^2 the ridge variance (Li, Chu, Langford and Schapire 2010, algorithms 1 and 2);
+//                       greedy; 1
+//   thompson            a draw from the posterior N(m, scale^2 s^2), joint over the candidates (Agrawal and Goyal
+//                       2013); greedy; independent arms by quadrature to 1e-8, shared and hybrid (1 + hits) / (1 +
+//                       draws) of further draws: within 1 / draws of p, standard error sqrt(p (1 - p) / draws)
+//   thompson_bernoulli  a draw from Beta(prior_alpha + successes, prior_beta + failures) of the arm (Thompson 1933);
+//                       as thompson
+//   thompson_logistic   a draw of the logit; Laplace's approximation, one observation after the other; as thompson
+//   squarecb            ridge estimate m; p_c = 1 / (n + gamma_t (m_best - m_c)), the best takes the rest, gamma_t =
+//                       gamma sqrt(n t) (Foster and Rakhlin 2020); exact
 // Ridge and posterior: A = ridge I + sum w x x^T, kept as a Cholesky factor (serve/bandits/cholesky.h says why).
 #pragma once
 #include <cstdint>
