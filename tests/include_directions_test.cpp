@@ -23,7 +23,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"data", {"core", "tokenizer"}},
     {"models", {"core", "ops", "nn", "data", "tokenizer"}},
     {"train", {"core", "core/cpu", "ops", "nn", "models", "data", "tokenizer"}},
-    {"serve", {"core", "ops", "nn", "models", "data", "tokenizer"}},
+    {"serve", {"core", "core/cpu", "ops", "nn", "models", "data", "tokenizer"}},
 };
 
 std::string part_of(const std::string& path) {
