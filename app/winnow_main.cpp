@@ -1,7 +1,8 @@
+#include "app/index_commands.h"
 #include "core/gpu.h"
 #include "train/program.h"
 
 int main(int argc, char** argv) {
   winnow::register_gpu();
-  return winnow::run_program(argc, argv);
+  return winnow::run_program(argc, argv, {winnow::add_index_command});
 }
