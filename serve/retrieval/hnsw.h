@@ -15,11 +15,14 @@
 // Inner product of vectors of different lengths is searched in the same way (Morozov and Babenko 2018, ip-NSW); recall
 // is lower there than for cosine: measure it.
 #pragma once
-#include "serve/retrieval/hnsw_graph.h"
+#include <memory>
+
+#include "serve/retrieval/column.h"
 #include "serve/retrieval/index.h"
 
 namespace winnow {
 
+class HnswGraph;
 class IndexFile;
 
 struct HnswOptions {
@@ -33,13 +36,14 @@ struct HnswOptions {
 class HnswIndex : public VectorIndex {
  public:
   HnswIndex(int64_t width, Similarity similarity, const HnswOptions& options = {});  // ConfigError
+  ~HnswIndex() override;
   std::string_view type() const override { return "hnsw"; }
   void save(const std::string& path) const override;
   std::map<std::string, std::string> facts() const override;
 
   void set_ef_search(int64_t ef);  // ConfigError unless 1..100000
   int64_t ef_search() const { return options_.ef_search; }
-  int64_t unreachable() const { return graph_.unreachable(); }  // vectors of the graph that no walk finds
+  int64_t unreachable() const;  // vectors of the graph that no walk finds
 
   static std::unique_ptr<VectorIndex> open(const IndexFile& file, int64_t width, Similarity similarity);
 
@@ -64,7 +68,7 @@ class HnswIndex : public VectorIndex {
   void check_chains(const IndexFile& file);
 
   HnswOptions options_;
-  HnswGraph graph_;
+  std::unique_ptr<HnswGraph> graph_;
   Column<int32_t> next_equal_;                       // by slot: the next id of the same vector, -1: the last
   std::vector<int32_t> free_;                        // descending
   std::unordered_map<uint64_t, int32_t> by_vector_;  // hash -> place of the graph

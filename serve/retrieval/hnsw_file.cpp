@@ -1,5 +1,6 @@
 #include "core/safetensors.h"
 #include "serve/retrieval/hnsw.h"
+#include "serve/retrieval/hnsw_graph.h"
 #include "serve/retrieval/index_file.h"
 
 namespace winnow {
@@ -7,28 +8,28 @@ namespace winnow {
 void HnswIndex::save(const std::string& path) const {
   IndexFile::save(path, *this,
                   {{"ids", ids_tensor()},
-                   {"vectors", graph_.vectors.tensor()},
-                   {"levels", graph_.levels.tensor()},
-                   {"in_graph", graph_.in_graph.tensor()},
-                   {"links", graph_.lower.tensor()},
-                   {"upper_links", graph_.upper.tensor()},
+                   {"vectors", graph_->vectors.tensor()},
+                   {"levels", graph_->levels.tensor()},
+                   {"in_graph", graph_->in_graph.tensor()},
+                   {"links", graph_->lower.tensor()},
+                   {"upper_links", graph_->upper.tensor()},
                    {"next_equal", next_equal_.tensor()}},
                   {{"m", std::to_string(options_.m)},
                    {"ef_construction", std::to_string(options_.ef_construction)},
                    {"ef_search", std::to_string(options_.ef_search)},
                    {"seed", std::to_string(static_cast<int64_t>(options_.seed))},
-                   {"entry", std::to_string(graph_.entry())}});
+                   {"entry", std::to_string(graph_->entry())}});
 }
 
 std::map<std::string, std::string> HnswIndex::facts() const {
   int64_t links = 0, places = 0;
   int top = 0;
-  for (int32_t slot = 0; slot < graph_.slots(); ++slot) {
-    if (!graph_.holds(slot)) continue;
+  for (int32_t slot = 0; slot < graph_->slots(); ++slot) {
+    if (!graph_->holds(slot)) continue;
     ++places;
-    top = std::max(top, graph_.level_of(slot));
-    const int32_t* to = graph_.links(slot, 0);
-    for (int64_t i = 0; i < graph_.capacity(0) && to[i] >= 0; ++i) ++links;
+    top = std::max(top, graph_->level_of(slot));
+    const int32_t* to = graph_->links(slot, 0);
+    for (int64_t i = 0; i < graph_->capacity(0) && to[i] >= 0; ++i) ++links;
   }
   const auto mean = static_cast<double>(links) / static_cast<double>(std::max<int64_t>(places, 1));
   return {{"m", std::to_string(options_.m)},
@@ -38,8 +39,8 @@ std::map<std::string, std::string> HnswIndex::facts() const {
           {"layers", std::to_string(top + 1)},
           {"mean_links", fmt::format("{:.1f}", mean)},
           {"unreachable", std::to_string(unreachable())},
-          {"vector_bytes", std::to_string(graph_.slots() * graph_.stride() * 4)},
-          {"link_bytes", std::to_string((graph_.lower.rows() * 2 + graph_.upper.rows()) * graph_.m() * 4)}};
+          {"vector_bytes", std::to_string(graph_->slots() * graph_->stride() * 4)},
+          {"link_bytes", std::to_string((graph_->lower.rows() * 2 + graph_->upper.rows()) * graph_->m() * 4)}};
 }
 
 std::unique_ptr<VectorIndex> HnswIndex::open(const IndexFile& file, int64_t width, Similarity similarity) {
@@ -49,7 +50,7 @@ std::unique_ptr<VectorIndex> HnswIndex::open(const IndexFile& file, int64_t widt
   options.ef_search = file.number("ef_search", 1, 100000);
   options.seed = static_cast<uint64_t>(file.number("seed", INT64_MIN, INT64_MAX));
   auto index = std::make_unique<HnswIndex>(width, similarity, options);
-  HnswGraph& graph = index->graph_;
+  HnswGraph& graph = *index->graph_;
   graph.vectors.map(file.tensor("vectors", DType::F32, -1, graph.stride()));
   const int64_t slots = graph.slots();
   graph.levels.map(file.tensor("levels", DType::U8, slots, 1));
@@ -76,25 +77,25 @@ std::unique_ptr<VectorIndex> HnswIndex::open(const IndexFile& file, int64_t widt
 void HnswIndex::check_links(const IndexFile& file) const {
   int top = -1;
   for (int32_t slot = 0; slot < slots(); ++slot) {
-    file.check(*graph_.in_graph.row(slot) <= 1, "in_graph is neither 0 nor 1");
-    if (graph_.holds(slot)) top = std::max(top, graph_.level_of(slot));
-    for (int level = 0; level <= graph_.level_of(slot); ++level) {
-      const int32_t* to = graph_.links(slot, level);
+    file.check(*graph_->in_graph.row(slot) <= 1, "in_graph is neither 0 nor 1");
+    if (graph_->holds(slot)) top = std::max(top, graph_->level_of(slot));
+    for (int level = 0; level <= graph_->level_of(slot); ++level) {
+      const int32_t* to = graph_->links(slot, level);
       bool end = false;
-      for (int64_t i = 0; i < graph_.capacity(level); ++i) {
+      for (int64_t i = 0; i < graph_->capacity(level); ++i) {
         if (to[i] == -1) end = true;
         if (end) {
           file.check(to[i] == -1, "a link behind the last");
           continue;
         }
         file.check(to[i] >= 0 && to[i] < slots() && to[i] != slot, "a link to no vector");
-        file.check(graph_.holds(slot) && graph_.holds(to[i]) && graph_.level_of(to[i]) >= level,
+        file.check(graph_->holds(slot) && graph_->holds(to[i]) && graph_->level_of(to[i]) >= level,
                    "a link to or from a vector outside of its layer");
       }
     }
   }
-  const int32_t entry = graph_.entry();
-  file.check(entry < 0 ? top < 0 : graph_.holds(entry) && graph_.level_of(entry) == top,
+  const int32_t entry = graph_->entry();
+  file.check(entry < 0 ? top < 0 : graph_->holds(entry) && graph_->level_of(entry) == top,
              "the entry is not in the highest layer");
 }
 
@@ -102,10 +103,10 @@ void HnswIndex::check_links(const IndexFile& file) const {
 void HnswIndex::check_chains(const IndexFile& file) {
   std::vector<bool> seen(static_cast<size_t>(slots()));
   for (int32_t place = 0; place < slots(); ++place) {
-    if (!graph_.holds(place)) continue;
+    if (!graph_->holds(place)) continue;
     seen[static_cast<size_t>(place)] = true;
     for (int32_t slot = *next_equal_.row(place); slot != -1; slot = *next_equal_.row(slot)) {
-      file.check(slot >= 0 && slot < slots() && !graph_.holds(slot) && !seen[static_cast<size_t>(slot)],
+      file.check(slot >= 0 && slot < slots() && !graph_->holds(slot) && !seen[static_cast<size_t>(slot)],
                  "a broken chain of equal vectors");
       seen[static_cast<size_t>(slot)] = true;
     }

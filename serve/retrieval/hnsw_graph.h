@@ -3,8 +3,8 @@
 // search using hierarchical navigable small world graphs".
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "core/cpu/topk.h"
