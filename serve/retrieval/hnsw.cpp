@@ -148,7 +148,6 @@ void HnswIndex::clean() {
     if (!kept[static_cast<size_t>(slot)]) free_.push_back(slot);
     dead_ += kept[static_cast<size_t>(slot)] && !is_live(slot) ? 1 : 0;
   }
-  changed_ += static_cast<int64_t>(doomed.size());
 }
 
 void HnswIndex::settle() {

@@ -7,7 +7,7 @@
 // divided into calls of add().
 //
 // Equal vectors are one place of the graph, however many ids they have, so that a crowd of them cannot cut the graph
-// apart. After a change by an eighth, vectors that no walk could reach are linked in.
+// apart. Once an eighth is new, vectors that no walk could reach are linked in.
 //
 // Removed vectors are walked through and not found. Once they are a fifth, those that were linked to them are linked to
 // their neighbours instead (Singh et al. 2021, FreshDiskANN, section 5), and their slots serve for new vectors.
@@ -73,7 +73,7 @@ class HnswIndex : public VectorIndex {
   std::vector<int32_t> free_;                        // descending
   std::unordered_map<uint64_t, int32_t> by_vector_;  // hash -> place of the graph
   bool indexed_ = true;                              // by_vector_ is complete: not so after open()
-  int64_t dead_ = 0, changed_ = 0;                   // removed and still in place; since the last connect()
+  int64_t dead_ = 0, changed_ = 0;                   // removed and still in place; added since the last connect()
 };
 
 }  // namespace winnow

@@ -184,6 +184,7 @@ void HnswGraph::take_out(std::span<const int32_t> gone) {
   for (int32_t slot = 0; slot < slots(); ++slot)
     if (holds(slot) && slot != entry_ && *links(slot, 0) < 0) lonely.push_back(slot);
   insert(lonely);
+  connect();
 }
 
 namespace {

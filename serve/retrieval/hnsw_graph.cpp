@@ -21,17 +21,17 @@ void WalkPool::insert(float score, int32_t slot, bool may) {
                 Item{score, static_cast<uint32_t>(slot) * 4 + (may ? 0 : kBlocked)});
   cursor_ = std::min(cursor_, at);
   found_ += may ? 1 : 0;
-  if (found_ > ef_) {
-    while ((items_.back().tag & kBlocked) != 0) items_.pop_back();
+  const auto drop = [&] {
+    found_ -= (items_.back().tag & kBlocked) == 0 ? 1 : 0;
     items_.pop_back();
-    --found_;
-  }
-  if (found_ == ef_)
-    while ((items_.back().tag & kBlocked) != 0) items_.pop_back();
+  };
+  while (found_ > ef_ || static_cast<int64_t>(items_.size()) > kMostOfEf * ef_) drop();
+  if (found_ == ef_)  // what is behind the last that may be found leads nowhere
+    while ((items_.back().tag & kBlocked) != 0) drop();
 }
 int32_t WalkPool::next() {
   while (cursor_ < items_.size() && (items_[cursor_].tag & kGiven) != 0) ++cursor_;
-  if (cursor_ == items_.size()) return -1;
+  if (cursor_ >= items_.size()) return -1;
   items_[cursor_].tag |= kGiven;
   return static_cast<int32_t>(items_[cursor_++].tag >> 2);
 }

@@ -22,11 +22,12 @@ struct MayFind {
   bool operator()(int32_t slot) const { return asks(context, slot); }
 };
 
-// The best slots that a walk has seen, best first: those that may be found, at most ef of them, and what lies between.
+// The best slots that a walk has seen, best first: those that may be found, at most ef of them, and what lies between,
+// at most 32 ef.
 class WalkPool {
  public:
   void reset(int64_t ef) { items_.clear(), ef_ = ef, found_ = 0, cursor_ = 0; }
-  bool admits(float score) const { return found_ < ef_ ? score > kLowest : score > items_.back().score; }
+  bool admits(float score) const { return score > (full() ? items_.back().score : kLowest); }
   void insert(float score, int32_t slot, bool may);
   int32_t next();  // the best slot that was not yet given, -1 at the end
   int32_t peek() const;
@@ -37,6 +38,8 @@ class WalkPool {
  private:
   static constexpr float kLowest = -std::numeric_limits<float>::infinity();
   static constexpr uint32_t kBlocked = 1, kGiven = 2;
+  static constexpr int64_t kMostOfEf = 32;  // where a filter lets less than 1 in 32 pass, a walk is no way to search
+  bool full() const { return found_ == ef_ || static_cast<int64_t>(items_.size()) >= kMostOfEf * ef_; }
   struct Item {
     float score;
     uint32_t tag;  // slot x 4 + flags
