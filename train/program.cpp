@@ -20,7 +20,7 @@ std::vector<std::string> arguments(int argc, char** argv) {
 
 }  // namespace
 
-int run_program(int argc, char** argv) {
+int run_program(int argc, char** argv, const std::vector<AddCommand>& more) {
   CLI::App app("Winnow: deep learning for recommendation. `winnow COMMAND --help` shows an example that works.",
                "winnow");
   app.require_subcommand(1);
@@ -34,14 +34,13 @@ int run_program(int argc, char** argv) {
   add_match_command(app, chosen);
   add_rank_command(app, chosen);
   add_synonyms_command(app, chosen);
-  add_bandit_command(app, chosen);
-  add_ope_command(app, chosen);
   add_report_command(app, chosen);
   add_inspect_command(app, chosen);
   add_data_command(app, chosen);
   add_tokenizer_command(app, chosen);
   add_encode_command(app, chosen);
   add_fill_mask_command(app, chosen);
+  for (const AddCommand add : more) add(app, chosen);
   add_doctor_command(app, chosen);
   auto words = arguments(argc, argv);
   std::reverse(words.begin(), words.end());  // CLI11 takes them from the back

@@ -10,6 +10,7 @@
 #include "core/cpu/peak_kernels.h"
 #include "core/cpu/sgemm.h"
 #include "core/parallel.h"
+#include "core/tensor.h"
 
 namespace winnow::cpu {
 namespace {
@@ -59,6 +60,26 @@ double measure_copy_gbs(int threads) {
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (run >= 0) best = std::max(best, 2e-9 * static_cast<double>(kBytes) / seconds);
+  }
+  return best;
+}
+
+double measure_read_gbs(int threads) {
+  constexpr int64_t kWords = int64_t{16} << 20;  // 128 MiB
+  constexpr int kRuns = 12;
+  const Tensor array = Tensor::zeros({DType::I64, {kWords}});
+  const int64_t* words = array.data<int64_t>();
+  double best = 0;
+  for (int run = -1; run < kRuns; ++run) {
+    int64_t sum = 0;
+    const auto start = std::chrono::steady_clock::now();
+#pragma omp parallel num_threads(threads) reduction(+ : sum)
+    {
+      const int64_t t = omp_get_thread_num(), team = omp_get_num_threads();
+      for (int64_t i = kWords * t / team; i < kWords * (t + 1) / team; ++i) sum += words[i];
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (run >= 0 && sum == 0) best = std::max(best, 8e-9 * static_cast<double>(kWords) / seconds);
   }
   return best;
 }

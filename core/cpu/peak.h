@@ -16,4 +16,7 @@ double measure_fma_peak_gflops_avx2(int threads);
 // runs.
 double measure_copy_gbs(int threads);
 
+// The same array read alone, on huge pages, in GB/s: the limit of a scan.
+double measure_read_gbs(int threads);
+
 }  // namespace winnow::cpu

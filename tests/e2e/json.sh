@@ -66,6 +66,9 @@ one fill-mask --model m --text 'red [MASK]'
 one encode --model m --text 'red bag' --text ''
 one encode --model m --data store/items.csv --column title --out vectors.safetensors
 one inspect m/encoder
+one index build --vectors vectors.safetensors --out index
+one index search --index index --queries vectors.safetensors --k 3
+one index stats --index index
 sed 's#data_cache/search#store#; s#relevance_en#relevance#; s#data_cache/all-MiniLM-L6-v2#spiece.model#' \
   "$root/examples/rank/text_features.yaml" > rank.yaml
 one train rank --config rank.yaml "${settings[@]}" --out r

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "core/cpu/sgemm.h"
-#include "core/parallel.h"
+#include "core/cpu/topk.h"
 
 namespace winnow {
 namespace {
 
-constexpr int64_t kQueries = 128, kItems = 4096;  // of a block of scores: 2 MiB
+constexpr int64_t kQueries = 256;  // of a step, whose results are kept twice
 
 // scores [m, n] = queries [m, d] items [n, d]^T
 class Product {
@@ -33,22 +33,6 @@ class Product {
   Tensor workspace_;
 };
 
-bool better(const Neighbour& a, const Neighbour& b) {
-  return a.cosine > b.cosine || (a.cosine == b.cosine && a.item < b.item);
-}
-
-// `best` is a heap whose front is the worst of the k best so far.
-void offer(std::vector<Neighbour>& best, size_t k, const Neighbour& found, int64_t query, const MayFind& may_find) {
-  if (best.size() == k && !better(found, best.front())) return;
-  if (may_find && !may_find(query, found.item)) return;
-  if (best.size() == k) {
-    std::ranges::pop_heap(best, better);
-    best.pop_back();
-  }
-  best.push_back(found);
-  std::ranges::push_heap(best, better);
-}
-
 }  // namespace
 
 std::vector<std::vector<Neighbour>> nearest(const Tensor& queries, const Tensor& items, int64_t k,
@@ -59,20 +43,24 @@ std::vector<std::vector<Neighbour>> nearest(const Tensor& queries, const Tensor&
   WN_CHECK(k >= 1, ConfigError, "nearest: k must be at least 1, not {}", k);
   const int64_t rows = queries.shape()[0], count = items.shape()[0], width = queries.shape()[1];
   std::vector<std::vector<Neighbour>> found(static_cast<size_t>(rows));
-  Product product;
-  Tensor scores({DType::F32, {kQueries, std::max<int64_t>(1, std::min(kItems, count))}});
-  for (int64_t q = 0; q < rows; q += kQueries)
-    for (int64_t i = 0; i < count; i += kItems) {
-      const int64_t m = std::min(kQueries, rows - q), n = std::min(kItems, count - i);
-      product(queries.data<float>() + q * width, m, items.data<float>() + i * width, n, width, scores.data<float>());
-      parallel_tasks(m, [&](int64_t r) {
-        const float* row = scores.data<float>() + r * n;
-        std::vector<Neighbour>& best = found[static_cast<size_t>(q + r)];
-        for (int64_t j = 0; j < n; ++j)
-          offer(best, static_cast<size_t>(k), {static_cast<int32_t>(i + j), row[j]}, q + r, may_find);
-      });
-    }
-  for (auto& best : found) std::ranges::sort_heap(best, better);
+  const int64_t most = std::min(k, count);
+  if (most == 0) return found;
+  std::vector<cpu::ScoredRow> best(static_cast<size_t>(std::min(kQueries, rows) * most));
+  for (int64_t q = 0; q < rows; q += kQueries) {
+    cpu::TopkProblem problem{queries.data<float>() + q * width,
+                             std::min(kQueries, rows - q),
+                             items.data<float>(),
+                             count,
+                             width,
+                             most,
+                             nullptr,
+                             {}};
+    if (may_find) problem.may_find = [&](int64_t query, int32_t row) { return may_find(q + query, row); };
+    cpu::topk(problem, best.data());
+    for (int64_t i = 0; i < problem.count * most; ++i)
+      if (const cpu::ScoredRow& r = best[static_cast<size_t>(i)]; r.row >= 0)
+        found[static_cast<size_t>(q + i / most)].push_back({r.row, r.score});
+  }
   return found;
 }
 

@@ -1,4 +1,4 @@
-// Exact search for the nearest vectors, by blocks of the matrix product.
+// Exact search for the nearest vectors (core/cpu/topk.h).
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,8 +17,7 @@ struct Neighbour {
 using MayFind = std::function<bool(int64_t query, int32_t item)>;
 
 // For each query its k items of largest dot product, best first, equal ones by lower number; fewer where fewer may be
-// found. queries [Q, D], items [N, D]. The same for any number of threads. Memory: Q k neighbours and a block of
-// scores.
+// found. queries [Q, D], items [N, D]. The same for any number of threads. Memory: Q k neighbours.
 std::vector<std::vector<Neighbour>> nearest(const Tensor& queries, const Tensor& items, int64_t k,
                                             const MayFind& may_find = nullptr);
 

@@ -1,9 +1,9 @@
 // winnow ope
 #include <cstdio>
 
+#include "app/commands.h"
 #include "core/parallel.h"
 #include "serve/bandits/ope.h"
-#include "train/commands.h"
 
 namespace winnow {
 namespace {

@@ -3,10 +3,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/commands.h"
 #include "core/file.h"
 #include "core/parallel.h"
 #include "serve/bandits/simulate.h"
-#include "train/commands.h"
 #include "train/report/chart.h"
 #include "train/report/html.h"
 

@@ -1,0 +1,11 @@
+// The commands of `winnow` that need serve.
+#pragma once
+#include "train/commands.h"
+
+namespace winnow {
+
+void add_index_command(CLI::App& app, Action& chosen);   // vectors of a file, searched (serve/retrieval)
+void add_bandit_command(CLI::App& app, Action& chosen);  // policies on simulated arms (serve/bandits)
+void add_ope_command(CLI::App& app, Action& chosen);     // the worth of a policy from another's log
+
+}  // namespace winnow

@@ -1,0 +1,136 @@
+// Compiled once per instruction set, under the rule of sgemm_kernels.cpp.
+#include "core/cpu/vector_kernels.h"
+
+#include "core/cpu/isa/sgemm_vector.h"
+#include "core/cpu/isa/vector_bytes.h"
+
+namespace winnow::cpu {
+namespace {
+
+constexpr int kRows = 4;                  // whose products run side by side
+constexpr int kChains = W == 16 ? 1 : 2;  // of each: with AVX2 two multiply-adds start in a cycle
+constexpr int64_t kLine = 64;
+
+WN_INLINE void fetch(const void* at, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += kLine) _mm_prefetch(static_cast<const char*>(at) + i, _MM_HINT_T0);
+}
+
+// out[r] = q . rows[r], r < 4; all sums in one order.
+WN_INLINE void dot4(const float* q, const float* const (&rows)[kRows], int64_t d, float* out) {
+  V c[kRows][kChains];
+  unrolled<kRows * kChains>([&](auto i) WN_INLINE_LAMBDA { c[i.v / kChains][i.v % kChains] = set1(0); });
+  int64_t k = 0;
+  for (; k + W * kChains <= d; k += W * kChains)
+    unrolled<kChains>([&](auto j) WN_INLINE_LAMBDA {
+      const V x = load(q + k + j.v * W);
+      unrolled<kRows>([&](auto r) WN_INLINE_LAMBDA { fma_to(c[r.v][j.v], x, load(rows[r.v] + k + j.v * W)); });
+    });
+  for (; k < d; k += W) {
+    const int left = d - k < W ? static_cast<int>(d - k) : W;
+    const V x = load_first(q + k, left);
+    unrolled<kRows>([&](auto r) WN_INLINE_LAMBDA { fma_to(c[r.v][0], x, load_first(rows[r.v] + k, left)); });
+  }
+  __m256 s[kRows];
+  unrolled<kRows>([&](auto r) WN_INLINE_LAMBDA {
+    if constexpr (kChains == 2) c[r.v][0] = add(c[r.v][0], c[r.v][kChains - 1]);
+    s[r.v] = fold(c[r.v][0]);
+  });
+  const __m256 sum = _mm256_hadd_ps(_mm256_hadd_ps(s[0], s[1]), _mm256_hadd_ps(s[2], s[3]));
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1)));
+}
+
+// Rows past the last repeat it, so that every sum is that of dot4.
+void dots(const float* q, const float* const* rows, int64_t n, int64_t d, int64_t ahead, float* out) {
+  for (int64_t i = 0; i < n && i < ahead; ++i) fetch(rows[i], d * 4);
+  for (int64_t i = 0; i < n; i += kRows) {
+    for (int64_t r = i + ahead; ahead > 0 && r < n && r < i + ahead + kRows; ++r) fetch(rows[r], d * 4);
+    const int64_t last = n - 1;
+    const float* const four[kRows] = {rows[i], rows[i + 1 < last ? i + 1 : last], rows[i + 2 < last ? i + 2 : last],
+                                      rows[i + 3 < last ? i + 3 : last]};
+    float sum[kRows];
+    dot4(q, four, d, sum);
+    for (int64_t r = i; r < n && r < i + kRows; ++r) out[r] = sum[r - i];
+  }
+}
+
+uint64_t scan(const float* q, const float* rows, int n, int64_t d, float threshold, int64_t ahead, float* out) {
+  alignas(64) float sums[kScanRows];
+  for (int i = 0; i < n; i += kRows) {
+    if (ahead > 0) fetch(rows + i * d + ahead, kRows * d * 4);
+    const float* const four[kRows] = {rows + i * d, rows + (i + 1 < n ? i + 1 : n - 1) * d,
+                                      rows + (i + 2 < n ? i + 2 : n - 1) * d, rows + (i + 3 < n ? i + 3 : n - 1) * d};
+    dot4(q, four, d, sums + i);
+  }
+  uint64_t above = 0;
+  for (int i = 0; i < n; ++i) {
+    out[i] = sums[i];
+    above |= static_cast<uint64_t>(sums[i] > threshold) << i;
+  }
+  return above;
+}
+
+#if defined(WINNOW_ISA_avx512)
+constexpr int kTileRows = 12;
+WN_INLINE bool any_above(V a, V b, V ta, V tb) {
+  return (_mm512_cmp_ps_mask(a, ta, _CMP_GT_OQ) | _mm512_cmp_ps_mask(b, tb, _CMP_GT_OQ)) != 0;
+}
+#else
+constexpr int kTileRows = 6;
+WN_INLINE bool any_above(V a, V b, V ta, V tb) {
+  return _mm256_movemask_ps(_mm256_or_ps(_mm256_cmp_ps(a, ta, _CMP_GT_OQ), _mm256_cmp_ps(b, tb, _CMP_GT_OQ))) != 0;
+}
+#endif
+constexpr int kPanel = 2 * W;
+
+template <int NV>
+bool tile_of(const float* const* rows, int64_t d, const float* queries, const float* threshold, int64_t ahead,
+             float* out) {
+  constexpr int64_t kLineFloats = kLine / 4;
+  V c[kTileRows][NV];
+  unrolled<kTileRows * NV>([&](auto i) WN_INLINE_LAMBDA { c[i.v / NV][i.v % NV] = set1(0); });
+  for (int64_t line = 0; line < d; line += kLineFloats) {
+    if (ahead > 0)
+      unrolled<kTileRows>([&](auto r) WN_INLINE_LAMBDA { _mm_prefetch(rows[r.v] + ahead + line, _MM_HINT_T0); });
+    const int64_t end = d - line < kLineFloats ? d : line + kLineFloats;
+    for (int64_t k = line; k < end; ++k, queries += kPanel) {
+      V y[NV];
+      unrolled<NV>([&](auto v) WN_INLINE_LAMBDA { y[v.v] = load(queries + v.v * W); });
+      unrolled<kTileRows>([&](auto r) WN_INLINE_LAMBDA {
+        const V x = set1(rows[r.v][k]);
+        unrolled<NV>([&](auto v) WN_INLINE_LAMBDA { fma_to(c[r.v][v.v], x, y[v.v]); });
+      });
+    }
+  }
+  const V low = load(threshold), high = load(threshold + (NV - 1) * W);
+  bool any = false;
+  unrolled<kTileRows>([&](auto r) WN_INLINE_LAMBDA {
+    unrolled<NV>([&](auto v) WN_INLINE_LAMBDA { store(out + r.v * kPanel + v.v * W, c[r.v][v.v]); });
+    any |= any_above(c[r.v][0], c[r.v][NV - 1], low, high);
+  });
+  return any;
+}
+bool tile(const float* const* rows, int64_t d, const float* queries, bool half, const float* threshold, int64_t ahead,
+          float* out) {
+  return half ? tile_of<1>(rows, d, queries, threshold, ahead, out)
+              : tile_of<2>(rows, d, queries, threshold, ahead, out);
+}
+
+}  // namespace
+
+#if defined(WINNOW_ISA_avx512)
+const VectorKernels* vector_kernels_avx512() {
+  static const VectorKernels kernels = {dots, scan, kTileRows, kPanel, tile, scan_i8<Wide>, dots_i8<Wide>};
+  return &kernels;
+}
+const VectorKernels* vector_kernels_vnni() {
+  static const VectorKernels kernels = {dots, scan, kTileRows, kPanel, tile, scan_vnni, dots_vnni};
+  return &kernels;
+}
+#else
+const VectorKernels* vector_kernels_avx2() {
+  static const VectorKernels kernels = {dots, scan, kTileRows, kPanel, tile, scan_i8<Wide>, dots_i8<Wide>};
+  return &kernels;
+}
+#endif
+
+}  // namespace winnow::cpu

@@ -1,0 +1,35 @@
+// Inner products of vectors: what an exact search or a walk through a graph of vectors spends its time on. One form per
+// instruction set; the bits of a product depend on d and on the instruction set alone, never on where a row stands.
+#pragma once
+#include <cstdint>
+
+namespace winnow::cpu {
+
+inline constexpr int kScanRows = 64;     // most rows of one call of scan: a bit each
+inline constexpr int kMaxTileRows = 12;  // of any instruction set
+inline constexpr int kMaxPanel = 32;
+
+struct VectorKernels {
+  // out[i] = q . rows[i], i < n. The next `ahead` rows are fetched while one is used; 0 where they are in the cache.
+  void (*dots)(const float* q, const float* const* rows, int64_t n, int64_t d, int64_t ahead, float* out);
+  // out[i] = q . (rows + i d), i < n <= kScanRows, n >= 1. Bit i of the result: out[i] > threshold (NaN is not).
+  // `ahead` floats further on are fetched while this is computed; they must be part of the same array.
+  uint64_t (*scan)(const float* q, const float* rows, int n, int64_t d, float threshold, int64_t ahead, float* out);
+
+  // Many queries: panels of `panel` queries, [d][panel], zeros in the place of missing ones, against tile_rows rows.
+  //   out[r panel + j] = query j . rows[r], one chain of fused multiply-adds over d, r < tile_rows
+  // Returns whether any is above its query's threshold. half: only the first half of the panel is there and computed.
+  int tile_rows, panel;
+  bool (*tile)(const float* const* rows, int64_t d, const float* queries, bool half, const float* threshold,
+               int64_t ahead, float* out);
+
+  // out[i] = sum_j q[j] rows[i d + j] of signed bytes, exact for d <= 65536, i < n <= kScanRows.
+  void (*scan_i8)(const int8_t* q, const int8_t* rows, int n, int64_t d, int32_t* out);
+  void (*dots_i8)(const int8_t* q, const int8_t* const* rows, int64_t n, int64_t d, int32_t* out);
+};
+const VectorKernels* vector_kernels_avx2();
+const VectorKernels* vector_kernels_avx512();
+const VectorKernels* vector_kernels_vnni();  // as avx512, with its instruction for bytes
+const VectorKernels& vector_kernels();       // the best that this CPU runs
+
+}  // namespace winnow::cpu

@@ -1,7 +1,0 @@
-#include "core/gpu.h"
-#include "train/program.h"
-
-int main(int argc, char** argv) {
-  winnow::register_gpu();
-  return winnow::run_program(argc, argv);
-}
