@@ -128,6 +128,9 @@ target_link_libraries(winnow_cuda_host PUBLIC winnow_flags)
 target_include_directories(winnow_cuda_host SYSTEM PRIVATE ${CUDA_INCLUDE_DIR})
 
 # What programs link to run on devices: the runtime is linked in, so that they start without it; cuBLASLt is not.
+list(JOIN WINNOW_CUDA_ARCHITECTURES " " architectures)
+set_source_files_properties(core/cuda/backend.cpp PROPERTIES
+  COMPILE_DEFINITIONS WINNOW_CUDA_ARCHITECTURES="${architectures}")
 if(NVCC)
   winnow_device_kernels(winnow_op_kernels ${cuda_op_sources})
   get_filename_component(toolkit ${CUDA_INCLUDE_DIR} DIRECTORY)

@@ -13,9 +13,9 @@ namespace winnow::emulation {
 enum class ThreadOrder { Forward, Reverse, Random, WarpPriority };
 // When queued work runs. Lazy: when something waits for it; Eager: at once; Random: anywhere between.
 enum class StreamMode { Lazy, Eager, Random };
-// What cudaGetDeviceCount says. A machine without a driver answers 35 (cudaErrorInsufficientDriver), one without a
-// device 100 (cudaErrorNoDevice); neither writes the count.
-enum class Driver { Present, Insufficient, NoDevice };
+// What cudaGetDeviceCount says. A machine without a driver, or with one that is older than the runtime, answers 35
+// (cudaErrorInsufficientDriver), one without a device 100 (cudaErrorNoDevice); neither writes the count.
+enum class Driver { Present, Insufficient, Old, NoDevice };
 
 struct Options {
   ThreadOrder threads = ThreadOrder::Forward;
