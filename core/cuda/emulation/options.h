@@ -33,6 +33,7 @@ struct Options {
   std::uint64_t max_accesses = 0;   // instrumented kernels: a launch with more is stopped as hung; 0: no limit
   bool byte_granules = false;       // race checker: one cell a byte; kernels on 8-bit elements (set before any memory)
   bool access_hints = false;        // count sectors and bank conflicts (access_hints.h)
+  bool traffic = false;             // count the bytes that each kernel moves (traffic.h)
   int collective_timeout_ms = 10000;
 };
 Options& options();
