@@ -186,6 +186,7 @@ Diagnosis diagnose(Device wanted) {
   const bool known = std::ranges::any_of(d.gpu.devices, [&](const auto& device) { return device.device == wanted; });
   if (known) return d;  // its problem, if any, is there already
   try {
+    WN_CHECK(d.gpu.missing.empty(), DeviceError, "{} is not available: {}", wanted.str(), d.gpu.missing);
     device_info(wanted);
   } catch (const Error& e) { d.problems.emplace_back(e.what()); }
   return d;

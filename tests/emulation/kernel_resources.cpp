@@ -131,7 +131,7 @@ int resident_warps(const Instance& kernel, std::size_t dynamic_shared) {
   attributes.shmemLimitConfig = FUNC_SHMEM_LIMIT_OPTIN;
   attributes.maxDynamicSharedSizeBytes = dynamic_shared;
   attributes.numBlockBarriers = 1;
-  const cudaOccDeviceState state;
+  const cudaOccDeviceState state{};
   cudaOccResult result;
   const auto error =
       cudaOccMaxActiveBlocksPerMultiprocessor(&result, &limits, &attributes, &state, kernel.threads, dynamic_shared);

@@ -10,13 +10,13 @@ namespace winnow::kernel_page {
 
 // One compiled kernel: an instance where it is a template.
 struct Instance {
-  std::string symbol;      // mangled
-  int architecture = 0;    // 90
-  int registers = 0;       // of a thread
-  std::size_t shared = 0;  // static, bytes of a block
-  int spilled = 0;         // bytes of a thread, stored and loaded
-  int threads = 0;         // of a block, at most (__launch_bounds__); 0: not stated
-  int blocks = 0;          // on a multiprocessor, at least (its second argument); 0: not stated
+  std::string symbol = {};  // mangled
+  int architecture = 0;     // 90
+  int registers = 0;        // of a thread
+  std::size_t shared = 0;   // static, bytes of a block
+  int spilled = 0;          // bytes of a thread, stored and loaded
+  int threads = 0;          // of a block, at most (__launch_bounds__); 0: not stated
+  int blocks = 0;           // on a multiprocessor, at least (its second argument); 0: not stated
 };
 // Kernels of one name in one file.
 struct Kernel {

@@ -10,13 +10,13 @@
 namespace winnow::kernel_page {
 
 struct OperatorTraffic {
-  std::string op, kernel, sample;
+  std::string op = {}, kernel = {}, sample = {};
   int64_t elements = 0;            // of the outputs and the inputs that it writes
-  Cost needed;                     // OpDef::cost
+  Cost needed = {};                // OpDef::cost
   double asked = 0, distinct = 0;  // bytes: core/cuda/emulation/traffic.h
   double coalesced = 1;            // ideal sectors over those that the warps touch
   bool library = false;            // a part of the work is cuBLASLt's, which is not counted
-  std::vector<emulation::KernelTraffic> launches;
+  std::vector<emulation::KernelTraffic> launches = {};
   double again() const { return asked / needed.bytes; }  // how often the needed bytes are asked for
   double moved() const { return distinct / needed.bytes; }
 };

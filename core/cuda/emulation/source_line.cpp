@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 
 namespace winnow::emulation {
@@ -36,7 +37,7 @@ std::map<std::uintptr_t, std::string> read_functions(const char* program) {
   for (ssize_t length = 0; (length = getline(&line, &capacity, pipe)) > 0;) {
     char* name = nullptr;
     const std::uintptr_t address = std::strtoull(line, &name, 16);
-    if (name == line || length - (name - line) < 4 || (name[1] | 0x20) != 't') continue;  // code only
+    if (name == line || length - (name - line) < 4 || std::strchr("tTW", name[1]) == nullptr) continue;  // code only
     functions.emplace(address, std::string(name + 3, line + length - 1));
   }
   std::free(line);
