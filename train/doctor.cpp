@@ -130,7 +130,8 @@ void look_at_devices(Diagnosis& d, Device wanted) {
   for (DeviceDescription& device : d.gpu.devices) {
     device.problem = problem_of(d.gpu, device);
     d.self_tests.push_back(device.problem.empty() ? self_test(device.device) : "not run");
-    if (device.problem.empty() && d.self_tests.back() != "right") device.problem = "self test: " + d.self_tests.back();
+    if (device.problem.empty() && d.self_tests.back() != "right")
+      device.problem = fmt::format("self test: {}", d.self_tests.back());
     if (device.problem.empty()) continue;
     if (has_kernels(d.gpu, device.sm) || device.device == wanted)
       d.problems.push_back(fmt::format("{}: {}", device.device.str(), device.problem));
@@ -180,7 +181,7 @@ Diagnosis diagnose(Device wanted) {
   Diagnosis d;
   look_at_host(d);
   d.self_tests.push_back(self_test({}));
-  if (d.self_tests[0] != "right") d.problems.push_back("cpu: self test: " + d.self_tests[0]);
+  if (d.self_tests[0] != "right") d.problems.push_back(fmt::format("cpu: self test: {}", d.self_tests[0]));
   look_at_devices(d, wanted);
   if (wanted.kind == Device::CPU) return d;
   const bool known = std::ranges::any_of(d.gpu.devices, [&](const auto& device) { return device.device == wanted; });
