@@ -146,7 +146,7 @@ Tensor self_test_output(Device device) {
   Graph g(device);
   const Value x = g.input("x", {DType::F32, {kRows, kDepth}});
   auto w = std::make_shared<Variable>();
-  w->name = "w";
+  w->name = std::string("w");
   w->value = filled(kDepth, kColumns, w_at);
   g.output("y", softmax(matmul(x, g.persistent(w))));
   Program program = compile(g);
