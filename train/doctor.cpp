@@ -66,11 +66,11 @@ std::vector<std::string> instruction_sets() {
   add(__builtin_cpu_supports("avx2"), "AVX2");
   add(__builtin_cpu_supports("fma"), "FMA");
   add(__builtin_cpu_supports("avx512f"), "AVX-512 F");
-  add(__builtin_cpu_supports("avx512vl"), "VL");
-  add(__builtin_cpu_supports("avx512bw"), "BW");
-  add(__builtin_cpu_supports("avx512dq"), "DQ");
-  add(__builtin_cpu_supports("avx512vnni"), "VNNI");
-  add(__builtin_cpu_supports("avx512bf16"), "bf16");
+  add(__builtin_cpu_supports("avx512vl"), "AVX-512 VL");
+  add(__builtin_cpu_supports("avx512bw"), "AVX-512 BW");
+  add(__builtin_cpu_supports("avx512dq"), "AVX-512 DQ");
+  add(__builtin_cpu_supports("avx512vnni"), "AVX-512 VNNI");
+  add(__builtin_cpu_supports("avx512bf16"), "AVX-512 bf16");
   return found;
 }
 
