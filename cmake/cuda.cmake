@@ -94,7 +94,8 @@ function(winnow_emulated_kernels target variant)
 endfunction()
 
 # winnow_device_kernels(target sources...): the same files compiled by nvcc for every architecture, warnings and register
-# spills as errors. A target that builds objects, listed in <target>_objects.
+# spills as errors. A target that builds objects, listed in <target>_objects, each with a file <object>.resources beside
+# it: what ptxas says of its kernels, and their launch bounds.
 function(winnow_device_kernels target)
   set(architectures "")
   foreach(architecture ${WINNOW_CUDA_ARCHITECTURES})
@@ -105,11 +106,12 @@ function(winnow_device_kernels target)
     get_filename_component(name ${source} NAME_WE)
     set(object ${CMAKE_CURRENT_BINARY_DIR}/${target}/${name}.o)
     # nvcc's front end is not given fmt's consteval checks of format strings, and takes constexpr functions as they are.
-    add_custom_command(OUTPUT ${object}
-      COMMAND ${NVCC} -std=c++20 -O2 -I${CMAKE_SOURCE_DIR} ${architectures} -Werror all-warnings
-        -DFMT_CONSTEVAL= -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -Xcompiler -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=
-        -Xcompiler -Wall,-Wextra,-Werror -Xptxas --warn-on-spills -MD -MF ${object}.d -c ${source} -o ${object}
-      DEPENDS ${source} DEPFILE ${object}.d COMMENT "nvcc ${name}.cu" VERBATIM)
+    set(command ${NVCC} -std=c++20 -O2 -I${CMAKE_SOURCE_DIR} ${architectures} -Werror all-warnings
+      -DFMT_CONSTEVAL= -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -Xcompiler -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=
+      -Xcompiler -Wall,-Wextra,-Werror -Xptxas --warn-on-spills,-v -MD -MF ${object}.d -c ${source} -o ${object})
+    add_custom_command(OUTPUT ${object} ${object}.resources
+      COMMAND ${CMAKE_COMMAND} "-DCOMPILE=${command}" -DOBJECT=${object} -P ${CMAKE_SOURCE_DIR}/cmake/compile_kernels.cmake
+      DEPENDS ${source} ${CMAKE_SOURCE_DIR}/cmake/compile_kernels.cmake DEPFILE ${object}.d COMMENT "nvcc ${name}.cu" VERBATIM)
     list(APPEND objects ${object})
   endforeach()
   file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/${target})
@@ -126,6 +128,9 @@ winnow_registration(register_all_cuda "${cuda_op_stems}" _cuda)
 add_library(winnow_cuda_host OBJECT EXCLUDE_FROM_ALL ${cuda_host_sources} ${CMAKE_BINARY_DIR}/register_all_cuda.cpp)
 target_link_libraries(winnow_cuda_host PUBLIC winnow_flags)
 target_include_directories(winnow_cuda_host SYSTEM PRIVATE ${CUDA_INCLUDE_DIR})
+list(JOIN WINNOW_CUDA_ARCHITECTURES " " architectures)
+set_source_files_properties(core/cuda/backend.cpp PROPERTIES
+  COMPILE_DEFINITIONS WINNOW_CUDA_ARCHITECTURES="${architectures}")
 
 # What programs link to run on devices: the runtime is linked in, so that they start without it; cuBLASLt is not.
 if(NVCC)

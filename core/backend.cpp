@@ -47,10 +47,11 @@ std::unique_ptr<Backend>& cuda_backend() {
 
 }  // namespace
 
+bool has_backend(Device::Kind kind) { return kind == Device::CPU || cuda_backend() != nullptr; }
 Backend& backend_of(Device device) {
   static CpuBackend cpu;
   if (device.kind == Device::CPU) return cpu;
-  WN_CHECK(cuda_backend() != nullptr, DeviceError,
+  WN_CHECK(has_backend(device.kind), DeviceError,
            "{} is not available: this program was built without a GPU backend (docs/gpu.md); use --device cpu",
            device.str());
   return *cuda_backend();

@@ -94,7 +94,8 @@ std::vector<std::vector<MaskGuess>> fill_mask(const MaskedLm& model, std::string
   const std::vector<Tensor> feeds = {Tensor::of<int64_t>({0}, {}),     Tensor::of(values, {n}),
                                      Tensor::zeros({DType::I64, {n}}), Tensor::of(positions, {n}),
                                      Tensor::of<int64_t>({0, n}, {2}), Tensor::of(places, {masks})};
-  program.run(feeds, *make_stream());
+  const auto stream = make_stream();
+  program.run(feeds, *stream);
   const Tensor logits = program.output("logits");
   const auto width = static_cast<size_t>(logits.shape()[1]);
   std::vector<std::vector<MaskGuess>> all;

@@ -31,7 +31,7 @@ void run_norm(const Call& c) {
 }
 
 template <class Unused = void>
-__global__ void scale_of_norm(const float* norm, double max_norm, float* y) {
+__global__ void __launch_bounds__(1) scale_of_norm(const float* norm, double max_norm, float* y) {
   *y = static_cast<float>(clip_scale(static_cast<double>(*norm), max_norm));
 }
 void prepare_scale(const NodeSpec& node, Prepare& p) { p.state<double>(node.attrs.number("max_norm")); }

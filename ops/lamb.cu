@@ -20,7 +20,8 @@ struct Squares {
   double weight, step;
 };
 
-__global__ void set_up(RuleParams params, const float* lr, const int64_t* step, const float* scale, Step* out) {
+__global__ void __launch_bounds__(1)
+    set_up(RuleParams params, const float* lr, const int64_t* step, const float* scale, Step* out) {
   *out = {AdamStep<float>(params, 1, *step, false), static_cast<double>(*lr), *scale,
           static_cast<float>(params.weight_decay)};
 }

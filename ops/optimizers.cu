@@ -18,7 +18,8 @@ struct Step {
   DenseTerms<float> terms;
 };
 template <class Rule>
-__global__ void set_up(RuleParams params, const float* lr, const int64_t* step, const float* scale, Step<Rule>* out) {
+__global__ void __launch_bounds__(1)
+    set_up(RuleParams params, const float* lr, const int64_t* step, const float* scale, Step<Rule>* out) {
   *out = {Rule(params, static_cast<double>(*lr), *step),
           DenseTerms<float>(params, static_cast<double>(*scale), Rule::kCoupled)};
 }

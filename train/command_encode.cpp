@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::json;
 
 struct EncodeTexts {
-  std::string model, column, out;
+  std::string model, column, out, device = "cpu";
   SourceSpec data;
   std::vector<std::string> texts;
   int64_t max_len = 0, batch_tokens = 0;
@@ -75,6 +75,7 @@ int encode_texts(const EncodeTexts& a) {
   WN_CHECK(a.max_len == 0 || a.max_len >= 3, ConfigError, "--max-len {} leaves no room beside the special tokens",
            a.max_len);
   if (a.threads > 0) set_num_threads(a.threads);
+  set_default_device(parse_device(a.device));
   handle_interrupts();
   TextEncoderOptions options = published_encoder_options(encoder_directory(a.model));
   if (a.max_len > 0) options.max_len = a.max_len;
@@ -121,6 +122,7 @@ void add_encode_command(CLI::App& app, Action& chosen) {
   command->add_option("--batch-tokens", a->batch_tokens, "most tokens of a batch; default: 1024")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--threads", a->threads, "default: all cores")->check(CLI::Range(0, 1024));
+  command->add_option("--device", a->device, "cpu or cuda")->capture_default_str();
   command->add_flag("--quiet", a->quiet, "no progress");
   command->add_flag("--json", a->json, "print JSON: the vectors of --text, or what was written");
   command->footer(

@@ -11,12 +11,13 @@ namespace {
 using Json = nlohmann::json;
 
 struct Arguments {
-  std::string model, text;
+  std::string model, text, device = "cpu";
   int64_t k = 5;
   bool json = false;
 };
 
 int run(const Arguments& a) {
+  set_default_device(parse_device(a.device));
   const auto model = open_masked_lm(a.model);
   const auto masks = fill_mask(*model, a.text, a.k);
   if (a.json) {
@@ -48,6 +49,7 @@ void add_fill_mask_command(CLI::App& app, Action& chosen) {
       ->required();
   command->add_option("--text", a->text, "a text with [MASK] in it")->required();
   command->add_option("--k", a->k, "tokens a mask")->check(CLI::Range(1, 1000))->capture_default_str();
+  command->add_option("--device", a->device, "cpu or cuda")->capture_default_str();
   command->add_flag("--json", a->json, "print JSON");
   command->footer("Example:\n  winnow fill-mask --model runs/mlm --text 'a red cotton [MASK]' --k 5");
   command->callback([a, &chosen] { chosen = [a] { return run(*a); }; });

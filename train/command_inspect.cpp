@@ -1,18 +1,11 @@
-// winnow inspect, winnow doctor.
-#include <sys/utsname.h>
-
+// winnow inspect
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "core/cpu/onednn_info.h"
 #include "core/file.h"
-#include "core/op.h"
-#include "core/parallel.h"
 #include "core/safetensors.h"
 #include "train/commands.h"
 #include "train/inspect_encoder.h"
-#include "train/machine.h"
 
 namespace winnow {
 namespace {
@@ -57,36 +50,6 @@ int inspect(const std::string& path, bool json) {
   return 0;
 }
 
-std::string cpu_model() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown";
-}
-
-int doctor(bool json) {
-  const DeviceInfo cpu = device_info({});
-  std::string gpu;
-  try {
-    device_info({Device::CUDA, 0});
-    gpu = "available";
-  } catch (const DeviceError& e) { gpu = e.what(); }
-  const Json j{{"cpu", cpu_model()},
-               {"isa", instruction_set()},
-               {"threads", cpu.threads},
-               {"onednn", cpu::onednn_version()},
-               {"gpu", gpu},
-               {"operators", registry().all().size()}};
-  if (json) {
-    std::puts(j.dump(2).c_str());
-    return 0;
-  }
-  for (const auto& [key, value] : j.items())
-    std::fputs(fmt::format("{:<10} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump()).c_str(),
-               stdout);
-  return 0;
-}
-
 }  // namespace
 
 void add_inspect_command(CLI::App& app, Action& chosen) {
@@ -102,14 +65,6 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
   command->add_flag("--json", a->json, "print JSON");
   command->footer("Examples:\n  winnow inspect runs/ml\n  winnow inspect all-MiniLM-L6-v2");
   command->callback([a, &chosen] { chosen = [a] { return inspect(a->path, a->json); }; });
-}
-
-void add_doctor_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("doctor", "What this machine offers: instruction set, threads, oneDNN, GPU");
-  auto json = std::make_shared<bool>(false);
-  command->add_flag("--json", *json, "print JSON");
-  command->footer("Example:\n  winnow doctor");
-  command->callback([json, &chosen] { chosen = [json] { return doctor(*json); }; });
 }
 
 }  // namespace winnow

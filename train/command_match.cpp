@@ -14,7 +14,7 @@ namespace {
 using Json = nlohmann::json;
 
 struct MatchArguments {
-  std::string run, items, queries, query_column;
+  std::string run, items, queries, query_column, device = "cpu";
   std::vector<std::string> texts, columns;
   std::string id;
   std::optional<int64_t> k;
@@ -53,6 +53,7 @@ Json json_of(const Catalogue& items, const std::vector<std::string>& queries,
 
 int run_match(const MatchArguments& a) {
   if (a.threads > 0) set_num_threads(a.threads);
+  set_default_device(parse_device(a.device));
   const auto start = std::chrono::steady_clock::now();
   const OpenedMatcher matcher(a.run);
   WN_CHECK(a.dim <= matcher.model().width(), ConfigError, "--dim {}: the vectors of {} have {} elements", a.dim, a.run,
@@ -102,6 +103,7 @@ void add_match_command(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(1, 65536));
   command->add_flag("--no-cache", a->no_cache, "do not keep the items' vectors beside their file");
   command->add_option("--threads", a->threads, "compute threads; default: all cores")->check(CLI::Range(1, 1024));
+  command->add_option("--device", a->device, "cpu or cuda")->capture_default_str();
   command->add_flag("--quiet", a->quiet, "no message about the catalogue on stderr");
   command->add_flag("--json", a->json, "print JSON");
   command->footer(

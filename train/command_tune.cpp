@@ -13,7 +13,7 @@ namespace {
 
 struct TuneArguments {
   CommonOptions common;
-  std::string space, out;
+  std::string space, out, device = "cpu";
   StudyOptions study;
   std::optional<int64_t> trials;
   int jobs = 2;
@@ -64,11 +64,12 @@ Study open_study(const TuneArguments& a) {
 }
 
 int run_tune(const TuneArguments& a) {
+  device_info(parse_device(a.device));  // an error now instead of one from each trial
   Study study = open_study(a);
   handle_interrupts();
   ConsoleStudyListener listener(study);
   const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  if (!study.run(a.jobs, std::max(1, cores / a.jobs), listener, interrupted())) {
+  if (!study.run(a.jobs, {std::max(1, cores / a.jobs), a.device}, listener, interrupted())) {
     message(fmt::format("stopped; everything was saved. Go on with: winnow tune --out {} --resume", a.out));
     return 1;
   }
@@ -110,6 +111,7 @@ void add_tune_command(CLI::App& app, Action& chosen) {
   command->add_option("--jobs", a->jobs, "trainings at a time; the cores are shared between them")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  command->add_option("--device", a->device, "cpu or cuda")->capture_default_str();
   command->add_option("--folds", s.folds, "cross-validation: each trial trains this often; 1: the validation split")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();

@@ -1,9 +1,14 @@
 // CUDA devices as a Backend: one per process, devices as the runtime numbers them.
 #include "core/backend.h"
 
+#include <cublasLt.h>
+
+#include <algorithm>
 #include <array>
+#include <fstream>
 #include <map>
 #include <mutex>
+#include <sstream>
 
 #include "core/cuda/register.h"
 #include "core/cuda/stream.h"
@@ -37,21 +42,74 @@ class OnDevice {
   bool changed_ = false;
 };
 
+std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
+
+// The newest CUDA that the installed driver knows; 0 without one.
+int driver_version() {
+  int version = 0;
+  return cudaDriverGetVersion(&version) == cudaSuccess ? version : 0;
+}
+
+// The driver's answer when it is asked for devices. count is theirs, 0 unless the answer is cudaSuccess.
+cudaError_t count_devices(int& count) {
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess) return count > 0 ? error : cudaErrorNoDevice;
+  (void)cudaGetLastError();
+  count = 0;
+  return error;
+}
+
+// Why a machine that answers with `error` has no device, and what to do.
+std::string missing(cudaError_t error) {
+  if (error == cudaErrorInsufficientDriver && driver_version() == 0)
+    return fmt::format(
+        "there is no NVIDIA driver (error 35): install one for CUDA {} or newer, and start containers with their GPUs "
+        "(--gpus all); or use --device cpu",
+        version_text(CUDART_VERSION));
+  if (error == cudaErrorInsufficientDriver)
+    return fmt::format(
+        "the NVIDIA driver is too old (error 35): it knows CUDA {}, this program needs {}; install a newer driver, or "
+        "use --device cpu",
+        version_text(driver_version()), version_text(CUDART_VERSION));
+  if (error == cudaErrorNoDevice)
+    return "the NVIDIA driver finds no GPU (error 100): nvidia-smi must list one, CUDA_VISIBLE_DEVICES must not hide "
+           "it, and containers must be started with their GPUs (--gpus all); or use --device cpu";
+  return fmt::format("{} ({}, error {})", cudaGetErrorName(error), cudaGetErrorString(error), static_cast<int>(error));
+}
+
 // What stands in the way of using `device`, or "".
 std::string missing(Device device) {
   int count = 0;
-  const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error != cudaSuccess) (void)cudaGetLastError();
-  if (error == cudaErrorInsufficientDriver)
-    return "the NVIDIA driver is missing or older than this program's CUDA runtime; install a driver, or use --device "
-           "cpu";
-  if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0))
-    return "the driver finds no GPU (CUDA_VISIBLE_DEVICES, nvidia-smi); use --device cpu";
-  if (error != cudaSuccess) return fmt::format("{} ({})", cudaGetErrorName(error), cudaGetErrorString(error));
+  const cudaError_t error = count_devices(count);
+  if (error != cudaSuccess) return missing(error);
   if (device.index >= count || device.index >= kMostDevices)
     return fmt::format("this machine has {} device{}, cuda:0{}", count, count == 1 ? "" : "s",
                        count > 1 ? fmt::format(" to cuda:{}", count - 1) : "");
   return "";
+}
+
+// "580.65.06", by the kernel's module; "" without one.
+std::string driver_module() {
+  std::ifstream in("/proc/driver/nvidia/version");
+  std::string word;
+  while (in >> word)
+    if (word.find_first_not_of("0123456789.") == std::string::npos && word.find('.') != std::string::npos) return word;
+  return "";
+}
+
+DeviceDescription describe_device(Device device) {
+  DeviceDescription d;
+  d.device = device;
+  try {
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, device.index), "cudaGetDeviceProperties");
+    d.name = properties.name;
+    d.sm = 10 * properties.major + properties.minor;
+    d.memory = properties.totalGlobalMem;
+    const OnDevice on(device);
+    check(cudaMemGetInfo(&d.free_memory, &d.memory), "cudaMemGetInfo");
+  } catch (const Error& e) { d.problem = e.what(); }
+  return d;
 }
 
 class DeviceMemory final : public Allocator {
@@ -138,6 +196,26 @@ class CudaBackend final : public Backend {
     info.device = device;
     info.sm = 10 * properties.major + properties.minor;
     return infos_[device.index] = info;
+  }
+
+  BackendDescription describe() override {
+    BackendDescription d;
+    d.toolkit = version_text(CUDART_VERSION);
+    std::istringstream architectures(WINNOW_CUDA_ARCHITECTURES);
+    for (int sm = 0; architectures >> sm;) d.architectures.push_back(sm);
+    d.driver = driver_module();
+    if (const int version = driver_version(); version > 0) d.driver_cuda = version_text(version);
+    int runtime = 0;
+    if (cudaRuntimeGetVersion(&runtime) == cudaSuccess) d.runtime.emplace_back("CUDA runtime", version_text(runtime));
+    const size_t blas = cublasLtGetVersion();
+    d.runtime.emplace_back("cuBLASLt", fmt::format("{}.{}.{}", blas / 10000, blas / 100 % 100, blas % 100));
+    int count = 0;
+    const cudaError_t error = count_devices(count);
+    d.error = static_cast<int>(error);
+    if (error != cudaSuccess) d.missing = missing(error);
+    for (int i = 0; i < std::min(count, kMostDevices); ++i)
+      d.devices.push_back(describe_device({Device::CUDA, static_cast<uint8_t>(i)}));
+    return d;
   }
 
   Allocator& allocator(Device device) override {

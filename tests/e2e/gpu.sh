@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# winnow train --device cuda on the emulated device: the losses of the CPU, the same bytes twice, exact resume.
+# --device cuda on the emulated device: training has the losses of the CPU and the same bytes twice; encode, fill-mask,
+# match and tune give what they give on the CPU; doctor finds the device right.
 # Usage: gpu.sh BUILD_DIR
 set -euo pipefail
 build=$1
@@ -9,8 +10,19 @@ cd "$work"
 "$build/winnow" data generate --out store --users 60 --items 80 --impressions 600 >/dev/null
 losses() { sed -nE 's/.*"loss":([0-9.e+-]+).*/\1/p' "$1/metrics.jsonl"; }
 weights() { sha256sum "$1/model.safetensors" | cut -d' ' -f1; }
-close() {  # files of numbers, one a line: relative difference at most 1e-4
-  paste "$1" "$2" | awk '{d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4 * (1 + $1) || NF != 2) {print "differ: " $0; bad = 1}} END {exit bad || NR == 0}'
+close() {  # two files of numbers, one a line, and the difference that is allowed, relative above 1: 1e-4 by default
+  paste "$1" "$2" | awk -v most="${3:-1e-4}" 'function abs(x) {return x < 0 ? -x : x}
+    abs($1 - $2) > most * (1 + abs($1)) || NF != 2 {print "differ: " $0; bad = 1} END {exit bad || NR == 0}'
+}
+# both NAME PATTERN COMMAND...: what it prints with --json has the same numbers within 1e-5 where the pattern stands
+both() {
+  local name=$1 pattern=$2
+  shift 2
+  "$build/winnow" "$@" --json > cpu.json 2>log && "$build/winnow_emulated" "$@" --device cuda --json > gpu.json 2>log ||
+    { tail -5 log; echo "FAILED: $name"; exit 1; }
+  numbers() { tr -d ' \n' < "$1" | grep -oE "$pattern" | grep -oE -- '-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?' || true; }
+  close <(numbers cpu.json) <(numbers gpu.json) 1e-5 || { echo "FAILED: $name on the device is not the CPU's"; exit 1; }
+  echo "$name: $(numbers gpu.json | wc -l) numbers are the CPU's"
 }
 
 sed 's#data_cache/synthetic#store#' "$OLDPWD/examples/ctr/synthetic.yaml" > ctr.yaml
@@ -20,3 +32,37 @@ for run in a b; do "$build/winnow_emulated" "${ctr[@]}" --device cuda --out gpu-
 [[ $(weights gpu-a) == "$(weights gpu-b)" ]] || { echo "FAILED: two runs on the device differ"; exit 1; }
 close <(losses cpu) <(losses gpu-a) || { echo "FAILED: ctr losses on the device are not the CPU's"; exit 1; }
 echo "train ctr: the same losses on the device, the same bytes twice"
+
+printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' '[MASK]' red blue cotton linen bag shirt hat > vocab.txt
+{ echo text,label; for i in {1..4}; do echo "red cotton bag,a"; echo "blue linen hat $i,b"; echo "cotton shirt $i,c"; done; } > texts.csv
+encoder='{tokenizer: vocab.txt, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 1, intermediate_size: 16, max_len: 8}'
+cat > match.yaml <<YAML
+job: match
+encoder: $encoder
+data: {labelled: {file: texts.csv}, split: {valid: 0.2, test: 0.2}}
+train: {epochs: 1, batch_size: 8}
+evaluation: {resamples: 0, ks: [1]}
+YAML
+cat > mlm.yaml <<YAML
+job: mlm
+data: {path: ., sources: [{file: texts.csv, columns: [text]}], valid: 0.2}
+encoder: $encoder
+train: {epochs: 1, max_tokens: 64}
+YAML
+"$build/winnow" train match --config match.yaml --out matched >/dev/null 2>log || { tail -5 log; exit 1; }
+"$build/winnow" train mlm --config mlm.yaml --out mlm >/dev/null 2>log || { tail -5 log; exit 1; }
+both encode '"vectors":.*' encode --model mlm --text 'red cotton bag' --text 'blue hat'
+both fill-mask '"probability":[^,}]*' fill-mask --model mlm --text 'red [MASK] bag' --k 12
+both match '"cosine":[^,}]*' match --run matched --items texts.csv --column text --text 'red bag' --k 3 --no-cache
+echo 'train.learning_rate: {choice: [0.01]}' > space.yaml
+tune() { "$1" tune --config ctr.yaml --space space.yaml --method grid --set train.max_steps=2 --set train.batch_size=32 \
+  --set model.hidden_units='[8]' "${@:2}" >log 2>&1 || { tail -5 log; echo "FAILED: tune"; exit 1; }; }
+tune "$build/winnow" --out tuned-cpu
+tune "$build/winnow_emulated" --device cuda --out tuned-gpu
+values() { sed -nE 's/.*"value":([-0-9.e+]+).*/\1/p' "$1/trials.jsonl"; }
+close <(values tuned-cpu) <(values tuned-gpu) 1e-5 || { echo "FAILED: tune on the device is not the CPU's"; exit 1; }
+echo "tune: the CPU's value"
+
+"$build/winnow_emulated" doctor --device cuda > found || { cat found; echo "FAILED: doctor"; exit 1; }
+[[ $(grep -c 'self test *right' found) -eq 2 ]] || { cat found; echo "FAILED: doctor tests the CPU and the device"; exit 1; }
+echo "doctor: the device computes right"

@@ -52,6 +52,12 @@ class StudyListener {
   virtual void on_trial(const TrialResult& trial, const TrialResult* best, double seconds_left) = 0;
 };
 
+// What each training of a study runs on.
+struct TrialMachine {
+  int threads = 1;
+  std::string device = "cpu";
+};
+
 class Study {
  public:
   // A new study, or with `resume` the one in `directory`; `base` is YAML text with all overrides applied. Every end and
@@ -76,9 +82,9 @@ class Study {
   std::vector<DimensionImportance> importance() const;  // from the first rung, in which all trials ran
   std::string best_config() const;  // YAML, resolved, for `winnow train ctr --config`; Error without a best
 
-  // Runs what is not done, `jobs` trainings at a time with `threads` each. false when `stop` ended it: the trainings
-  // were told to save and have ended.
-  bool run(int jobs, int threads, StudyListener& listener, const std::atomic<bool>& stop);
+  // Runs what is not done, `jobs` trainings at a time. false when `stop` ended it: the trainings were told to save and
+  // have ended.
+  bool run(int jobs, const TrialMachine& machine, StudyListener& listener, const std::atomic<bool>& stop);
 
  private:
   struct Running;
@@ -95,8 +101,8 @@ class Study {
   std::vector<int64_t> trials_of(size_t rung) const;
   CtrConfig config_of(const std::vector<std::string>& sets) const;
   std::string directory_of(const Pending& p) const;
-  std::vector<std::string> command(const Pending& p, int threads) const;
-  Running start(const Pending& p, int threads) const;
+  std::vector<std::string> command(const Pending& p, const TrialMachine& machine) const;
+  Running start(const Pending& p, const TrialMachine& machine) const;
   void collect(const Running& r, const ChildEnd& end, TrialResult& trial, int64_t& first_failed) const;
 
   std::string directory_;

@@ -56,7 +56,7 @@ std::string Study::directory_of(const Pending& p) const {
   return run;
 }
 
-std::vector<std::string> Study::command(const Pending& p, int threads) const {
+std::vector<std::string> Study::command(const Pending& p, const TrialMachine& machine) const {
   std::vector<std::string> sets = p.sets;
   for (const char* off : {"evaluation.ranking=false", "evaluation.baselines=[]", "evaluation.resamples=0",
                           "evaluation.slices=[]", "evaluation.importance_rows=0"})
@@ -74,16 +74,16 @@ std::vector<std::string> Study::command(const Pending& p, int threads) const {
     words.emplace_back("--set");
     words.push_back(set);
   }
-  const std::string threads_text = fmt::format("{}", threads), parent = fmt::format("{}", getpid());
-  words.insert(words.end(),
-               {"--no-test", "--resume", "--threads", threads_text, "--with-parent", parent, "--out", directory_of(p)});
+  const std::string threads = fmt::format("{}", machine.threads), parent = fmt::format("{}", getpid());
+  words.insert(words.end(), {"--no-test", "--resume", "--threads", threads, "--device", machine.device, "--with-parent",
+                             parent, "--out", directory_of(p)});
   return words;
 }
 
-Study::Running Study::start(const Pending& p, int threads) const {
+Study::Running Study::start(const Pending& p, const TrialMachine& machine) const {
   const std::string run = directory_of(p);
   make_directories(run);
-  return {p, run, Child(command(p, threads), run + "/stdout", run + "/stderr", *lock_)};
+  return {p, run, Child(command(p, machine), run + "/stdout", run + "/stderr", *lock_)};
 }
 
 // The value of one fold, or the reason why there is none.
@@ -147,7 +147,7 @@ class Study::RungRun {
   void stop() const {
     for (const Running& r : running_) r.child.stop();
   }
-  void start_what_may(size_t jobs, int threads) {
+  void start_what_may(size_t jobs, const TrialMachine& machine) {
     for (; running_.size() < jobs && next_ < waiting_.size(); ++next_) {
       const auto [trial, fold] = waiting_[next_];
       if (!study_.search_.ready(trial)) return;
@@ -157,7 +157,7 @@ class Study::RungRun {
         close_fold(trial, open);
         continue;
       }
-      running_.push_back(study_.start({trial, rung_, fold, open.result.sets}, threads));
+      running_.push_back(study_.start({trial, rung_, fold, open.result.sets}, machine));
     }
   }
   // Takes those that have ended; false when there were none.
@@ -218,7 +218,7 @@ class Study::RungRun {
   std::map<int64_t, Open> open_;
 };
 
-bool Study::run(int jobs, int threads, StudyListener& listener, const std::atomic<bool>& stop) {
+bool Study::run(int jobs, const TrialMachine& machine, StudyListener& listener, const std::atomic<bool>& stop) {
   WN_CHECK(options_.method != "tpe" || jobs <= options_.lag, ConfigError,
            "--jobs {}: the proposals of this study were made for at most {} at a time", jobs, options_.lag);
   Estimate estimate(*this);
@@ -230,7 +230,7 @@ bool Study::run(int jobs, int threads, StudyListener& listener, const std::atomi
                                       budget_in_steps_ ? "steps" : "epochs"));
     bool told = false;
     while (!trials.over()) {
-      if (!stop) trials.start_what_may(static_cast<size_t>(jobs), threads);
+      if (!stop) trials.start_what_may(static_cast<size_t>(jobs), machine);
       if (stop && !told) {
         listener.on_message("stopping: the trainings that run save their state");
         trials.stop();

@@ -111,6 +111,13 @@ std::string access_hint_table() {
                         h.shared ? "passes" : "sectors", h.ideal, h.warp_accesses, 100 * h.efficiency());
   return text;
 }
+double device_access_efficiency() {
+  ApiLock lock;
+  AccessHint all;
+  for (const auto& [pc, hint] : totals)
+    if (!hint.shared) all.units += hint.units, all.ideal += hint.ideal;
+  return all.efficiency();
+}
 void clear_access_hints() {
   ApiLock lock;
   totals.clear();

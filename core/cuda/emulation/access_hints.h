@@ -26,6 +26,7 @@ struct AccessHint {
 // Of all launches since clear_access_hints(), the least efficient first.
 std::vector<AccessHint> access_hints();
 std::string access_hint_table();
+double device_access_efficiency();  // of all of them that go to device memory: ideal sectors over touched ones
 void clear_access_hints();
 
 // From the race checker and the scheduler.

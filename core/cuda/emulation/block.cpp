@@ -16,6 +16,7 @@
 #include "core/cuda/emulation/options.h"
 #include "core/cuda/emulation/race_checker.h"
 #include "core/cuda/emulation/shared_memory.h"
+#include "core/cuda/emulation/traffic.h"
 #include "core/cuda/emulation/warp.h"
 
 namespace winnow::emulation {
@@ -196,6 +197,7 @@ bool run_launch(const Launch& launch) {
   ++place.launch;
   ++counters().launches;
   start_launch_checks();
+  start_launch_traffic(launch.kernel, launch.block.x * launch.block.y * launch.block.z, launch.dynamic_shared);
   const dim3 grid = launch.grid;
   const std::size_t blocks = std::size_t{grid.x} * grid.y * grid.z;
   for (std::size_t k = 0; k < blocks && !abandoned; ++k) {
@@ -205,6 +207,7 @@ bool run_launch(const Launch& launch) {
                static_cast<unsigned>(i / grid.x / grid.y)},
               launch.dynamic_shared);
   }
+  finish_launch_traffic();
   return !abandoned;
 }
 

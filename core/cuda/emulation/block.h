@@ -15,6 +15,7 @@ struct Launch {
   dim3 grid, block;
   std::size_t dynamic_shared = 0;
   const std::function<void()>* body = nullptr;
+  const void* kernel = nullptr;
 };
 bool run_launch(const Launch& launch);  // false: the kernel was abandoned after a report
 

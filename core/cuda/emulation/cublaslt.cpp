@@ -158,6 +158,8 @@ cublasStatus_t check_description(const Description& d, std::initializer_list<con
 
 extern "C" {
 
+std::size_t cublasLtGetVersion() { return CUBLAS_VERSION; }
+
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   ApiLock lock;
   if (check_driver() != cudaSuccess) return CUBLAS_STATUS_NOT_INITIALIZED;

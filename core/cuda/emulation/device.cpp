@@ -78,7 +78,8 @@ void clear_errors() {
 cudaError_t check_driver() {
   switch (options().driver) {
     case Driver::Present: break;
-    case Driver::Insufficient: return cudaErrorInsufficientDriver;
+    case Driver::Insufficient:
+    case Driver::Old: return cudaErrorInsufficientDriver;
     case Driver::NoDevice: return cudaErrorNoDevice;
   }
   return cudaSuccess;
@@ -108,7 +109,8 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int* version) {
-  *version = options().driver == Driver::Insufficient ? 0 : CUDART_VERSION;
+  const Driver driver = options().driver;
+  *version = driver == Driver::Insufficient ? 0 : driver == Driver::Old ? CUDART_VERSION - 1000 : CUDART_VERSION;
   return cudaSuccess;
 }
 cudaError_t cudaRuntimeGetVersion(int* version) {

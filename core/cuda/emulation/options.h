@@ -13,9 +13,9 @@ namespace winnow::emulation {
 enum class ThreadOrder { Forward, Reverse, Random, WarpPriority };
 // When queued work runs. Lazy: when something waits for it; Eager: at once; Random: anywhere between.
 enum class StreamMode { Lazy, Eager, Random };
-// What cudaGetDeviceCount says. A machine without a driver answers 35 (cudaErrorInsufficientDriver), one without a
-// device 100 (cudaErrorNoDevice); neither writes the count.
-enum class Driver { Present, Insufficient, NoDevice };
+// What cudaGetDeviceCount says. A machine without a driver, or with one that is older than the runtime, answers 35
+// (cudaErrorInsufficientDriver), one without a device 100 (cudaErrorNoDevice); neither writes the count.
+enum class Driver { Present, Insufficient, Old, NoDevice };
 
 struct Options {
   ThreadOrder threads = ThreadOrder::Forward;
@@ -33,6 +33,7 @@ struct Options {
   std::uint64_t max_accesses = 0;   // instrumented kernels: a launch with more is stopped as hung; 0: no limit
   bool byte_granules = false;       // race checker: one cell a byte; kernels on 8-bit elements (set before any memory)
   bool access_hints = false;        // count sectors and bank conflicts (access_hints.h)
+  bool traffic = false;             // count the bytes that each kernel moves (traffic.h)
   int collective_timeout_ms = 10000;
 };
 Options& options();

@@ -15,6 +15,7 @@
 #include "core/cuda/emulation/options.h"
 #include "core/cuda/emulation/shared_memory.h"
 #include "core/cuda/emulation/source_line.h"
+#include "core/cuda/emulation/traffic.h"
 
 namespace winnow::emulation {
 
@@ -219,6 +220,7 @@ void check_access(std::uintptr_t address, std::size_t bytes, Access kind, const 
     if (kind != Access::Write && kind != Access::Atomic) remember_read(c, me);
     if (kind != Access::Read) remember_write(c, me);
   }
+  if (device) count_traffic(address, bytes, kind);
   if (options().access_hints) count_access(address, bytes, kind, pc, device);
   maybe_switch(pc);
 }

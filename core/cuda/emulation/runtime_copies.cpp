@@ -16,6 +16,7 @@
 #include "core/cuda/emulation/race_checker.h"
 #include "core/cuda/emulation/stream.h"
 #include "core/cuda/emulation/stream_queue.h"
+#include "core/cuda/emulation/traffic.h"
 
 using namespace winnow::emulation;
 
@@ -49,6 +50,7 @@ void run_copy(const Copy& c) {
   const unsigned devices =
       (c.to_device() ? 1u << device_of(c.to) : 0) | (c.from_device() ? 1u << device_of(c.from) : 0);
   const AccessScope open(devices);
+  count_copy_traffic(c.from_device() ? c.width * c.height : 0, c.to_device() ? c.width * c.height : 0);
   for (std::size_t row = 0; row < c.height; ++row) {
     char* to = static_cast<char*>(c.to) + row * c.to_pitch;
     std::memmove(to, static_cast<const char*>(c.from) + row * c.from_pitch, c.width);
@@ -131,6 +133,7 @@ cudaError_t fill_async(void* to, std::size_t pitch, int value, std::size_t width
       return;
     }
     const AccessScope open(1u << device_of(to));
+    count_copy_traffic(0, width * height);
     for (std::size_t row = 0; row < height; ++row) {
       char* line = static_cast<char*>(to) + row * pitch;
       std::memset(line, value, width);

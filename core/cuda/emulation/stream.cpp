@@ -201,7 +201,7 @@ cudaError_t enqueue_launch(const void* kernel, dim3 grid, dim3 block, std::size_
   return enqueue(stream, "kernel", [=, body = std::move(body)] {
     const AccessScope only(accessible_devices(device), AccessScope::Mode::Only);
     prepare_fault_stack();
-    if (!run_launch({grid, block, dynamic_shared, &body})) set_sticky_error(device, cudaErrorLaunchFailure);
+    if (!run_launch({grid, block, dynamic_shared, &body, kernel})) set_sticky_error(device, cudaErrorLaunchFailure);
   });
 }
 
