@@ -60,9 +60,17 @@ std::unique_ptr<CtrModel> make_ctr_model(const CtrSpec& spec, const CtrOptions& 
       "model {}: no feature gives ids, there is nothing to embed: add a categorical feature such as the user id, or "
       "give a numeric one `boundaries` or `quantiles`",
       options.name);
-  if (const CtrModelDef* own = find_registered_model(options.name)) return own->make(spec, options);
+  CtrOptions made = options;
+  if (options.embedding_cache_rows > 0)
+    made.caches = std::make_shared<RowCaches>(options.embedding_cache_rows, options.embedding_cache_policy);
+  std::unique_ptr<CtrModel> model;
+  if (const CtrModelDef* own = find_registered_model(options.name)) model = own->make(spec, made);
   for (const Entry& e : kModels)
-    if (options.name == e.name) return e.make(spec, options);
+    if (options.name == e.name) model = e.make(spec, made);
+  WN_CHECK(model == nullptr || made.caches == nullptr || !made.caches->empty(), ConfigError,
+           "model.embedding_cache_rows: model {} has no embedding table that takes a cache (CtrOptions::caches)",
+           options.name);
+  if (model != nullptr) return model;
   raise<ConfigError>("model.name: there is no model '{}'{} (known: {})", options.name,
                      did_you_mean(options.name, ctr_model_names()), fmt::join(ctr_model_names(), ", "));
 }

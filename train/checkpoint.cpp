@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/file.h"
+#include "nn/row_cache.h"
 
 namespace winnow {
 namespace fs = std::filesystem;
@@ -123,6 +124,7 @@ SafeTensors open_parameters(const std::string& path) {
 
 void load_parameters(const SafeTensors& file, const std::vector<Parameter>& parameters, const std::string& path) {
   load_variables(tensors_of(file), "", variables_of(parameters), path);
+  forget_cached_rows(parameters);
 }
 
 }  // namespace winnow
