@@ -38,8 +38,8 @@ CacheCounts CacheCounts::operator-(const CacheCounts& o) const {
 // One graph's lookup: ids, [offsets] -> the place of each id's row, the slot of each place.
 class RowCache::Lookup final : public HostStage {
  public:
-  Lookup(std::shared_ptr<RowCache> cache, int64_t number, Value ids, Value offsets)
-      : number(number),
+  Lookup(std::shared_ptr<RowCache> cache, int64_t lookup, Value ids, Value offsets)
+      : number(lookup),
         ids_(ids.id),
         offsets_(offsets ? offsets.id : -1),
         cache_(std::move(cache)),

@@ -21,6 +21,7 @@
 #include "core/program.h"
 #include "nn/cache_slots.h"
 #include "nn/module.h"
+#include "ops/embedding_bag.h"
 #include "ops/segments.h"
 
 namespace winnow {
