@@ -26,6 +26,7 @@ struct Options {
   int threads = 2;
   std::string device = "cpu", cache_policy = "lru";
   int64_t cache_rows = 0;
+  Precision precision = Precision::F32;
   bool measure = false, profile = false, dump = false;
 };
 
@@ -103,7 +104,7 @@ int run(const Options& o) {
   const auto parameters = model->parameters();
   optimizer.emit(g, parameters, lr, step, 1e-3);
   CompileOptions compiled;
-  compiled.measure = o.measure;
+  compiled.measure = o.measure, compiled.precision = o.precision;
   Program program = compile(g, compiled);
   if (o.dump) fmt::print(stderr, "{}", program.dump());
 
@@ -173,6 +174,9 @@ int main(int argc, char** argv) {
   app.add_option("--device", o.device, "cpu or cuda")->capture_default_str();
   app.add_option("--cache-rows", o.cache_rows, "rows of the tables on the device, the others in host memory; 0: all");
   app.add_option("--cache-policy", o.cache_policy, "lru or lfu")->check(CLI::IsMember({"lru", "lfu"}));
+  app.add_option("--precision", o.precision, "of products in training: f32, tf32 or bf16")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, winnow::Precision>{
+          {"f32", winnow::Precision::F32}, {"tf32", winnow::Precision::TF32}, {"bf16", winnow::Precision::BF16}}));
   app.add_option("--seconds", o.seconds, "how long to measure");
   app.add_flag("--measure", o.measure, "devices: keep the fastest of the algorithms that libraries propose");
   app.add_flag("--profile", o.profile, "time by operator");
