@@ -24,7 +24,8 @@ struct Options {
   int64_t batch = 2048, dim = 16;
   double rows = 1e6, zipf = 1.05, seconds = 6;
   int threads = 2;
-  std::string device = "cpu";
+  std::string device = "cpu", cache_policy = "lru";
+  int64_t cache_rows = 0;
   Precision precision = Precision::F32;
   bool measure = false, profile = false, dump = false;
 };
@@ -73,6 +74,8 @@ CtrOptions model_options(const Options& o) {
   m.embedding_init_std = 0.01;
   m.hidden_units = o.model == "DLRM" ? std::vector<int64_t>{512, 256} : std::vector<int64_t>{1024, 512, 256};
   m.bottom_units = {512, 256, 64};
+  m.embedding_cache_rows = o.cache_rows;
+  m.embedding_cache_policy = o.cache_policy == "lfu" ? CachePolicy::Lfu : CachePolicy::Lru;
   return m;
 }
 
@@ -114,9 +117,11 @@ int run(const Options& o) {
   };
   std::vector<double> times;
   double elapsed = 0;
+  std::optional<CacheCounts> before;
   for (int i = 0; elapsed < o.seconds || times.size() < 5; ++i) {
     const auto feeds = feeds_of(batches[static_cast<size_t>(i % kBatches)]);
     ++*step_tensor.data<int64_t>();
+    if (i == 4) before = cache_counts(parameters);
     const auto start = std::chrono::steady_clock::now();
     program.run(feeds, *stream);
     stream->synchronize();
@@ -124,6 +129,14 @@ int run(const Options& o) {
     if (i < 4) continue;  // warm-up
     times.push_back(t);
     elapsed += t;
+  }
+  if (before) {
+    const CacheCounts c = *cache_counts(parameters) - *before;
+    const double steps = static_cast<double>(times.size());
+    fmt::print(stderr,
+               "# cache hit rate {:.4f}, of {:.0f} rows a step; {:.3f} MB a step to the device, {:.3f} MB back\n",
+               c.hit_rate(), static_cast<double>(c.rows) / steps, static_cast<double>(c.bytes_in) * 1e-6 / steps,
+               static_cast<double>(c.bytes_out) * 1e-6 / steps);
   }
   std::sort(times.begin(), times.end());
   const double median = times[times.size() / 2];
@@ -159,6 +172,8 @@ int main(int argc, char** argv) {
   app.add_option("--zipf", o.zipf);
   app.add_option("--threads", o.threads);
   app.add_option("--device", o.device, "cpu or cuda")->capture_default_str();
+  app.add_option("--cache-rows", o.cache_rows, "rows of the tables on the device, the others in host memory; 0: all");
+  app.add_option("--cache-policy", o.cache_policy, "lru or lfu")->check(CLI::IsMember({"lru", "lfu"}));
   app.add_option("--precision", o.precision, "of products in training: f32, tf32 or bf16")
       ->transform(CLI::CheckedTransformer(std::map<std::string, winnow::Precision>{
           {"f32", winnow::Precision::F32}, {"tf32", winnow::Precision::TF32}, {"bf16", winnow::Precision::BF16}}));

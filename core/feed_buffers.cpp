@@ -8,6 +8,7 @@ namespace winnow {
 FeedBuffers::FeedBuffers(Device device, const std::vector<TensorSpec>& specs) : backend_(backend_of(device)) {
   for (const TensorSpec& spec : specs) {
     offsets_.push_back(bytes_);
+    sizes_.push_back(spec.bytes());
     bytes_ += (spec.bytes() + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
   }
   const TensorSpec all{DType::U8, Shape{static_cast<int64_t>(std::max(bytes_, kAlignment))}};
@@ -22,9 +23,9 @@ void FeedBuffers::upload(std::span<const Tensor> feeds, Stream& stream) {
   const auto on_host = [](const Tensor& t) { return t.device().kind == Device::CPU; };
   const bool together = std::ranges::all_of(feeds, on_host);
   for (size_t i = 0; i < feeds.size(); ++i) {
-    if (!on_host(feeds[i]) || feeds[i].bytes() == 0) continue;
-    std::memcpy(pinned + offsets_[i], feeds[i].raw(), feeds[i].bytes());
-    if (!together) backend_.copy(place(i), pinned + offsets_[i], feeds[i].bytes(), stream);
+    if (!on_host(feeds[i]) || sizes_[i] == 0) continue;
+    std::memcpy(pinned + offsets_[i], feeds[i].raw(), sizes_[i]);
+    if (!together) backend_.copy(place(i), pinned + offsets_[i], sizes_[i], stream);
   }
   if (together && bytes_ > 0) backend_.copy(on_device_.raw(), pinned, bytes_, stream);
   slot.fetched->record(stream);

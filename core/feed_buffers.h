@@ -12,6 +12,7 @@ namespace winnow {
 
 class FeedBuffers {
  public:
+  // specs: of each input; one without elements where the device does not read it.
   FeedBuffers(Device device, const std::vector<TensorSpec>& specs);
   // Where input i lies on the device once upload() has been called.
   void* place(size_t i) const { return static_cast<char*>(on_device_.raw()) + offsets_[i]; }
@@ -24,7 +25,7 @@ class FeedBuffers {
     std::unique_ptr<Event> fetched;
   };
   Backend& backend_;
-  std::vector<size_t> offsets_;
+  std::vector<size_t> offsets_, sizes_;
   size_t bytes_ = 0;
   Tensor on_device_;
   std::array<Slot, 2> slots_;

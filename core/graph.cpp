@@ -1,5 +1,7 @@
 #include "core/graph.h"
 
+#include <algorithm>
+
 namespace winnow {
 
 const TensorSpec& Value::spec() const {
@@ -22,6 +24,27 @@ Value Graph::input(const std::string& name, const TensorSpec& spec) {
   const Value v = add_value(std::move(info));
   inputs_.push_back(v.id);
   return v;
+}
+
+std::vector<Value> Graph::stage(std::shared_ptr<HostStage> stage, const std::vector<Value>& from,
+                                const std::vector<TensorSpec>& specs) {
+  Staged staged{std::move(stage), {}, {}};
+  for (const Value v : from) {
+    const bool fed = v.graph == this && std::ranges::find(inputs_, v.id) != inputs_.end();
+    WN_CHECK(fed, Error, "a value that the host prepares a run from must be an input of the graph, which callers feed");
+    staged.from.push_back(v.id);
+  }
+  std::vector<Value> values;
+  for (const TensorSpec& spec : specs) {
+    ValueInfo info;
+    info.kind = ValueInfo::Input;
+    info.spec = spec;
+    info.name = fmt::format("staged {}.{}", staged_.size(), values.size());
+    values.push_back(add_value(std::move(info)));
+    staged.to.push_back(values.back().id);
+  }
+  staged_.push_back(std::move(staged));
+  return values;
 }
 
 Value Graph::persistent(const VariablePtr& variable) {

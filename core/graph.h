@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,16 @@ struct ValueInfo {
   bool requires_grad = false;
 };
 
+// What the host does before each run of a program: from some of its feeds, values that the graph reads as inputs.
+class HostStage {
+ public:
+  virtual ~HostStage() = default;
+  // from: the feeds of the inputs that it was recorded with. May queue work on `stream`, which comes before the run's
+  // own. One tensor on the host for each value that Graph::stage() returned, which stay as they are until the next
+  // call. What it throws ends the run before it began.
+  virtual std::span<const Tensor> prepare(std::span<const Tensor> from, Stream& stream) = 0;
+};
+
 // One use of a row-sparse table: the lookup's ids and the gradient of its output. See ops/embedding_bag.h.
 struct RowGradient {
   Value ids, offsets, weights;  // offsets and weights may be empty
@@ -65,6 +76,15 @@ class Graph {
   Value persistent(const VariablePtr& variable);                 // one value per variable
   Value constant(Tensor tensor);
   Value scalar(double x, DType dtype = DType::F32);
+
+  // Inputs that `stage` fills before each run, from the feeds of the inputs `from`. Callers do not feed them.
+  std::vector<Value> stage(std::shared_ptr<HostStage> stage, const std::vector<Value>& from,
+                           const std::vector<TensorSpec>& specs);
+  struct Staged {
+    std::shared_ptr<HostStage> stage;
+    std::vector<int32_t> from, to;
+  };
+  const std::vector<Staged>& staged() const { return staged_; }
 
   // Records one node. ShapeError / DTypeError come from the operator's infer, with `loc`.
   Value apply(const std::string& op, std::initializer_list<Value> in, Attrs attrs = {}, Loc loc = Loc::current());
@@ -103,6 +123,7 @@ class Graph {
   std::deque<Node> nodes_;  // deques: references handed out stay valid while more is recorded
   std::deque<ValueInfo> values_;
   std::vector<int32_t> inputs_;
+  std::vector<Staged> staged_;
   std::map<std::string, int32_t> outputs_;
   std::map<const Variable*, int32_t> persistent_;
   std::map<int32_t, int32_t> gradients_;

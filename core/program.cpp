@@ -67,6 +67,8 @@ struct Program::Impl {
   void choose_kernels();
   void share_storage();
   void plan();
+  void check_feed(size_t i, const Tensor& feed) const;
+  std::span<const Tensor> complete(std::span<const Tensor> feeds, Stream& stream);
   void bind(std::span<const Tensor> feeds, Stream& stream);
   void rebind_arena();
   void patch(int32_t root, void* data);
@@ -79,7 +81,16 @@ struct Program::Impl {
   CompileOptions options;
   DeviceInfo device;
   Ir ir;
-  std::vector<int32_t> inputs;
+  // Work of the host before a run: the places of its inputs and outputs among `inputs`.
+  struct Staging {
+    std::shared_ptr<HostStage> stage;
+    std::vector<size_t> from, to;
+    std::vector<Tensor> feeds;
+  };
+  std::vector<int32_t> inputs;  // those that callers feed, then those of the stages
+  size_t fed = 0;               // how many callers feed
+  std::vector<Staging> stages;
+  std::vector<Tensor> all_feeds;            // where there are stages
   std::optional<FeedBuffers> feed_buffers;  // not on the CPU, which reads feeds where they are
   std::vector<int32_t> persistents;
   std::vector<Step> steps;
@@ -133,7 +144,18 @@ void pack_weights(Ir& ir, FrozenWeights& frozen) {
 }  // namespace
 
 Program::Impl::Impl(Graph& graph, const CompileOptions& opts)
-    : options(opts), device(device_info(graph.device())), ir(graph), inputs(graph.inputs()) {
+    : options(opts), device(device_info(graph.device())), ir(graph), inputs(graph.inputs()), fed(inputs.size()) {
+  for (const Graph::Staged& staged : graph.staged()) {
+    Staging& s = stages.emplace_back(Staging{staged.stage, {}, {}, {}});
+    for (const int32_t id : staged.from)
+      s.from.push_back(static_cast<size_t>(std::ranges::find(inputs, id) - inputs.begin()));
+    for (const int32_t id : staged.to) {
+      s.to.push_back(inputs.size());
+      inputs.push_back(id);
+    }
+    s.feeds.resize(s.from.size());
+  }
+  if (!stages.empty()) all_feeds.resize(inputs.size());
   remove_dead_nodes(ir);
   if (options.share) {
     merge_equal_nodes(ir);
@@ -261,7 +283,11 @@ void Program::Impl::plan() {
     }
   if (device.device.kind != Device::CPU) {
     std::vector<TensorSpec> specs;
-    for (const int32_t id : inputs) specs.push_back(ir.values[at(id)].spec);
+    for (const int32_t id : inputs) {  // those that nothing on the device reads, as ids that a stage translates, stay
+      const bool output =
+          std::ranges::any_of(ir.outputs, [&](const auto& o) { return storage[at(o.second)].root == id; });
+      specs.push_back(slots[at(id)].empty() && !output ? TensorSpec{DType::U8, {0}} : ir.values[at(id)].spec);
+    }
     feed_buffers.emplace(device.device, specs);
   }
   rebind_arena();
@@ -285,16 +311,35 @@ void Program::Impl::rebind_arena() {
   if (options.red_zones) backend_of(device.device).fill_now(arena_base, 0xA5, arena_bytes, device.device);
 }
 
+void Program::Impl::check_feed(size_t i, const Tensor& feed) const {
+  const auto& v = ir.values[at(inputs[i])];
+  WN_CHECK(feed.spec() == v.spec, ShapeError, "input '{}' is {}, {} was fed", v.name, v.spec.str(), feed.spec().str());
+  WN_CHECK(feed.device() == device.device || feed.device().kind == Device::CPU, DeviceError,
+           "input '{}' lies on {}, the program on {}", v.name, feed.device().str(), device.device.str());
+}
+
+// The caller's feeds, and behind them what the stages make of these.
+std::span<const Tensor> Program::Impl::complete(std::span<const Tensor> feeds, Stream& stream) {
+  WN_CHECK(feeds.size() == fed, Error, "the program takes {} inputs, {} were fed", fed, feeds.size());
+  for (size_t i = 0; i < feeds.size(); ++i) check_feed(i, feeds[i]);
+  if (stages.empty()) return feeds;
+  std::ranges::copy(feeds, all_feeds.begin());
+  for (Staging& s : stages) {
+    for (size_t k = 0; k < s.from.size(); ++k) s.feeds[k] = feeds[s.from[k]];
+    const auto prepared = s.stage->prepare(s.feeds, stream);
+    WN_CHECK(prepared.size() == s.to.size(), Error, "a stage of {} values prepared {}", s.to.size(), prepared.size());
+    for (size_t k = 0; k < s.to.size(); ++k) {
+      check_feed(s.to[k], prepared[k]);
+      all_feeds[s.to[k]] = prepared[k];
+    }
+  }
+  return all_feeds;
+}
+
 void Program::Impl::bind(std::span<const Tensor> feeds, Stream& stream) {
-  WN_CHECK(feeds.size() == inputs.size(), Error, "the program takes {} inputs, {} were fed", inputs.size(),
-           feeds.size());
+  feeds = complete(feeds, stream);
   for (size_t i = 0; i < feeds.size(); ++i) {
-    const auto& v = ir.values[at(inputs[i])];
-    WN_CHECK(feeds[i].spec() == v.spec, ShapeError, "input '{}' is {}, {} was fed", v.name, v.spec.str(),
-             feeds[i].spec().str());
     const Device where = feeds[i].device();
-    WN_CHECK(where == device.device || where.kind == Device::CPU, DeviceError,
-             "input '{}' lies on {}, the program on {}", v.name, where.str(), device.device.str());
     void* const data = where == device.device ? feeds[i].raw() : feed_buffers->place(i);
     if (value_data[at(inputs[i])] != data) patch(inputs[i], data);
   }

@@ -78,7 +78,8 @@ class Program {
   Program& operator=(Program&&) noexcept;
   ~Program();
 
-  // feeds: one tensor per graph input, in the order in which they were recorded; specs must be equal.
+  // feeds: one tensor per graph input, in the order in which they were recorded (staged ones left out); specs must be
+  // equal.
   void run(std::span<const Tensor> feeds, Stream& stream);
   // Valid until the next run; of programs on other devices than the CPU a copy, after all that was queued. Error lists
   // the known names.

@@ -34,6 +34,9 @@ struct CtrOptions {
   int64_t embedding_dim = 16;
   double embedding_init_std = 1e-4;
   DType embedding_dtype = DType::F32;
+  int64_t embedding_cache_rows = 0;  // rows of each table on the device, the others in host memory; 0: all of them
+  CachePolicy embedding_cache_policy = CachePolicy::Lru;
+  std::shared_ptr<RowCaches> caches = nullptr;  // made of these by make_ctr_model()
   std::vector<int64_t> hidden_units = {256, 128, 64};
   std::string hidden_activation = "relu";
   double net_dropout = 0;
@@ -70,7 +73,8 @@ struct CtrModelDef {
 void register_model(CtrModelDef def);
 const CtrModelDef* find_registered_model(const std::string& name);  // nullptr: one of ours, or none
 
-// ConfigError: an unknown name (lists the known ones), a feature the model needs and the data lacks.
+// ConfigError: an unknown name (lists the known ones), a feature the model needs and the data lacks; a cache for a
+// model that has no table with one.
 std::unique_ptr<CtrModel> make_ctr_model(const CtrSpec& spec, const CtrOptions& options);
 const std::vector<std::string>& ctr_model_names();
 

@@ -60,9 +60,17 @@ std::unique_ptr<CtrModel> make_ctr_model(const CtrSpec& spec, const CtrOptions& 
       "model {}: no feature gives ids, there is nothing to embed: add a categorical feature such as the user id, or "
       "give a numeric one `boundaries` or `quantiles`",
       options.name);
-  if (const CtrModelDef* own = find_registered_model(options.name)) return own->make(spec, options);
+  CtrOptions made = options;
+  if (options.embedding_cache_rows > 0)
+    made.caches = std::make_shared<RowCaches>(options.embedding_cache_rows, options.embedding_cache_policy);
+  std::unique_ptr<CtrModel> model;
+  if (const CtrModelDef* own = find_registered_model(options.name)) model = own->make(spec, made);
   for (const Entry& e : kModels)
-    if (options.name == e.name) return e.make(spec, options);
+    if (options.name == e.name) model = e.make(spec, made);
+  WN_CHECK(model == nullptr || made.caches == nullptr || !made.caches->empty(), ConfigError,
+           "model.embedding_cache_rows: model {} has no embedding table that takes a cache (CtrOptions::caches)",
+           options.name);
+  if (model != nullptr) return model;
   raise<ConfigError>("model.name: there is no model '{}'{} (known: {})", options.name,
                      did_you_mean(options.name, ctr_model_names()), fmt::join(ctr_model_names(), ", "));
 }
@@ -73,6 +81,9 @@ CtrOptions read_ctr_options(const ConfigNode& n) {
   o.embedding_dim = n.get("embedding_dim", o.embedding_dim, between(1, 1024));
   o.embedding_init_std = n.get("embedding_init_std", o.embedding_init_std, at_least(0));
   o.embedding_dtype = n.choice("embedding_dtype", "f32", {"f32", "bf16"}) == "bf16" ? DType::BF16 : DType::F32;
+  o.embedding_cache_rows = n.get("embedding_cache_rows", o.embedding_cache_rows, between(0, 2e9));
+  if (o.embedding_cache_rows > 0 && n.choice("embedding_cache_policy", "lru", {"lru", "lfu"}) == "lfu")
+    o.embedding_cache_policy = CachePolicy::Lfu;
   o.hidden_units = n.get("hidden_units", o.hidden_units, between(1, 65536));
   o.hidden_activation = n.choice("hidden_activation", "relu",
                                  {"relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh", "none"});

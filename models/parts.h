@@ -6,7 +6,7 @@ namespace winnow {
 
 // The tables of all fields, as every model but LR wants them.
 inline EmbeddingOptions embedding_options(const CtrOptions& o, int64_t dim) {
-  return {dim, Init::normal(o.embedding_init_std), o.embedding_dtype};
+  return {dim, Init::normal(o.embedding_init_std), o.embedding_dtype, o.caches};
 }
 std::vector<EmbeddingField> fields_of(const CtrSpec& spec);
 

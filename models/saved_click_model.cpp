@@ -12,7 +12,9 @@ SavedClickModel::SavedClickModel(const std::string& directory)
   Config config = Config::load(directory + "/config.yaml");
   const std::string job = config.root().find<std::string>("job").value_or("ctr");
   WN_CHECK(job == "ctr", ConfigError, "{} holds a run of `winnow train {}`, not a click model", directory, job);
-  model = make_ctr_model(ctr_spec(map), read_ctr_options(config.root().child("model")));
+  CtrOptions options = read_ctr_options(config.root().child("model"));
+  options.embedding_cache_rows = 0;  // its tables are read where they are
+  model = make_ctr_model(ctr_spec(map), options);
   model->initialize(0);
   load_parameters(file, model->parameters(), path);
 }

@@ -53,14 +53,32 @@ void EmbeddingTable::add_stack(const Kind& kind, const std::vector<EmbeddingFiel
   const std::string suffix = (kind.max ? "_max" : "") + (narrow ? fmt::format("_{}", kind.dim) : "");
   s.weight = &parameter("weight" + suffix, {total, kind.dim}, kind.max ? Group::Weight : Group::Table, options.init,
                         kind.max ? DType::F32 : options.dtype);
+  if (options.caches != nullptr) {
+    WN_CHECK(
+        !kind.max, ConfigError,
+        "embedding_cache_rows: fields pooled by max train every row at every step, so that their rows cannot wait in "
+        "host memory; pool by sum or mean, or leave the option out");
+    WN_CHECK(options.dtype == DType::F32, ConfigError,
+             "embedding_cache_rows: rows in host memory are f32; leave embedding_dtype out");
+    s.weight->cache = options.caches->of(s.features);
+  }
   if (narrow) s.projection = &child<Linear>("project" + suffix, kind.dim, dim_, false);
   stacks_.push_back(std::move(s));
+}
+
+void EmbeddingTable::initialized() {
+  for (const Stack& s : stacks_)
+    if (s.weight->cache != nullptr) s.weight->cache->forget();
 }
 
 Value EmbeddingTable::operator()(Value ids, Value offsets, Loc loc) const {
   Value all;  // a stack leaves zeros for the fields of the others
   for (const Stack& s : stacks_) {
-    Value x = embedding_bag(ids.graph->persistent(s.weight->variable), ids, s.features, {offsets, {}}, loc);
+    const Value table = ids.graph->persistent(s.weight->recorded());
+    const auto& cache = s.weight->cache;
+    Value x = cache == nullptr ? embedding_bag(table, ids, s.features, {offsets, {}}, loc)
+                               : embedding_bag(table, cache->slot_ids(*ids.graph, ids, offsets),
+                                               cache->features(s.features.pooling), {offsets, {}}, loc);
     if (s.projection != nullptr) x = (*s.projection)(x, loc);
     all = all ? add(all, x, loc) : x;
   }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "nn/layers.h"
+#include "nn/row_cache.h"
 #include "ops/embedding_bag.h"
 
 namespace winnow {
@@ -12,6 +13,8 @@ struct EmbeddingOptions {
   int64_t dim = 16;
   Init init = Init::normal(1e-4);
   DType dtype = DType::F32;  // or BF16 rows
+  // The rows lie in host memory, behind caches of these (nn/row_cache.h); null: where the graph's program runs.
+  std::shared_ptr<RowCaches> caches = nullptr;
 };
 
 struct EmbeddingField {
@@ -28,13 +31,17 @@ struct EmbeddingField {
 //   out[b, f, :] = pool(ids) weight_d[..] project_d
 // Fields pooled by max train densely, every row at every step, in a stack "weight_max[_d]" of f32: the gradient of a
 // maximum is no list of rows.
-// ConfigError: fields that share but differ in rows or dim.
+// ConfigError: fields that share but differ in rows or dim; fields pooled by max, or rows that are not f32, with
+// caches.
 class EmbeddingTable final : public Module {
  public:
   EmbeddingTable(const std::vector<EmbeddingField>& fields, const EmbeddingOptions& options);
   // ids i64 [B, F], or [capacity] with offsets [B * F + 1] -> [B, F, dim]
   Value operator()(Value ids, Value offsets, Loc loc = Loc::current()) const;
   int64_t dim() const { return dim_; }
+
+ protected:
+  void initialized() override;
 
  private:
   struct Stack {

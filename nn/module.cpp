@@ -5,6 +5,7 @@
 
 #include "core/parallel.h"
 #include "core/rng.h"
+#include "nn/row_cache.h"
 
 namespace winnow {
 namespace {
@@ -39,6 +40,8 @@ std::array<float, 4> to_normal(const std::array<uint32_t, 4>& bits, float std) {
 }
 
 }  // namespace
+
+VariablePtr Parameter::recorded() const { return cache != nullptr ? cache->resident(variable) : variable; }
 
 void fill(Tensor& tensor, const Init& init, uint64_t seed, const std::string& name) {
   const Shape& shape = tensor.shape();

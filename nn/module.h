@@ -25,10 +25,14 @@ struct Init {
 // What optimizers and regularisation distinguish.
 enum class Group : uint8_t { Weight, Bias, Norm, Table, Statistic };  // Statistic: kept and saved, never trained
 
+class RowCache;  // nn/row_cache.h
+
 struct Parameter {
   VariablePtr variable;
   Group group = Group::Weight;
   Init init;
+  std::shared_ptr<RowCache> cache = {};  // of a table whose rows stay in host memory; null: graphs read the whole value
+  VariablePtr recorded() const;          // what graphs read: the rows that the cache holds, or the variable
   const std::string& name() const { return variable->name; }
   Tensor& value() const { return variable->value; }
 };

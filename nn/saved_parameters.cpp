@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "nn/row_cache.h"
+
 namespace winnow {
 
 std::vector<NamedTensor> tensors_of(const SafeTensors& file) {
@@ -61,6 +63,7 @@ SafeTensors open_parameters(const std::string& path) {
 
 void load_parameters(const SafeTensors& file, const std::vector<Parameter>& parameters, const std::string& path) {
   load_variables(tensors_of(file), "", variables_of(parameters), path);
+  forget_cached_rows(parameters);
 }
 
 }  // namespace winnow

@@ -51,7 +51,7 @@ TEST(Allocation, CounterSeesAnAllocation) {
   EXPECT_GT(allocation_count, before);
 }
 
-TEST(Allocation, NoneInHundredStepsOfDeepFM) {
+void expect_no_allocation_in_steps_of_deepfm(int64_t cache_rows) {
   constexpr int64_t kBatch = 256, kFields = 6;
   for (const int threads : {1, 2}) {
     set_num_threads(threads);
@@ -62,6 +62,7 @@ TEST(Allocation, NoneInHundredStepsOfDeepFM) {
     options.hidden_units = {64, 32};
     options.net_dropout = 0.1;
     options.batch_norm = true;
+    options.embedding_cache_rows = cache_rows;
     const auto model = make_ctr_model(spec, options);
     model->initialize(1);
     Graph g;
@@ -75,6 +76,7 @@ TEST(Allocation, NoneInHundredStepsOfDeepFM) {
     g.backward(loss);
     OptimizerOptions optimizer_options;
     optimizer_options.clip_norm = 10;
+    if (cache_rows > 0) optimizer_options.embedding = "adam_lazy";
     Optimizer optimizer(optimizer_options);
     optimizer.emit(g, model->parameters(), rate, step, 1e-3);
     Program program = compile(g);
@@ -83,7 +85,10 @@ TEST(Allocation, NoneInHundredStepsOfDeepFM) {
     Tensor step_tensor = Tensor::of<int64_t>({1}, {});
     std::vector<Tensor> feeds = {step_tensor, Tensor::of<float>({1e-3f}, {})};
     for (const Value v : {in.ids, in.offsets, in.dense, label, weight}) feeds.push_back(Tensor::zeros(v.spec()));
-    for (int64_t& id : feeds[2].span<int64_t>()) id = static_cast<int64_t>(rng.below(1000));
+    const auto draw = [&] {
+      for (int64_t& id : feeds[2].span<int64_t>()) id = static_cast<int64_t>(rng.below(1000));
+    };
+    draw();
     for (size_t b = 0; b < feeds[3].span<int64_t>().size(); ++b)
       feeds[3].span<int64_t>()[b] = static_cast<int64_t>(2 * b);
     for (float& x : feeds[4].span<float>()) x = static_cast<float>(rng.normal());
@@ -94,12 +99,20 @@ TEST(Allocation, NoneInHundredStepsOfDeepFM) {
     const int64_t before = allocation_count;
     for (int i = 0; i < 100; ++i) {
       ++*step_tensor.data<int64_t>();
+      if (cache_rows > 0) draw();
       program.run(feeds, *stream);
     }
     EXPECT_EQ(allocation_count - before, 0) << threads << " threads";
-    EXPECT_LT(program.output("loss").item<float>(), 0.69f);  // it did train
+    if (cache_rows == 0) {
+      EXPECT_LT(program.output("loss").item<float>(), 0.69f);  // it did train
+    } else {
+      EXPECT_GT(cache_counts(model->parameters())->bytes_out, 0);
+    }
   }
 }
+
+TEST(Allocation, NoneInHundredStepsOfDeepFM) { expect_no_allocation_in_steps_of_deepfm(0); }
+TEST(Allocation, NoneWhileRowsOfEmbeddingTablesComeAndGo) { expect_no_allocation_in_steps_of_deepfm(2700); }
 
 // Between the points of the log, which are lines of text.
 TEST(Allocation, NoneInTheTrainersStepsOfSeveralFormsAndSeveralBatches) {

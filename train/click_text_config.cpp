@@ -47,6 +47,8 @@ ClickTextConfig::ClickTextConfig(const CommonOptions& options, const std::string
   if (text.get("fuse", true)) {
     model.text_fields = text.get("text_fields", model.text_fields, between(1, 64));
     model.ids = read_ctr_options(root.child("model"));
+    if (model.ids->embedding_cache_rows > 0)
+      root.child("model").fail("embedding_cache_rows", "is for `winnow train ctr`; leave it out");
   }
   loop = read_train_options(root.child("train"), {}, defaults(), model.ids.has_value());
   evaluation = read_evaluation(root.child("evaluation"), schema);

@@ -247,4 +247,12 @@ void ConsoleListener::on_epoch(int64_t epoch, double train_loss, const std::vect
   print(stderr, fmt::format("{}{}{}{} ({})\n", on, text, improved ? " *" : "", off, duration(seconds)));
 }
 
+void ConsoleListener::on_cache(const CacheCounts& c) {
+  if (quiet_) return;
+  const double batches = static_cast<double>(std::max<int64_t>(1, c.batches));
+  print(stderr, fmt::format("  cache hit rate {:.4f}, {} a step to the device, {} back\n", c.hit_rate(),
+                            byte_text(static_cast<double>(c.bytes_in) / batches),
+                            byte_text(static_cast<double>(c.bytes_out) / batches)));
+}
+
 }  // namespace winnow

@@ -67,6 +67,7 @@ class ConsoleListener final : public TrainListener {
   void on_step(int64_t epoch, int64_t step_in_epoch, int64_t steps_per_epoch, double mean_loss) override;
   void on_epoch(int64_t epoch, double train_loss, const std::vector<NamedMetric>& validation, bool improved,
                 double seconds) override;
+  void on_cache(const CacheCounts& counts) override;
   void on_message(const std::string& text) override;
 
  private:

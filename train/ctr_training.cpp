@@ -21,6 +21,11 @@ class MessagesOnly final : public SilentListener {
 // Before the data is read: a name that is taken should not cost minutes.
 const CtrConfig& checked(const CtrConfig& config, const CtrTrainingOptions& options) {
   check_run_directory(options.out, options.resume);
+  if (config.model.embedding_cache_rows == 0) return config;
+  WN_CHECK(default_device().kind != Device::CPU, ConfigError,
+           "model.embedding_cache_rows is for tables larger than a device's memory; --device cpu reads them where they "
+           "are: leave it out, or use --device cuda");
+  Optimizer::check_cached(config.loop.train.optimizer);
   return config;
 }
 

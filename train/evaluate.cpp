@@ -12,8 +12,6 @@
 namespace winnow {
 namespace {
 
-constexpr int64_t kInferenceBatch = 4096;
-
 // The training positives of each item.
 ItemPopularity popularity_of(const Dataset& dataset) {
   ItemPopularity popularity(static_cast<int64_t>(dataset.item_keys.size()));
@@ -73,7 +71,7 @@ void rank(const CtrConfig& config, const Dataset& dataset, const CtrModel& model
   const std::vector<double> item_counts(counts.begin(), counts.end());
   const ItemCategories categories = e.diversity.empty() ? ItemCategories{} : categories_of(dataset, e.diversity);
   const ItemFacts facts{item_counts, {categories.offsets, categories.items}};
-  const CandidateScorer scorer(dataset, model, kInferenceBatch, config.loop.train.compile);
+  const CandidateScorer scorer(dataset, model, inference_batch(config), config.loop.train.compile);
   report.ranking = rank_catalogue(dataset, scorer, options, facts);
   report.baselines.push_back({"popularity", {}, rank_by_popularity(dataset, counts, options, facts)});
 }
@@ -99,7 +97,7 @@ EvaluationReport evaluate_run(const CtrConfig& config, const Dataset& dataset, C
   BinaryEvaluation binary;
   binary.bootstrap.resamples = static_cast<int>(e.resamples);
   binary.bootstrap.seed = e.seed;
-  CtrTask task(dataset, model, kInferenceBatch, 0, config.loop.train.compile);
+  CtrTask task(dataset, model, inference_batch(config), 0, config.loop.train.compile);
   report.predictions = {task.predict(split),
                         std::move(columns.labels),
                         std::move(columns.weights),
@@ -117,7 +115,8 @@ EvaluationReport evaluate_run(const CtrConfig& config, const Dataset& dataset, C
     report.importance = permutation_importance(dataset, split, model, config.loop.train.compile,
                                                {.rows = e.importance_rows,
                                                 .seed = e.seed,
-                                                .bootstrap = {.resamples = e.resamples > 0 ? 200 : 0, .seed = e.seed}});
+                                                .bootstrap = {.resamples = e.resamples > 0 ? 200 : 0, .seed = e.seed},
+                                                .batch_size = inference_batch(config)});
   const ItemPopularity popularity = popularity_of(dataset);
   for (BaselineResult& b : evaluate_baselines(popularity, {p.items, p.labels, p.weights, p.users}, binary))
     report.baselines.push_back({b.name, std::move(b.metrics), std::nullopt});

@@ -20,7 +20,7 @@ void GradientBuffers::record(Graph& graph, const std::vector<Parameter>& paramet
   DenseGroup group;
   for (const Parameter& p : parameters) {
     if (p.group == Group::Statistic) continue;
-    const Value value = graph.persistent(p.variable), gradient = graph.gradient(value);
+    const Value value = graph.persistent(p.recorded()), gradient = graph.gradient(value);
     WN_CHECK(graph.row_gradients(value).empty(), ConfigError,
              "train.accumulate_steps: '{}' is an embedding table, whose gradient is the rows of one batch; use a "
              "larger train.batch_size instead",

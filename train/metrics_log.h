@@ -5,6 +5,7 @@
 //       since the point before, learning_rate is the last step's; text jobs have tokens_per_second
 //       instead of rows_per_second
 //   {"step", "epoch", "train_loss", "learning_rate_factor", "seconds", "time", "valid_<metric>"...}   an epoch's end
+//       and cache_hit_rate (nn/row_cache.h) with embedding_cache_rows: of the steps since the epoch or this start began
 // epoch counts from 1, time is in seconds since 1970.
 #pragma once
 #include <chrono>

@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 
+#include "nn/row_cache.h"
 #include "ops/clip.h"
 #include "ops/pointwise.h"
 #include "ops/segments.h"
@@ -52,10 +53,18 @@ Optimizer::Optimizer(OptimizerOptions options) : options_(std::move(options)) {
            "net_regularizer: {} has decoupled decay; use weight_decay", options_.name);
 }
 
+void Optimizer::check_cached(const OptimizerOptions& options) {
+  WN_CHECK(
+      options.embedding != "adam", ConfigError,
+      "embedding_optimizer adam moves every row of a table at every step, also those that model.embedding_cache_rows "
+      "leaves in host memory: use adam_lazy, adagrad, rowwise_adagrad, ftrl or sgd, or leave the cache out");
+}
+
 Value Optimizer::state_value(Graph& graph, const Parameter& p, const StateSpec& spec) {
   const std::string name = fmt::format("{}.{}", p.name(), spec.name);
   const auto known = std::ranges::find(state_, name, [](const VariablePtr& v) { return v->name; });
-  if (known != state_.end()) return graph.persistent(*known);
+  const auto recorded = [&](const VariablePtr& v) { return p.cache != nullptr ? p.cache->resident(v) : v; };
+  if (known != state_.end()) return graph.persistent(recorded(*known));
   auto variable = std::make_shared<Variable>();
   variable->name = name;
   variable->trainable = false;
@@ -64,7 +73,7 @@ Value Optimizer::state_value(Graph& graph, const Parameter& p, const StateSpec& 
   const double initial = accumulator ? options_.initial_accumulator : spec.initial;
   if (initial != 0) std::ranges::fill(variable->value.span<float>(), static_cast<float>(initial));
   state_.push_back(variable);
-  return graph.persistent(variable);
+  return graph.persistent(recorded(variable));
 }
 
 void Optimizer::update_dense(Graph& graph, const std::vector<const Parameter*>& params, const std::vector<Value>& grads,
@@ -97,7 +106,7 @@ void Optimizer::update_dense(Graph& graph, const std::vector<const Parameter*>& 
 
 void Optimizer::update_table(Graph& graph, const Table& t, const StepScalars& step) {
   const OptimizerOptions& o = options_;
-  const Value table = graph.persistent(t.parameter->variable);
+  const Value table = graph.persistent(t.parameter->recorded());
   std::vector<Value> state;
   for (const StateSpec& spec : sparse_state("sparse_" + o.embedding, t.parameter->value().spec()))
     state.push_back(state_value(graph, *t.parameter, spec));
@@ -123,13 +132,14 @@ void Optimizer::emit(Graph& graph, const std::vector<Parameter>& parameters, Val
   std::vector<Table> tables;
   for (const Parameter& p : parameters) {
     if (p.group == Group::Statistic) continue;
-    const Value value = graph.persistent(p.variable);
+    if (p.cache != nullptr) check_cached(o);
+    const Value value = graph.persistent(p.recorded());
     const Value gradient = gathered != nullptr ? gathered->gradient(graph, p) : graph.gradient(value);
     const auto& uses = graph.row_gradients(value);
     WN_CHECK(!gradient || uses.empty(), Error,
              "'{}' is read as table rows and as a whole; its gradient would need both forms", p.name());
     if (!uses.empty()) {
-      tables.push_back({&p, row_segments(graph, uses)});
+      tables.push_back({&p, p.cache != nullptr ? p.cache->segments(graph, uses) : row_segments(graph, uses)});
       if (o.clip_norm > 0) squares.push_back(segment_sqnorm(tables.back().rows));
     } else if (gradient) {
       const Value g = o.clip_value > 0 ? clamp(gradient, -o.clip_value, o.clip_value) : gradient;

@@ -42,6 +42,8 @@ class Optimizer {
   void emit(Graph& graph, const std::vector<Parameter>& parameters, Value learning_rate, Value step,
             double base_learning_rate, const GradientBuffers* gathered = nullptr);
   const std::vector<VariablePtr>& state() const { return state_; }
+  // ConfigError: the tables' optimizer does not go with rows that lie in host memory (nn/row_cache.h).
+  static void check_cached(const OptimizerOptions& options);
 
  private:
   struct Table;

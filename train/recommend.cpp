@@ -12,8 +12,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kInferenceBatch = 4096;
-
 }  // namespace
 
 std::string example_user(const Dataset& dataset) {
@@ -45,7 +43,7 @@ RecommendReport recommend(const OpenedRun& run, const std::string& wanted, int64
   std::vector<bool> only(d.user_keys.size());
   only[static_cast<size_t>(u)] = true;
   const UserItemLists seen(d, {Split::Train, Split::Valid}, sampled, &only), next(d, {Split::Test}, true, &only);
-  const CandidateScorer scorer(d, *run.model, kInferenceBatch, run.config.loop.train.compile);
+  const CandidateScorer scorer(d, *run.model, inference_batch(run.config), run.config.loop.train.compile);
   const std::vector<float> logits = scorer.score({u});
   std::vector<float> scores = logits;
   const auto range = [&](const UserItemLists& lists) {

@@ -29,6 +29,11 @@ CtrConfig::CtrConfig(const CommonOptions& options) {
   resolved = config.emit();
 }
 
+int64_t inference_batch(const CtrConfig& config) {
+  constexpr int64_t kRows = 4096;
+  return config.model.embedding_cache_rows > 0 ? std::min(kRows, config.loop.batch_size) : kRows;
+}
+
 void save_run(const std::string& directory, const CtrConfig& config, const Dataset& dataset, const CtrModel& model) {
   make_directories(directory);
   dataset.map.save(directory + "/feature_map.json");
@@ -49,6 +54,7 @@ OpenedRun::OpenedRun(const std::string& directory, const std::vector<std::string
            "{}: the data files give other vocabularies than those the model was trained with; restore the files, or "
            "train again",
            directory);
+  if (default_device().kind == Device::CPU) config.model.embedding_cache_rows = 0;  // its tables are where they are
   model = make_ctr_model(ctr_spec(dataset.map), config.model);
   model->initialize(config.loop.train.seed);
   load_parameters(file, model->parameters(), path);

@@ -29,6 +29,10 @@ struct CtrConfig {
   std::string resolved;  // YAML with all defaults
 };
 
+// Rows of a batch that is only scored: 4096; of a model with embedding_cache_rows no more than of one in training,
+// which these were chosen for.
+int64_t inference_batch(const CtrConfig& config);
+
 // <run>/config.yaml, feature_map.json, model.safetensors.
 void save_run(const std::string& directory, const CtrConfig& config, const Dataset& dataset, const CtrModel& model);
 

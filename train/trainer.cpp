@@ -57,6 +57,7 @@ struct Trainer::State {
   double rate_factor = 1, best_value = 0, loss_sum = 0;
   std::string cursor;  // empty at the start of an epoch
   LossWindow window;
+  std::optional<CacheCounts> cache_before;  // this epoch's first step here
 };
 
 Trainer::Trainer(TrainTask& task, TrainOptions options, std::string run_directory, TrainListener& listener,
@@ -109,6 +110,7 @@ void Trainer::build() {
 
 std::vector<Tensor> Trainer::snapshot() const {
   std::vector<Tensor> copies;
+  write_back_cached_rows(state_->parameters);
   for (const Parameter& p : state_->parameters) copies.push_back(p.value().clone());
   return copies;
 }
@@ -117,6 +119,7 @@ void Trainer::save() {
   State& s = *state_;
   Checkpoint checkpoint;
   checkpoint.step = s.step;
+  write_back_cached_rows(s.parameters);
   for (const Parameter& p : s.parameters) {
     const Tensor& value = checkpoint.tensors.emplace_back(NamedTensor{"model/" + p.name(), p.value().on({})}).tensor;
     if (value.dtype() != DType::F32) continue;
@@ -176,6 +179,7 @@ void Trainer::restore() {
   load_variables(checkpoint->tensors, "model/", variables_of(s.parameters), source);
   load_variables(checkpoint->tensors, "optimizer/", s.optimizer.state(), source);
   load_variables(checkpoint->tensors, "task/", task_.state(), source);
+  forget_cached_rows(s.parameters);
   if (j.at("has_best").get<bool>()) {
     std::vector<VariablePtr> best;
     for (const Parameter& p : s.parameters) {
@@ -307,6 +311,7 @@ bool Trainer::train_epoch() {
   if (!s.cursor.empty()) task_.seek(s.cursor);
   s.point_at = Clock::now();
   s.units = s.point_units = s.steps_here = 0;
+  s.cache_before = cache_counts(s.parameters);
   s.losses.assign(s.programs.size(), {});
   s.norms.assign(s.programs.size(), {});
   while (options_.max_steps == 0 || s.step < options_.max_steps) {
@@ -342,11 +347,13 @@ bool Trainer::finish_epoch(double seconds) {
   s.losses.clear();
   s.norms.clear();
   const double train_loss = s.loss_sum / static_cast<double>(std::max<int64_t>(1, s.step_in_epoch));
+  const auto cached = cache_counts(s.parameters);
   const auto metrics = task_.validate();
   bool improved = options_.monitor.empty();
   Json line{{"step", s.step},           {"epoch", s.epoch + 1},
             {"train_loss", train_loss}, {"learning_rate_factor", s.rate_factor},
             {"seconds", seconds},       {"time", wall_seconds()}};
+  if (cached && s.cache_before) line["cache_hit_rate"] = (*cached - *s.cache_before).hit_rate();
   for (const NamedMetric& m : metrics) {
     line["valid_" + m.name] = m.value;
     if (m.name == options_.monitor)
@@ -363,6 +370,7 @@ bool Trainer::finish_epoch(double seconds) {
   }
   log(line.dump());
   listener_.on_epoch(s.epoch + 1, train_loss, metrics, improved, seconds);
+  if (cached && s.cache_before) listener_.on_cache(*cached - *s.cache_before);
   ++s.epoch;
   s.step_in_epoch = 0;
   s.loss_sum = 0;
@@ -384,8 +392,11 @@ TrainResult Trainer::run(bool resume) {
     }
     if (!finish_epoch(seconds_since(start))) break;
   }
-  if (!result.interrupted)
+  write_back_cached_rows(s.parameters);
+  if (!result.interrupted) {
     for (size_t i = 0; i < s.best.size(); ++i) s.parameters[i].value().copy_from(s.best[i]);
+    forget_cached_rows(s.parameters);
+  }
   result.steps = s.step;
   result.epochs = s.epoch;
   result.best_epoch = s.best_epoch;

@@ -10,6 +10,7 @@
 
 #include "core/program.h"
 #include "nn/layers.h"
+#include "nn/row_cache.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
@@ -79,6 +80,8 @@ class TrainListener {
   virtual void on_step(int64_t epoch, int64_t step_in_epoch, int64_t steps_per_epoch, double mean_loss) = 0;
   virtual void on_epoch(int64_t epoch, double train_loss, const std::vector<NamedMetric>& validation, bool improved,
                         double seconds) = 0;
+  // After on_epoch(), where rows of embedding tables lie in host memory (nn/row_cache.h): what its steps asked for.
+  virtual void on_cache(const CacheCounts& /*counts*/) {}
   virtual void on_message(const std::string& text) = 0;
   // A line of metrics.jsonl (train/metrics_log.h) as it is added; at a resume first those of the earlier start.
   virtual void on_record(const std::string& /*json_line*/) {}

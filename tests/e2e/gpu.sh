@@ -66,3 +66,38 @@ echo "tune: the CPU's value"
 "$build/winnow_emulated" doctor --device cuda > found || { cat found; echo "FAILED: doctor"; exit 1; }
 [[ $(grep -c 'self test *right' found) -eq 2 ]] || { cat found; echo "FAILED: doctor tests the CPU and the device"; exit 1; }
 echo "doctor: the device computes right"
+
+# Rows of the tables in host memory, and on the device no more of them than the largest batch reads: the bytes of the
+# same training with all rows there, also when it is resumed.
+ctr+=(--set train.embedding_optimizer=adagrad --set train.embedding_regularizer=0)
+"$build/winnow_emulated" "${ctr[@]}" --set train.epochs=2 --device cuda --out whole >log 2>&1 || { tail -5 log; exit 1; }
+rows=1
+cached() {  # directory, policy, epochs: the error names the rows that a batch needs
+  while ! "$build/winnow_emulated" "${ctr[@]}" --set "train.epochs=$3" --set "model.embedding_cache_rows=$rows" \
+    --set "model.embedding_cache_policy=$2" --device cuda --resume --out "$1" >log 2>&1; do
+    local needed
+    needed=$(sed -nE 's/.*embedding_cache_rows to at least ([0-9]+).*/\1/p' log)
+    [[ ${needed:-0} -gt $rows ]] || { tail -5 log; exit 1; }
+    rows=$needed
+    rm -rf "$1"
+  done
+}
+cached lru lru 2
+cached lfu lfu 2
+cached resumed lru 1
+cached resumed lru 2
+for run in lru lfu resumed; do
+  cmp whole/model.safetensors $run/model.safetensors || { echo "FAILED: rows in host memory ($run) train another model"; exit 1; }
+  diff -r whole/checkpoints $run/checkpoints || { echo "FAILED: rows in host memory ($run) have other checkpoints"; exit 1; }
+  diff <(losses whole) <(losses $run) || { echo "FAILED: rows in host memory ($run) have other losses"; exit 1; }
+  grep -q '"cache_hit_rate":0\.' $run/metrics.jsonl || { echo "FAILED: no cache hit rate, or nothing but hits ($run)"; exit 1; }
+done
+"$build/winnow_emulated" evaluate --run lru --device cuda --json >evaluation-cuda 2>log || { tail -5 log; exit 1; }
+"$build/winnow_emulated" evaluate --run whole --device cuda --json >evaluation-whole 2>log || { tail -5 log; exit 1; }
+cmp evaluation-cuda evaluation-whole || { echo "FAILED: evaluated through the cache the metrics differ"; exit 1; }
+"$build/winnow" evaluate --run lru --json >/dev/null 2>log || { echo "FAILED: a cached run on the CPU"; tail -5 log; exit 1; }
+if "$build/winnow" "${ctr[@]}" --set model.embedding_cache_rows=9 --out refused >/dev/null 2>log; then
+  echo "FAILED: a cache on the CPU is silently ignored"; exit 1
+fi
+grep -q 'device cpu reads them' log || { cat log; exit 1; }
+echo "train ctr with rows in host memory: the same bytes by LRU and LFU ($rows rows on the device), resumed too"

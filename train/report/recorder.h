@@ -30,6 +30,7 @@ class RunRecorder final : public TrainListener {
                 double seconds) override {
     shown_.on_epoch(epoch, train_loss, validation, improved, seconds);
   }
+  void on_cache(const CacheCounts& counts) override { shown_.on_cache(counts); }
   void on_message(const std::string& text) override { shown_.on_message(text); }
   void on_record(const std::string& json_line) override;
 
