@@ -1,6 +1,5 @@
 // Embedding tables whose rows, with the optimizer's state of each, lie in host memory: a device holds the rows that
-// were used of late. (As the hybrid tables of Huang et al. 2021 and TorchRec's UVM caching: rows are exchanged per
-// batch, before its step.)
+// were used of late. Rows are exchanged a batch at a time, before its step.
 //
 // A graph reads a table of `slots + 1` rows instead of the whole one. Before each run of its program (core/graph.h,
 // HostStage) the host lists the batch's distinct rows in ascending order, gives each a slot, and sends what is not

@@ -158,9 +158,7 @@ void expect_same_training(const CachedClicks& cached) {
   ASSERT_TRUE(found.counts);
   EXPECT_GT(found.counts->hits, 0);
   EXPECT_GT(found.counts->bytes_out, 0);
-  if (cached.predict_every == 0) {
-    EXPECT_GT(found.fewest_out, 0) << "a step that evicts nothing tests little";
-  }
+  if (cached.predict_every == 0) { EXPECT_GT(found.fewest_out, 0) << "a step that evicts nothing tests little"; }
 }
 
 TEST(RowCache, EveryOptimizerTrainsAsWithoutOne) {
