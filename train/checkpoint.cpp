@@ -9,8 +9,6 @@
 namespace winnow {
 namespace fs = std::filesystem;
 
-namespace {}  // namespace
-
 CheckpointDirectory::CheckpointDirectory(std::string run_directory, int keep)
     : directory_(run_directory + "/checkpoints"), keep_(keep) {}
 
