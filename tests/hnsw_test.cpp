@@ -33,7 +33,7 @@ struct Both {
 };
 
 TEST(Hnsw, RecallOnUniformAndOnClusteredVectors) {
-  const int64_t d = 32, n = 6000;
+  const int64_t d = 24, n = 2500;
   for (const Similarity s : {Similarity::Cosine, Similarity::InnerProduct}) {
     Both uniform(d, s), clustered(d, s);
     uniform.add(0, uniform_vectors(n, d, 1));
