@@ -25,6 +25,7 @@ struct Options {
   double rows = 1e6, zipf = 1.05, seconds = 6;
   int threads = 2;
   std::string device = "cpu";
+  Precision precision = Precision::F32;
   bool measure = false, profile = false, dump = false;
 };
 
@@ -100,7 +101,7 @@ int run(const Options& o) {
   const auto parameters = model->parameters();
   optimizer.emit(g, parameters, lr, step, 1e-3);
   CompileOptions compiled;
-  compiled.measure = o.measure;
+  compiled.measure = o.measure, compiled.precision = o.precision;
   Program program = compile(g, compiled);
   if (o.dump) fmt::print(stderr, "{}", program.dump());
 
@@ -158,6 +159,9 @@ int main(int argc, char** argv) {
   app.add_option("--zipf", o.zipf);
   app.add_option("--threads", o.threads);
   app.add_option("--device", o.device, "cpu or cuda")->capture_default_str();
+  app.add_option("--precision", o.precision, "of products in training: f32, tf32 or bf16")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, winnow::Precision>{
+          {"f32", winnow::Precision::F32}, {"tf32", winnow::Precision::TF32}, {"bf16", winnow::Precision::BF16}}));
   app.add_option("--seconds", o.seconds, "how long to measure");
   app.add_flag("--measure", o.measure, "devices: keep the fastest of the algorithms that libraries propose");
   app.add_flag("--profile", o.profile, "time by operator");

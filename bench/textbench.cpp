@@ -37,6 +37,7 @@ struct Options {
   int64_t batch = 32, length = 20;
   int threads = 2;
   std::string device = "cpu";
+  Precision precision = Precision::F32;
   bool measure = false, profile = false, dump = false, memory = false, latency = false, frozen = true;
 };
 
@@ -178,7 +179,7 @@ void mlm(const Options& o) {
   Optimizer optimizer(adamw);
   optimizer.emit(g, model.parameters(), lr, step, 1e-4);
   CompileOptions compiled;
-  compiled.measure = o.measure;
+  compiled.measure = o.measure, compiled.precision = o.precision;
   Program program = compile(g, compiled);
 
   Tensor step_tensor = Tensor::of<int64_t>({0}, {}), rate = Tensor::of<float>({1e-4f}, {});
@@ -251,6 +252,9 @@ int main(int argc, char** argv) {
   app.add_option("--lengths", o.lengths, "file of sequence lengths, one a line, in the order of the texts");
   app.add_option("--threads", o.threads);
   app.add_option("--device", o.device, "cpu or cuda")->capture_default_str();
+  app.add_option("--precision", o.precision, "of products in training: f32, tf32 or bf16")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, winnow::Precision>{
+          {"f32", winnow::Precision::F32}, {"tf32", winnow::Precision::TF32}, {"bf16", winnow::Precision::BF16}}));
   app.add_option("--seconds", o.seconds, "how long to measure");
   app.add_flag("--measure", o.measure, "devices: keep the fastest of the algorithms that libraries propose");
   app.add_flag("--profile", o.profile, "time by operator");

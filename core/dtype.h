@@ -35,6 +35,11 @@ constexpr const char* name_of(DType t) {
   }
   return "?";
 }
+// How matrix products read f32 operands; sums, results, parameters and everything else stay f32. F32: as they are.
+// TF32: with 10 bits of mantissa (CUDA devices). BF16: rounded to bf16, with 7 bits.
+enum class Precision : uint8_t { F32, TF32, BF16 };
+inline constexpr const char* kPrecisionNames[] = {"f32", "tf32", "bf16"};  // in configs and options
+
 constexpr bool is_float(DType t) { return t == DType::F32 || t == DType::F64 || t == DType::BF16; }
 
 // bfloat16 storage; arithmetic happens in float. Rounds to nearest even, NaN stays a (quiet) NaN.

@@ -189,6 +189,9 @@ struct OpDef {
   // input `operand`. To take it over, rewrite the producer's attributes and inputs and return true; the fused node then
   // computes the consumer's output, at the consumer's place in the order.
   bool (*absorb)(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) = nullptr;
+  // The inputs, f32, that lower precisions of products round (core/dtype.h): bf16 instead, or attribute tf32. The
+  // results stay f32.
+  std::vector<int> factors = {};
   // Of graphs whose parameters are frozen (core/program.h); null or nothing: as it is.
   std::optional<PackedInput> (*pack)(const NodeSpec&) = nullptr;
 };

@@ -113,6 +113,54 @@ void merge_equal_nodes(Ir& ir) {
 
 namespace {
 
+bool has_factors(const Ir& ir, const Node& node) {
+  return std::any_of(node.op->factors.begin(), node.op->factors.end(), [&](int i) {
+    return ir.values[index(node.inputs[static_cast<size_t>(i)])].spec.dtype == DType::F32;
+  });
+}
+
+// Values in bf16 of the values that products read.
+struct Rounded {
+  Ir& ir;
+  std::vector<Node> nodes = {};           // in their new order
+  std::map<int32_t, int32_t> known = {};  // value -> its bf16 form, until something writes the value
+
+  void add(Node node) {
+    if (has_factors(ir, node))
+      for (const int i : node.op->factors) {
+        int32_t& factor = node.inputs[static_cast<size_t>(i)];
+        factor = bf16_of(factor, node.loc);
+      }
+    for (const int i : mutated_inputs(*node.op, node.attrs)) known.erase(node.inputs[static_cast<size_t>(i)]);
+    nodes.push_back(std::move(node));
+  }
+  int32_t bf16_of(int32_t value, const Loc& loc) {
+    const auto [at, added] = known.try_emplace(value, static_cast<int32_t>(ir.values.size()));
+    if (!added) return at->second;
+    ValueInfo rounded;
+    rounded.spec = {DType::BF16, ir.values[index(value)].spec.shape};
+    ir.values.push_back(std::move(rounded));
+    nodes.push_back(
+        {&registry().at("cast"), {{"dtype", std::string(name_of(DType::BF16))}}, {value}, {at->second}, loc});
+    return at->second;
+  }
+};
+
+}  // namespace
+
+void round_factors(Ir& ir, Precision precision) {
+  if (precision == Precision::TF32) {
+    for (Node& node : ir.nodes)
+      if (has_factors(ir, node)) node.attrs.set("tf32", int64_t{1});
+  } else if (precision == Precision::BF16) {
+    Rounded rounded{ir};
+    for (Node& node : ir.nodes) rounded.add(std::move(node));
+    ir.nodes = std::move(rounded.nodes);
+  }
+}
+
+namespace {
+
 struct Fusion {
   Ir& ir;
   std::vector<int> readers;

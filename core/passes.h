@@ -20,9 +20,10 @@ struct Ir {
   std::map<std::string, int32_t> outputs;
 };
 
-void remove_dead_nodes(Ir& ir);                // nodes that no output and no mutation depends on
-void merge_equal_nodes(Ir& ir);                // same operator, attributes and inputs, compared in full
-void fuse_epilogues(Ir& ir);                   // OpDef::absorb; kBeside
-std::vector<int> count_readers(const Ir& ir);  // per value; graph outputs count as one reader each
+void remove_dead_nodes(Ir& ir);                   // nodes that no output and no mutation depends on
+void merge_equal_nodes(Ir& ir);                   // same operator, attributes and inputs, compared in full
+void fuse_epilogues(Ir& ir);                      // OpDef::absorb; kBeside
+void round_factors(Ir& ir, Precision precision);  // OpDef::factors; a value is rounded once for all its products
+std::vector<int> count_readers(const Ir& ir);     // per value; graph outputs count as one reader each
 
 }  // namespace winnow

@@ -98,6 +98,14 @@ struct Program::Impl {
 
 namespace {
 
+void check_precision(Precision precision, const DeviceInfo& device) {
+  if (device.device.kind != Device::CPU || precision == Precision::F32) return;
+  WN_CHECK(precision == Precision::BF16, DeviceError,
+           "tf32 is a precision of CUDA devices: use f32 or bf16 on the CPU");
+  WN_CHECK(device.avx512_bf16, DeviceError,
+           "bf16 products need a CPU with AVX-512 BF16, which this one lacks: use f32");
+}
+
 // Parameters that nothing here writes become packed constants where their node asks for it.
 void pack_weights(Ir& ir, FrozenWeights& frozen) {
   std::set<int32_t> written;
@@ -131,6 +139,8 @@ Program::Impl::Impl(Graph& graph, const CompileOptions& opts)
     merge_equal_nodes(ir);
     remove_dead_nodes(ir);
   }
+  check_precision(options.precision, device);
+  round_factors(ir, options.precision);
   if (options.fuse) fuse_epilogues(ir);
   if (options.frozen != nullptr && device.device.kind == Device::CPU) pack_weights(ir, *options.frozen);
   for (size_t id = 0; id < ir.values.size(); ++id) {

@@ -36,6 +36,7 @@ struct CompileOptions {
   std::shared_ptr<Arena> arena;           // null: an own one
   bool fuse = true;                       // epilogue fusion
   bool share = true;                      // common subexpressions, dead nodes, storage sharing
+  Precision precision = Precision::F32;   // of the factors of matrix products (core/dtype.h)
   std::string matmul = "";                // name of the matmul kernel to prefer; "" = the operator's own order
   std::shared_ptr<FrozenWeights> frozen;  // null: parameters may change between runs
   // Devices: kernels that libraries offer several algorithms for time them when they are prepared and keep the fastest,

@@ -29,6 +29,8 @@ struct BatchSpec {
   std::vector<Input> inputs;
 };
 
+BatchSpec batch_spec(const FeatureMap& map, int64_t batch_size);
+
 // One batch. Its tensors belong to the source and hold until the source's next next(), seek() or its end.
 // Rows from `rows` on are padding: weight 0, label 0, numbers 0, ids -1 (with bags: empty bags).
 struct BatchSlot {

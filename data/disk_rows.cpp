@@ -77,7 +77,7 @@ class DiskRows final : public RowSource {
   }
 
   int64_t rows() const override { return file_.rows(split_); }
-  BatchSpec spec(int64_t batch_size) const override { return batch_spec(dataset_, batch_size); }
+  BatchSpec spec(int64_t batch_size) const override { return winnow::batch_spec(dataset_.map, batch_size); }
 
   int64_t fill(const Cursor& at, int64_t batch_size, std::span<const Tensor> tensors,
                std::span<int32_t> index) override {

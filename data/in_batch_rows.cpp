@@ -23,7 +23,7 @@ class InBatchRows final : public RowSource {
     WN_CHECK(rows_per_batch(batch_size) >= 2, ConfigError,
              "a batch of {} rows holds fewer than two positives with {} negatives each; give a larger batch_size",
              batch_size, negatives_.per_positive);
-    return batch_spec(dataset_, batch_size);
+    return winnow::batch_spec(dataset_.map, batch_size);
   }
 
   int64_t fill(const Cursor& at, int64_t batch_size, std::span<const Tensor> tensors,

@@ -8,13 +8,13 @@
 
 namespace winnow {
 
-BatchSpec detail::batch_spec(const Dataset& dataset, int64_t batch_size) {
-  const int64_t fields = dataset.fields(), numbers = dataset.numbers();
+BatchSpec batch_spec(const FeatureMap& map, int64_t batch_size) {
+  const auto fields = static_cast<int64_t>(map.fields().size()), numbers = map.dense_width();
   BatchSpec s;
   s.batch_size = batch_size;
-  s.bags = dataset.map.has_bags();
+  s.bags = map.has_bags();
   if (s.bags) {
-    s.inputs.push_back({"ids", {DType::I64, Shape{batch_size * dataset.map.ids_per_row()}}});
+    s.inputs.push_back({"ids", {DType::I64, Shape{batch_size * map.ids_per_row()}}});
     s.inputs.push_back({"offsets", {DType::I64, Shape{batch_size * fields + 1}}});
   } else {
     s.inputs.push_back({"ids", {DType::I64, Shape{batch_size, fields}}});
@@ -34,7 +34,7 @@ class DatasetRows final : public RowSource {
 
   int64_t rows() const override { return static_cast<int64_t>(split_.size()); }
 
-  BatchSpec spec(int64_t batch_size) const override { return detail::batch_spec(dataset_, batch_size); }
+  BatchSpec spec(int64_t batch_size) const override { return batch_spec(dataset_.map, batch_size); }
 
   int64_t fill(const Cursor& at, int64_t batch_size, std::span<const Tensor> tensors,
                std::span<int32_t> index) override {

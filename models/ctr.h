@@ -42,6 +42,8 @@ struct CtrOptions {
   std::any own = {};  // what CtrModelDef::read returned; empty for a baseline of another model
 };
 
+CtrOptions read_ctr_options(const ConfigNode& model);  // the `model:` section of a config. ConfigError
+
 struct CtrInputs {
   Value ids;      // i64 [B, F], or [capacity] with offsets
   Value offsets;  // i64 [B * F + 1]; empty when every feature has one id

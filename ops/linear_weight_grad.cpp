@@ -1,5 +1,7 @@
+#include "core/cpu/onednn_matmul.h"
 #include "core/cpu/sgemm.h"
 #include "core/samples.h"
+#include "ops/detail/factors.h"
 #include "ops/detail/reference_product.h"
 #include "ops/matmul.h"
 
@@ -14,18 +16,18 @@ namespace {
 
 void infer(Infer& f) {
   f.expect_inputs(2);
-  for (int i = 0; i < 2; ++i) f.expect_dtype(i, {DType::F32, DType::F64});
-  f.expect_same_dtype(0, 1);
+  const DType sum = detail::expect_factors(f);
   const Shape &x = f.shape(0), &dy = f.shape(1);
   f.check(x.rank() >= 2 && dy.rank() >= 2, "x {} and dy {} need at least 2 axes", x.str(), dy.str());
   const int64_t rows = x.outer(x.rank() - 1), dy_rows = dy.outer(dy.rank() - 1);
   f.check(rows == dy_rows, "x {} and dy {} differ in rows: {} != {}", x.str(), dy.str(), rows, dy_rows);
-  f.out(f.dtype(0), Shape{x.back(), dy.back()});
-  if (f.attrs().flag("has_bias")) f.out(f.dtype(0), Shape{dy.back()});
+  f.out(sum, Shape{x.back(), dy.back()});
+  if (f.attrs().flag("has_bias")) f.out(sum, Shape{dy.back()});
 }
 
 // dW = x^T dy, db = sum dy: with G and h their gradients, dx = dy G^T and ddy = x G + h.
 void grad(Grad& g) {
+  detail::expect_f32_factors(g, "linear_weight_grad");
   const Value of_weight = g.dy(0), of_bias = g.attrs().flag("has_bias") ? g.dy(1) : Value{};
   const Value x = g.x(0), dy = g.x(1);
   if (of_weight && g.needs(0)) g.dx(0, matmul(dy, of_weight, false, true, g.loc()));
@@ -57,11 +59,13 @@ struct State {
 Cost cost(const NodeSpec& node) {
   const State s(node);
   const auto rows = static_cast<double>(s.rows), k = static_cast<double>(s.k), n = static_cast<double>(s.n);
-  const auto element = static_cast<double>(size_of(node.in[0].dtype));
-  return {2 * rows * k * n + (s.bias ? rows * n : 0), element * (rows * k + rows * n + k * n + n)};
+  return {2 * rows * k * n + (s.bias ? rows * n : 0),
+          static_cast<double>(size_of(node.in[0].dtype)) * rows * (k + n) +
+              static_cast<double>(size_of(node.out[0].dtype)) * n * (k + 1)};
 }
 
 const char* reject_packed(const NodeSpec& node, const DeviceInfo&) {
+  if (node.attrs.flag("tf32")) return "TF32 is a precision of CUDA devices";
   return node.in[0].dtype == DType::F32 ? nullptr : "f32 only";
 }
 void prepare_packed(const NodeSpec& node, Prepare& p) {
@@ -77,15 +81,53 @@ void run_packed(const Call& c) {
   cpu::sgemm(problem, epilogue, c.scratch);
 }
 
+struct Bf16 : State {
+  cpu::OneDnnMatmul matmul;
+  Bf16(const NodeSpec& node, int threads)
+      : State(node), matmul({.m = k, .n = n, .k = rows, .trans_a = true, .bf16 = true, .threads = threads}) {}
+};
+
+const char* reject_onednn_bf16(const NodeSpec& node, const DeviceInfo& device) {
+  if (node.in[0].dtype != DType::BF16) return "bf16 factors only";
+  if (!device.avx512_bf16) return "needs AVX-512 BF16";
+  const State s(node);
+  return s.rows * s.k * s.n == 0 ? "an extent is 0" : nullptr;
+}
+void prepare_onednn_bf16(const NodeSpec& node, Prepare& p) {
+  p.scratch(p.state<Bf16>(node, p.device().threads).matmul.scratch_bytes());
+}
+// Sums over rows, 32 columns at a time: f32 within 256 rows, double over these.
+void sum_columns(int64_t rows, int64_t n, const bf16* dy, float* out) {
+  constexpr int64_t kColumns = 32, kRows = 256;
+  parallel_for((n + kColumns - 1) / kColumns, 1, [&](int64_t first, int64_t last) {
+    for (int64_t j0 = first * kColumns; j0 < std::min(n, last * kColumns); j0 += kColumns) {
+      const int64_t columns = std::min(kColumns, n - j0);
+      double total[kColumns] = {};
+      for (int64_t r0 = 0; r0 < rows; r0 += kRows) {
+        float sum[kColumns] = {};
+        for (int64_t r = r0; r < std::min(rows, r0 + kRows); ++r)
+          for (int64_t j = 0; j < columns; ++j) sum[j] += static_cast<float>(dy[r * n + j0 + j]);
+        for (int64_t j = 0; j < columns; ++j) total[j] += static_cast<double>(sum[j]);
+      }
+      for (int64_t j = 0; j < columns; ++j) out[j0 + j] = static_cast<float>(total[j]);
+    }
+  });
+}
+void run_onednn_bf16(const Call& c) {
+  const auto& s = c.state<Bf16>();
+  s.matmul.run(c.in<bf16>(0), c.in<bf16>(1), nullptr, nullptr, nullptr, c.out<float>(0), c.scratch);
+  if (s.bias) sum_columns(s.rows, s.n, c.in<bf16>(1), c.out<float>(1));
+}
+
 void prepare_reference(const NodeSpec& node, Prepare& p) { p.state<State>(node); }
 void run_reference(const Call& c) {
-  visit_float(c.in_spec(0).dtype, "linear_weight_grad", [&]<class T> {
+  detail::visit_factors(c.in_spec(0).dtype, "linear_weight_grad", [&]<class Factor, class T> {
     const auto& s = c.state<State>();
     T* out = c.out<T>(0);
-    detail::reference_product<T>(s.k, s.n, s.rows, c.in<T>(0), true, c.in<T>(1), false,
-                                 [&](int64_t i, int64_t j, double sum) { out[i * s.n + j] = static_cast<T>(sum); });
+    detail::reference_product(s.k, s.n, s.rows, c.in<Factor>(0), true, c.in<Factor>(1), false,
+                              [&](int64_t i, int64_t j, double sum) { out[i * s.n + j] = static_cast<T>(sum); });
     if (!s.bias) return;
-    const T* dy = c.in<T>(1);
+    const Factor* dy = c.in<Factor>(1);
     for (int64_t j = 0; j < s.n; ++j) {
       double sum = 0;
       for (int64_t i = 0; i < s.rows; ++i) sum += static_cast<double>(dy[i * s.n + j]);
@@ -106,6 +148,20 @@ void samples(Samples& s) {
   s.add({.name = "sliced_rows", .in = {f32({8200, 45}), f32({8200, 37})}, .attrs = bias, .grad = false});
   s.add({.name = "one_column_8192", .in = {f32({8192, 256}), f32({8192, 1})}, .attrs = bias, .grad = false});
   s.add({.name = "ctr_2048", .in = {f32({2048, 429}), f32({2048, 256})}, .attrs = bias, .grad = false, .bench = true});
+  const auto low = [](const Shape& shape) { return Arg{{DType::BF16, shape}, Fill::normal(), false}; };
+  s.add({.name = "bf16_bias", .in = {low({419, 45}), low({419, 37})}, .attrs = bias, .grad = false});
+  s.add({.name = "bf16_one_column", .in = {low({23, 9}), low({23, 1})}, .attrs = bias, .grad = false});
+  s.add({.name = "bf16_no_rows", .in = {low({0, 6}), low({0, 4})}, .attrs = bias, .grad = false, .constant_ok = true});
+  s.add({.name = "bf16_transformer",
+         .in = {low({2048, 384}), low({2048, 768})},
+         .attrs = bias,
+         .grad = false,
+         .bench = true});
+  s.add({.name = "tf32",
+         .in = {f32({70, 9}, Fill::integers(-8, 8)), f32({70, 11}, Fill::integers(-8, 8))},
+         .attrs = {{"has_bias", int64_t{1}}, {"tf32", int64_t{1}}},
+         .grad = false});
+  s.add({.name = "bf16_and_f32", .in = {f32({7, 5}), low({7, 3})}, .throws = "inputs 0 and 1 differ"});
   s.add({.name = "rows_differ", .in = {f32({7, 5}), f32({8, 3})}, .throws = "differ in rows: 7 != 8"});
   s.add({.name = "vector", .in = {f32({7}), f32({7, 3})}, .throws = "need at least 2 axes"});
 }
@@ -121,7 +177,12 @@ void register_linear_weight_grad(Registry& r) {
          .samples = samples,
          .tolerance = {.ulp = 4, .sum = 64, .exact_integers = true},  // as matmul
          .kernels = {{.name = "packed", .reject = reject_packed, .prepare = prepare_packed, .run = run_packed},
-                     {.name = "reference", .prepare = prepare_reference, .run = run_reference}}});
+                     {.name = "onednn_bf16",
+                      .reject = reject_onednn_bf16,
+                      .prepare = prepare_onednn_bf16,
+                      .run = run_onednn_bf16},
+                     {.name = "reference", .prepare = prepare_reference, .run = run_reference}},
+         .factors = {0, 1}});
 }
 
 }  // namespace winnow

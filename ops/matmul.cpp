@@ -4,6 +4,7 @@
 
 #include "core/passes.h"
 #include "core/samples.h"
+#include "ops/detail/factors.h"
 #include "ops/detail/matmul_node.h"
 
 namespace winnow {
@@ -25,11 +26,12 @@ void infer(Infer& f) {
   const Attrs& at = f.attrs();
   const bool trans_a = at.flag("trans_a"), trans_b = at.flag("trans_b");
   f.expect_inputs(2 + at.flag("has_bias") + at.flag("has_residual") + at.flag("has_mask"));
-  for (int i = 0; i < f.inputs(); ++i) f.expect_dtype(i, {DType::F32, DType::F64});
-  f.expect_same_dtype(0, f.inputs() - 1);
+  const DType sum = detail::expect_factors(f);
+  for (int i = 2; i < f.inputs(); ++i) f.expect_dtype(i, {sum});
   const int64_t packed_n = at.integer("packed_n", 0);
   f.expect_rank(1, packed_n > 0 ? 1 : 2);
   f.check(packed_n == 0 || !(trans_a || trans_b), "a packed b is not transposed, and a must not be");
+  f.check(packed_n == 0 || f.dtype(0) == sum, "a packed b is not bf16");
   if (trans_a) f.expect_rank(0, 2);
   const Shape &a = f.shape(0), &b = f.shape(1);
   f.check(a.rank() >= 2, "a {} needs at least 2 axes: reshape a vector to one row", a.str());
@@ -50,8 +52,8 @@ void infer(Infer& f) {
   if (at.flag("has_bias")) f.expect_shape(next++, Shape{n});
   if (at.flag("has_residual")) f.expect_shape(next++, out);
   if (at.flag("has_mask")) f.expect_shape(next++, out);
-  f.out(f.dtype(0), out);
-  if (at.flag("has_preact")) f.out(f.dtype(0), out);
+  f.out(sum, out);
+  if (at.flag("has_preact")) f.out(sum, out);
 }
 
 Value before_activation(Grad& g, const std::string& act, Value dy) {
@@ -72,6 +74,7 @@ Value gradient_before_activation(Grad& g, int mask) {
 }
 void grad(Grad& g) {
   const Attrs& at = g.attrs();
+  detail::expect_f32_factors(g, "matmul");
   int next = 2;
   const int bias = at.flag("has_bias") ? next++ : -1, residual = at.flag("has_residual") ? next++ : -1;
   const Value dy = gradient_before_activation(g, at.flag("has_mask") ? next : -1);
@@ -116,10 +119,11 @@ bool keep_and_activate(Node& producer, const Node& consumer) {
   return true;
 }
 
-// Takes over what the epilogue can do, in the epilogue's order: bias, residual, act, mask.
-// A weight is packed once instead of at every run (ops/matmul.h, packed_n).
+// A weight is packed once instead of at every run (ops/matmul.h, packed_n). One of a single column is read as it is:
+// its sums have the bits of unfrozen graphs then, as those of all others have with more than 32 rows.
 std::optional<PackedInput> pack(const NodeSpec& node) {
   const bool trans_b = node.attrs.flag("trans_b");
+  if (node.in[1].shape.rank() == 2 && node.in[1].shape[trans_b ? 0 : 1] == 1) return std::nullopt;
   if (node.attrs.flag("trans_a") || node.attrs.flag("has_preact") || node.attrs.integer("packed_n", 0) > 0 ||
       node.in[1].dtype != DType::F32)
     return std::nullopt;
@@ -128,6 +132,7 @@ std::optional<PackedInput> pack(const NodeSpec& node) {
   return PackedInput{1, "pack_weight", {{"trans_b", int64_t{trans_b}}}, std::move(attrs)};
 }
 
+// Takes over what the epilogue can do, in the epilogue's order: bias, residual, act, mask.
 bool absorb(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) {
   if (operand == kBeside) return keep_and_activate(producer, consumer);
   const std::string name = consumer.op->name;
@@ -175,6 +180,7 @@ void register_matmul(Registry& r) {
          .tolerance = {.ulp = 4, .sum = 64, .exact_integers = true},
          .kernels = detail::matmul_kernels(),
          .absorb = absorb,
+         .factors = {0, 1},
          .pack = pack});
 }
 

@@ -23,6 +23,15 @@ struct Planned {
   size_t workspace_bytes() const { return plan ? (plan->workspace_bytes() + 255) / 256 * 256 : 0; }
 };
 
+Precision precision_of(const NodeSpec& node) {
+  if (node.in[0].dtype == DType::BF16) return Precision::BF16;
+  return node.attrs.flag("tf32") ? Precision::TF32 : Precision::F32;
+}
+// The factors may be bf16; everything else is f32.
+const char* reject_f64(const NodeSpec& node, const DeviceInfo&) {
+  return node.out[0].dtype == DType::F32 ? nullptr : "f32 and bf16 only";
+}
+
 void zero(const Call& c, float* data, int64_t n) {
   if (n > 0)
     cuda::check(cudaMemsetAsync(data, 0, static_cast<size_t>(n) * sizeof(float), cuda::stream_of(c)), c.spec->op->name);
@@ -82,12 +91,13 @@ struct Matmul {
                  .trans_b = node.trans_b,
                  .adds_c = node.residual >= 0,
                  .adds_bias = node.bias >= 0,
-                 .relu = relu},
+                 .relu = relu,
+                 .precision = precision_of(spec)},
                 device) {}
 };
 
 const char* reject(const NodeSpec& node, const DeviceInfo& device) {
-  return node.attrs.integer("packed_n", 0) > 0 ? "a packed weight is a CPU's" : cuda::reject_all_but_f32(node, device);
+  return node.attrs.integer("packed_n", 0) > 0 ? "a packed weight is a CPU's" : reject_f64(node, device);
 }
 void prepare(const NodeSpec& node, Prepare& p) {
   p.scratch(p.state<Matmul>(node, p.device()).product.workspace_bytes());
@@ -101,7 +111,7 @@ void run(const Call& c) {
   float *y = c.out<float>(0), *preact = node.preact ? c.out<float>(1) : nullptr;
   float* const sum = preact != nullptr ? preact : y;
   if (s.product.plan)
-    s.product.plan->run(c.in<float>(0), c.in<float>(1), optional(node.residual), optional(node.bias), sum, c.scratch,
+    s.product.plan->run(c.inputs[0], c.inputs[1], optional(node.residual), optional(node.bias), sum, c.scratch,
                         cuda::stream_of(c));
   const bool done = s.product.plan && (s.relu || (node.act == Act::None && node.mask < 0 && preact == nullptr));
   if (done) return;
@@ -113,19 +123,27 @@ void run(const Call& c) {
 
 struct WeightGradient {
   int64_t rows, k, n;
-  bool bias;
+  bool bias, low;  // low: bf16
   Planned product;
   WeightGradient(const NodeSpec& node, const DeviceInfo& device)
       : rows(node.in[0].shape.outer(node.in[0].shape.rank() - 1)),
         k(node.in[0].shape.back()),
         n(node.in[1].shape.back()),
         bias(node.attrs.flag("has_bias")),
-        product({.m = k, .n = n, .k = rows, .trans_a = true}, device) {}
+        low(node.in[1].dtype == DType::BF16),
+        product({.m = k, .n = n, .k = rows, .trans_a = true, .precision = precision_of(node)}, device) {}
 };
 struct ElementOfRow {
   const float* dy;
   int64_t n;
   __device__ float operator()(int64_t row, int64_t column) const { return dy[row * n + column]; }
+};
+struct Bf16OfRow {
+  const bf16* dy;
+  int64_t n;
+  __device__ float operator()(int64_t row, int64_t column) const {
+    return __uint_as_float(unsigned{dy[row * n + column].bits} << 16);
+  }
 };
 
 void prepare_weight_grad(const NodeSpec& node, Prepare& p) {
@@ -134,14 +152,16 @@ void prepare_weight_grad(const NodeSpec& node, Prepare& p) {
 }
 void run_weight_grad(const Call& c) {
   const auto& s = c.state<WeightGradient>();
-  const auto *x = c.in<float>(0), *dy = c.in<float>(1);
   if (s.product.plan)
-    s.product.plan->run(x, dy, nullptr, nullptr, c.out<float>(0), c.scratch, cuda::stream_of(c));
+    s.product.plan->run(c.inputs[0], c.inputs[1], nullptr, nullptr, c.out<float>(0), c.scratch, cuda::stream_of(c));
   else
     zero(c, c.out<float>(0), s.k * s.n);
   if (!s.bias) return;
   auto* const parts = reinterpret_cast<float*>(c.scratch_as<char>() + s.product.workspace_bytes());
-  cuda::column_sums(c, s.rows, s.n, c.out<float>(1), parts, ElementOfRow{dy, s.n});
+  if (s.low)
+    cuda::column_sums(c, s.rows, s.n, c.out<float>(1), parts, Bf16OfRow{c.in<bf16>(1), s.n});
+  else
+    cuda::column_sums(c, s.rows, s.n, c.out<float>(1), parts, ElementOfRow{c.in<float>(1), s.n});
 }
 
 // ---- bmm
@@ -168,7 +188,7 @@ void register_matmul_cuda(Registry& r) {
                {.name = "cublaslt", .device = Device::CUDA, .reject = reject, .prepare = prepare, .run = run});
   r.add_kernel("linear_weight_grad", {.name = "cublaslt",
                                       .device = Device::CUDA,
-                                      .reject = cuda::reject_all_but_f32,
+                                      .reject = reject_f64,
                                       .prepare = prepare_weight_grad,
                                       .run = run_weight_grad});
   r.add_kernel("bmm", {.name = "cublaslt",

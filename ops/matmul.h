@@ -1,5 +1,7 @@
-// Dense matrix products. Element types f32 (packed and oneDNN kernels) and f64 (reference only).
-// Bits do not depend on the number of threads. Errors: ShapeError ("inner dims 128 != 64"), DTypeError.
+// Dense matrix products. Element types f32, and f64 (reference only). The factors of matmul and linear_weight_grad may
+// be bf16 while everything else is f32, with sums in f32, or read as TF32 (attribute tf32, CUDA devices): what
+// compile() makes of them (CompileOptions::precision). Then there is no gradient. Bits do not depend on the number of
+// threads. Errors: ShapeError ("inner dims 128 != 64"), DTypeError.
 #pragma once
 #include "core/graph.h"
 

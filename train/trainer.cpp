@@ -74,6 +74,7 @@ void Trainer::build() {
   task_.model().initialize(options_.seed);
   s.parameters = task_.model().parameters();
   CompileOptions compile_options = options_.compile;
+  compile_options.precision = options_.precision;
   if (compile_options.arena == nullptr) compile_options.arena = std::make_shared<Arena>();
   for (const int64_t form : task_.forms()) {
     Graph& graph = s.graphs.emplace_back(default_device(), options_.seed);

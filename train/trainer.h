@@ -32,6 +32,7 @@ struct TrainOptions {
   int64_t checkpoint_steps = 0;  // steps between checkpoints besides the one at each epoch's end; 0: none
   bool skip_nonfinite = false;   // true: a step with a non-finite gradient is skipped; false: training stops
   uint64_t seed = 42;
+  Precision precision = Precision::F32;  // of the products of training steps; validation and what is saved are f32
   CompileOptions compile;
 };
 

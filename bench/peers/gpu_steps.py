@@ -1,4 +1,4 @@
-"""Training steps in PyTorch on a CUDA device, fp32, of the shapes that stepbench and textbench run with --device cuda: a
+"""Training steps in PyTorch on a CUDA device, of the shapes that stepbench and textbench run with --device cuda: a
 DeepFM on 26 sparse ids and 13 numbers a row, and masked language models. Eager and compiled; the median step.
 
   python gpu_steps.py deepfm --batch 4096 --rows 1e7
@@ -19,11 +19,12 @@ ap.add_argument("--batch", type=int, default=0)
 ap.add_argument("--rows", type=float, default=1e6)
 ap.add_argument("--dim", type=int, default=16)
 ap.add_argument("--compile", action="store_true")
-ap.add_argument("--tf32", action="store_true")
+ap.add_argument("--precision", default="f32", choices=["f32", "tf32", "bf16"])  # bf16: autocast
 ap.add_argument("--seconds", type=float, default=3)
 a = ap.parse_args()
 torch.manual_seed(0)
-torch.backends.cuda.matmul.allow_tf32 = a.tf32
+torch.backends.cuda.matmul.allow_tf32 = a.precision == "tf32"
+autocast = torch.autocast("cuda", torch.bfloat16, enabled=a.precision == "bf16")
 cuda = torch.device("cuda")
 
 
@@ -86,7 +87,9 @@ def mlm_step():
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        run(ids, at, labels).backward()
+        with autocast:
+            loss = run(ids, at, labels)
+        loss.backward()
         optimizer.step()
 
     return step, n, "tokens/s"
@@ -118,7 +121,9 @@ def deepfm_step():
         count[0] += 1
         for o in optimizers:
             o.zero_grad(set_to_none=True)
-        run(tables[0](ids), x, tables[1](ids), y).backward()
+        with autocast:
+            loss = run(tables[0](ids), x, tables[1](ids), y)
+        loss.backward()
         for o in optimizers:
             o.step()
 
@@ -136,4 +141,4 @@ while time.perf_counter() < end or len(times) < 10:
     torch.cuda.synchronize()
     times.append(time.perf_counter() - start)
 median = statistics.median(times)
-print(f"torch {a.job} {a.config if a.job == 'mlm' else ''} batch {units} {'compiled' if a.compile else 'eager'}{' tf32' if a.tf32 else ''}: {units / median:.6g} {name}, step {median * 1e3:.3f} ms, {torch.cuda.max_memory_allocated() / 1e6:.0f} MB")
+print(f"torch {a.job} {a.config if a.job == 'mlm' else ''} batch {units} {'compiled' if a.compile else 'eager'} {a.precision}: {units / median:.6g} {name}, step {median * 1e3:.3f} ms, {torch.cuda.max_memory_allocated() / 1e6:.0f} MB")

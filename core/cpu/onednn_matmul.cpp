@@ -51,8 +51,8 @@ dnnl::primitive_attr attributes(const OneDnnMatmul::Config& config) {
   return attr;
 }
 
-Memory::desc matrix(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride) {
-  return {{rows, cols}, Memory::data_type::f32, Memory::dims{row_stride, col_stride}};
+Memory::desc matrix(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride, bool bf16 = false) {
+  return {{rows, cols}, bf16 ? Memory::data_type::bf16 : Memory::data_type::f32, Memory::dims{row_stride, col_stride}};
 }
 
 // One primitive for `rows` rows of C.
@@ -61,8 +61,8 @@ struct Chunk {
   dnnl::matmul::primitive_desc desc;
   dnnl::matmul primitive;
   Chunk(const OneDnnMatmul::Config& g, int64_t rows, const dnnl::engine& engine)
-      : a(g.trans_a ? matrix(rows, g.k, 1, g.m) : matrix(rows, g.k, g.k, 1)),
-        b(g.trans_b ? matrix(g.k, g.n, 1, g.k) : matrix(g.k, g.n, g.n, 1)),
+      : a(g.trans_a ? matrix(rows, g.k, 1, g.m, g.bf16) : matrix(rows, g.k, g.k, 1, g.bf16)),
+        b(g.trans_b ? matrix(g.k, g.n, 1, g.k, g.bf16) : matrix(g.k, g.n, g.n, 1, g.bf16)),
         bias(g.bias ? matrix(1, g.n, g.n, 1) : Memory::desc()),
         c(matrix(rows, g.n, g.n, 1)) {
     const dnnl::primitive_attr attr = attributes(g);
@@ -125,7 +125,7 @@ struct OneDnnMatmul::Impl {
       for (const Chunk& s : shapes) bound.emplace_back(s, g.bias, engine);
   }
 
-  dnnl_status_t run_chunk(int64_t chunk, size_t thread, const float* a, const float* b, const float* bias,
+  dnnl_status_t run_chunk(int64_t chunk, size_t thread, const void* a, const void* b, const float* bias,
                           const float* residual, const float* mask, float* c, char* scratch) const {
     const int64_t first = chunk * rows, count = std::min(rows, config.m - first);
     const size_t shape = count == std::min(rows, config.m) ? 0 : 1;
@@ -133,7 +133,8 @@ struct OneDnnMatmul::Impl {
     float* out = c + first * config.n;
     if (residual != nullptr)
       std::memcpy(out, residual + first * config.n, static_cast<size_t>(count * config.n) * sizeof(float));
-    set(to.a, config.trans_a ? a + first : a + first * config.k);
+    const int64_t skipped = config.trans_a ? first : first * config.k;
+    set(to.a, static_cast<const char*>(a) + skipped * (config.bf16 ? 2 : 4));
     set(to.b, b);
     if (config.bias) set(to.bias, bias);
     set(to.c, out);
@@ -165,7 +166,7 @@ OneDnnMatmul::~OneDnnMatmul() = default;
 
 size_t OneDnnMatmul::scratch_bytes() const { return impl_->scratch_per_thread * impl_->threads.size(); }
 
-void OneDnnMatmul::run(const float* a, const float* b, const float* bias, const float* residual, const float* mask,
+void OneDnnMatmul::run(const void* a, const void* b, const float* bias, const float* residual, const float* mask,
                        float* c, void* scratch) const {
   const Impl& s = *impl_;
   const int team = omp_in_parallel() != 0 ? 1 : std::min(num_threads(), static_cast<int>(s.threads.size()));

@@ -1,4 +1,4 @@
-// fp32 matrix product through oneDNN, created once and run many times.
+// Matrix product through oneDNN, created once and run many times: f32, or factors in bf16 with sums in f32.
 //
 //   c[m,n] = act( op(a)[m,k] @ op(b)[k,n]  [+ bias[n]]  [+ residual[m,n]] ), then 0 where mask[m,n] <= 0     all
 //   row-major
@@ -20,6 +20,7 @@ class OneDnnMatmul {
   struct Config {
     int64_t m = 0, n = 0, k = 0;            // each at least 1
     bool trans_a = false, trans_b = false;  // a is stored [k,m] / b is stored [n,k]
+    bool bf16 = false;                      // the elements of a and b
     bool bias = false, residual = false;
     Act act = Act::None;
     int threads = 1;         // the largest team that will run it: scratch is per thread
@@ -33,7 +34,7 @@ class OneDnnMatmul {
   size_t scratch_bytes() const;
   // bias, residual: null unless configured; mask: may be null. c must not overlap an input. One call at a time. oneDNN
   // itself allocates a little on each call. DeviceError when oneDNN reports a failure.
-  void run(const float* a, const float* b, const float* bias, const float* residual, const float* mask, float* c,
+  void run(const void* a, const void* b, const float* bias, const float* residual, const float* mask, float* c,
            void* scratch) const;
 
  private:

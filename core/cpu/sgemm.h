@@ -12,7 +12,9 @@
 //  * C is not read unless `accumulate`. NaN and infinity propagate through every activation.
 //  * m, n or k may be 0 (k = 0: C = epilogue(0 [+ C])).
 // Order of sums: an element is one chain of fused multiply-adds per block of k (at most 512 long), blocks added in
-// order; short or thin products (m <= 32 or n = 1) keep one chain, or one chain per vector lane, over all of k.
+// order, with a packed B whatever m is: a row's bits do not depend on how many rows there are. Else short or thin
+// products (m <= 32 or n = 1) keep one chain, or one chain per vector lane, over all of k, and small ones of long k are
+// sums of parts.
 #pragma once
 #include <cstddef>
 #include <cstdint>

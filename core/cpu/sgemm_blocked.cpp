@@ -62,7 +62,8 @@ Blocked::Blocked(const SgemmProblem& p, const SgemmEpilogue& e, void* workspace)
   super_rows_ = std::min(row_blocks_, std::max<size_t>(1, 4096 / mb_));
   super_cols_ = std::min(col_blocks_, std::max<size_t>(1, 4096 / nb_));
   const size_t tasks = row_blocks_ * col_blocks_;
-  slices_ = tasks < 8 ? std::max<size_t>(1, std::min(ceil_div(16, tasks), blocks_.count / 2)) : 1;
+  slices_ =
+      tasks < 8 && p.packed_b == nullptr ? std::max<size_t>(1, std::min(ceil_div(16, tasks), blocks_.count / 2)) : 1;
   phases_ = ceil_div(blocks_.count, slices_);
   pack_rows_ = round_up(kPackRows, kern_.mr), pack_cols_ = round_up(kPackColumns, kern_.nr);
   a_slice_ = super_rows_ * mb_ * blocks_.kc, b_slice_ = super_cols_ * nb_ * blocks_.kc;

@@ -36,6 +36,7 @@ class Short {
   void pack_x_unit(size_t unit);
   void skinny_task(size_t task);
   void own_block(size_t n0, size_t n1, size_t block, float* acc);
+  void packed_block(size_t n0, size_t n1, size_t block, float* acc);
   void in_place_block(size_t n0, size_t n1, size_t block, float* acc);
   void all_rows(size_t k0, size_t len, const float* y, size_t ldy, size_t n, float* acc) const;
   void dot_task(size_t task);
@@ -133,6 +134,29 @@ void Short::own_block(size_t n0, size_t n1, size_t block, float* acc) {
   }
 }
 
+// acc [panels of B][panels of rows][mr][nr] += the block's sums. A chain of its own for each block of a packed B, as in
+// the blocked way.
+void Short::packed_block(size_t n0, size_t n1, size_t block, float* acc) {
+  if (block == 0) return in_place_block(n0, n1, 0, acc);
+  alignas(64) float part[4 * kMaxMR * kMaxNR];
+  const size_t nr = kern_.nr, tile = kern_.mr * nr, kc = blocks_.length(block), k0 = block * blocks_.kc;
+  const float* y = p_.packed_b + round_up(p_.n, nr) * k0 + n0 * kc;
+  const size_t panels = ceil_div(n1 - n0, nr);
+  for (size_t j = 0, wide; j < panels; j += wide) {
+    wide = h_.rows <= 2 && j + 4 <= panels ? 4 : 1;
+    for (size_t q = 0; q < panels_; ++q) {
+      const float* x = packed_x_ + (q * p_.k + k0) * kern_.mr;
+      const int rows = static_cast<int>(row0(q + 1) - row0(q));
+      if (wide == 4)
+        kern_.tile_wide(rows, kc, x, y + j * nr * kc, nr, nr * kc, false, part);
+      else
+        kern_.tile_direct(rows, kc, x, y + j * nr * kc, nr, static_cast<int>(nr), false, part);
+      for (size_t w = 0; w < wide; ++w)
+        for (size_t i = 0; i < static_cast<size_t>(rows) * nr; ++i) at(acc, j + w, q)[i] += part[w * tile + i];
+    }
+  }
+}
+
 void Short::in_place_block(size_t n0, size_t n1, size_t block, float* acc) {
   const size_t nr = kern_.nr, kc = blocks_.length(block), k0 = block * blocks_.kc, panels = ceil_div(n1 - n0, nr);
   const bool packed = p_.packed_b != nullptr;
@@ -155,7 +179,9 @@ void Short::skinny_task(size_t task) {
   static_assert((kSkinnyM + kMaxMR) * kSkinnyCols >= kMaxMR * kInPlaceCols);
   const size_t nr = kern_.nr, n0 = task * cols_, n1 = std::min(h_.count, n0 + cols_), count = ceil_div(n1 - n0, nr);
   for (size_t block = 0; block < blocks_.count; ++block) {
-    if (p_.packed_b == nullptr && h_.rows > 2) {
+    if (p_.packed_b != nullptr) {
+      packed_block(n0, n1, block, acc);
+    } else if (h_.rows > 2) {
       own_block(n0, n1, block, acc);
     } else {
       in_place_block(n0, n1, block, acc);

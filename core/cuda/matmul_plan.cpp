@@ -25,11 +25,11 @@ cublasLtHandle_t handle_of(Device device) {
 }
 
 // The library is column-major: it sees each operand transposed, and gives D^T = op(B)^T op(A)^T.
-cublasLtMatrixLayout_t layout(int64_t rows, int64_t columns, int64_t batches) {
+cublasLtMatrixLayout_t layout(int64_t rows, int64_t columns, int64_t batches, cudaDataType_t type = CUDA_R_32F) {
   cublasLtMatrixLayout_t made = nullptr;
-  check_blas(cublasLtMatrixLayoutCreate(&made, CUDA_R_32F, static_cast<uint64_t>(columns), static_cast<uint64_t>(rows),
-                                        columns),
-             "cublasLtMatrixLayoutCreate");
+  check_blas(
+      cublasLtMatrixLayoutCreate(&made, type, static_cast<uint64_t>(columns), static_cast<uint64_t>(rows), columns),
+      "cublasLtMatrixLayoutCreate");
   const auto count = static_cast<int32_t>(batches);
   const int64_t stride = rows * columns;
   check_blas(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count),
@@ -102,12 +102,14 @@ class Operands {
 
 MatmulPlan::MatmulPlan(const Product& p, Device device, bool measure)
     : handle_(handle_of(device)), adds_c_(p.adds_c), adds_bias_(p.adds_bias) {
-  check_blas(cublasLtMatmulDescCreate(&description_, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
+  const auto compute = p.precision == Precision::TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  check_blas(cublasLtMatmulDescCreate(&description_, compute, CUDA_R_32F), "cublasLtMatmulDescCreate");
   set(description_, CUBLASLT_MATMUL_DESC_TRANSA, p.trans_b ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(description_, CUBLASLT_MATMUL_DESC_TRANSB, p.trans_a ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(description_, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(p));
-  first_ = p.trans_b ? layout(p.n, p.k, p.batches) : layout(p.k, p.n, p.batches);
-  second_ = p.trans_a ? layout(p.k, p.m, p.batches) : layout(p.m, p.k, p.batches);
+  const auto factor = p.precision == Precision::BF16 ? CUDA_R_16BF : CUDA_R_32F;
+  first_ = p.trans_b ? layout(p.n, p.k, p.batches, factor) : layout(p.k, p.n, p.batches, factor);
+  second_ = p.trans_a ? layout(p.k, p.m, p.batches, factor) : layout(p.m, p.k, p.batches, factor);
   result_ = layout(p.m, p.n, p.batches);
   choose(p, measure);
 }
@@ -154,7 +156,7 @@ MatmulPlan::~MatmulPlan() {
   cublasLtMatmulDescDestroy(description_);
 }
 
-void MatmulPlan::run(const float* a, const float* b, const float* c, const float* bias, float* d, void* workspace,
+void MatmulPlan::run(const void* a, const void* b, const float* c, const float* bias, float* d, void* workspace,
                      cudaStream_t stream) const {
   if (adds_bias_) set(description_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   const float one = 1, beta = adds_c_ ? 1.0f : 0.0f;

@@ -3,17 +3,19 @@
 #include <cublasLt.h>
 
 #include "core/cuda/stream.h"
+#include "core/dtype.h"
 
 namespace winnow::cuda {
 
-// D [m, n] = op(A) op(B) + C + bias [n] for each of `batches`, row-major and dense, f32 with f32 accumulation (no
-// TF32).
+// D [m, n] = op(A) op(B) + C + bias [n] for each of `batches`, row-major and dense. C, bias, D and sums are f32; A and
+// B are too, read as they are or as TF32, or they are bf16.
 struct Product {
   int64_t m = 0, n = 0, k = 0;  // none is 0
   bool trans_a = false, trans_b = false;
   int64_t batches = 1;
   bool adds_c = false, adds_bias = false;
   bool relu = false;  // D = max(0, the sum)
+  Precision precision = Precision::F32;
 };
 
 class MatmulPlan {
@@ -25,7 +27,7 @@ class MatmulPlan {
   MatmulPlan& operator=(const MatmulPlan&) = delete;
   size_t workspace_bytes() const { return workspace_bytes_; }
   // All operands start at 16 bytes. c may be d; c and bias are read where the product adds them.
-  void run(const float* a, const float* b, const float* c, const float* bias, float* d, void* workspace,
+  void run(const void* a, const void* b, const float* c, const float* bias, float* d, void* workspace,
            cudaStream_t stream) const;
 
  private:

@@ -6,8 +6,6 @@
 
 namespace winnow::detail {
 
-BatchSpec batch_spec(const Dataset& dataset, int64_t batch_size);
-
 // Rows of a file. shuffle: the blocks are permuted by (seed, epoch), and kWindowBlocks of them at a time are held,
 // whose rows are permuted by (seed, epoch, window). The row of a cursor alone tells what comes next. A window's words
 // are reserved at the start, so that nothing is allocated later.

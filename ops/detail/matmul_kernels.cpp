@@ -1,8 +1,11 @@
 #include <cmath>
 
 #include "core/cpu/onednn_matmul.h"
+#include "ops/detail/blocks.h"
+#include "ops/detail/factors.h"
 #include "ops/detail/matmul_node.h"
 #include "ops/detail/reference_product.h"
+#include "ops/pointwise.def.h"
 
 namespace winnow::detail {
 
@@ -57,6 +60,7 @@ struct Packed {
 };
 
 const char* reject_packed(const NodeSpec& node, const DeviceInfo&) {
+  if (node.attrs.flag("tf32")) return "TF32 is a precision of CUDA devices";
   return node.in[0].dtype == DType::F32 ? nullptr : "f32 only";
 }
 void prepare_packed(const NodeSpec& node, Prepare& p) {
@@ -78,18 +82,26 @@ void run_packed(const Call& c) {
   cpu::sgemm(problem, epilogue, c.scratch);
 }
 
-// ---- onednn
+// ---- onednn, factors in f32
 
 struct OneDnn {
   MatmulNode node;
   cpu::OneDnnMatmul matmul;
   explicit OneDnn(const NodeSpec& spec, int threads)
       : node(spec),
-        matmul({node.m, node.n, node.k, node.trans_a, node.trans_b, node.bias >= 0, node.residual >= 0, node.act,
-                threads}) {}
+        matmul({.m = node.m,
+                .n = node.n,
+                .k = node.k,
+                .trans_a = node.trans_a,
+                .trans_b = node.trans_b,
+                .bias = node.bias >= 0,
+                .residual = node.residual >= 0,
+                .act = node.act,
+                .threads = threads}) {}
 };
 
 const char* reject_onednn(const NodeSpec& node, const DeviceInfo&) {
+  if (node.attrs.flag("tf32")) return "TF32 is a precision of CUDA devices";
   if (node.in[0].dtype != DType::F32) return "f32 only";
   const MatmulNode s(node);
   if (s.packed) return "b is packed for another kernel";
@@ -104,6 +116,67 @@ void run_onednn(const Call& c) {
   const auto& s = c.state<OneDnn>();
   s.matmul.run(c.in<float>(0), c.in<float>(1), optional(c, s.node.bias), optional(c, s.node.residual),
                optional(c, s.node.mask), c.out<float>(0), c.scratch);
+}
+
+// ---- onednn_bf16: factors in bf16; what follows the sum is one pass over it
+
+struct OneDnnBf16 {
+  MatmulNode node;
+  cpu::OneDnnMatmul matmul;
+  explicit OneDnnBf16(const NodeSpec& spec, int threads)
+      : node(spec),
+        matmul({.m = node.m,
+                .n = node.n,
+                .k = node.k,
+                .trans_a = node.trans_a,
+                .trans_b = node.trans_b,
+                .bf16 = true,
+                .bias = node.bias >= 0,
+                .residual = node.residual >= 0,
+                .threads = threads}) {}
+};
+
+const char* reject_onednn_bf16(const NodeSpec& node, const DeviceInfo& device) {
+  if (node.in[0].dtype != DType::BF16) return "bf16 factors only";
+  if (!device.avx512_bf16) return "needs AVX-512 BF16";
+  const MatmulNode s(node);
+  return s.m * s.n * s.k == 0 ? "an extent is 0" : nullptr;
+}
+void prepare_onednn_bf16(const NodeSpec& node, Prepare& p) {
+  p.scratch(p.state<OneDnnBf16>(node, p.device().threads).matmul.scratch_bytes());
+}
+
+// Calls f(op) with the operator of ops/pointwise.def.h.
+template <class F>
+void visit_activation(cpu::Act act, F&& f) {
+  switch (act) {
+    case cpu::Act::None: return;
+    case cpu::Act::Relu: return f(pointwise::Relu{});
+    case cpu::Act::Gelu: return f(pointwise::Gelu{});
+    case cpu::Act::GeluTanh: return f(pointwise::GeluTanh{});
+    case cpu::Act::Sigmoid: return f(pointwise::Sigmoid{});
+    case cpu::Act::Tanh: return f(pointwise::Tanh{});
+  }
+}
+void run_onednn_bf16(const Call& c) {
+  const auto& s = c.state<OneDnnBf16>();
+  float *y = c.out<float>(0), *sum = s.node.preact ? c.out<float>(1) : y;
+  s.matmul.run(c.in<bf16>(0), c.in<bf16>(1), optional(c, s.node.bias), optional(c, s.node.residual), nullptr, sum,
+               c.scratch);
+  visit_activation(s.node.act, [&]<class Op>(Op) {
+    for_blocks(c.out_numel(0), [=](int64_t begin, int64_t end) {
+#pragma omp simd
+      for (int64_t i = begin; i < end; ++i) y[i] = Op::f(sum[i]);
+    });
+  });
+  if (s.node.mask < 0) return;
+  const float* mask = c.in<float>(s.node.mask);
+  visit_activation(s.node.mask_act, [&]<class Op>(Op) {
+    for_blocks(c.out_numel(0), [=](int64_t begin, int64_t end) {
+#pragma omp simd
+      for (int64_t i = begin; i < end; ++i) y[i] = Op::gradient(y[i], mask[i]);
+    });
+  });
 }
 
 // ---- reference
@@ -133,20 +206,20 @@ void prepare_reference(const NodeSpec& node, Prepare& p) {
   if (s.packed) p.scratch(static_cast<size_t>(s.k * s.n) * size_of(node.in[0].dtype));
 }
 void run_reference(const Call& c) {
-  visit_float(c.in_spec(0).dtype, "matmul", [&]<class T> {
+  visit_factors(c.in_spec(0).dtype, "matmul", [&]<class Factor, class T> {
     const auto& s = c.state<MatmulNode>();
     const T* bias = s.bias < 0 ? nullptr : c.in<T>(s.bias);
     const T* residual = s.residual < 0 ? nullptr : c.in<T>(s.residual);
     const T* mask = s.mask < 0 ? nullptr : c.in<T>(s.mask);
     T *out = c.out<T>(0), *preact = s.preact ? c.out<T>(1) : nullptr;
-    const T* b = c.in<T>(1);
+    const Factor* b = c.in<Factor>(1);
     if (s.packed) {
-      T* plain = c.scratch_as<T>();
+      Factor* plain = c.scratch_as<Factor>();
       for (int64_t k = 0; k < s.k; ++k)
         for (int64_t j = 0; j < s.n; ++j) plain[k * s.n + j] = b[packed_place(s.n, s.k, k, j)];
       b = plain;
     }
-    reference_product<T>(s.m, s.n, s.k, c.in<T>(0), s.trans_a, b, s.trans_b, [&](int64_t i, int64_t j, double sum) {
+    reference_product(s.m, s.n, s.k, c.in<Factor>(0), s.trans_a, b, s.trans_b, [&](int64_t i, int64_t j, double sum) {
       const int64_t at = i * s.n + j;
       if (bias != nullptr) sum += static_cast<double>(bias[j]);
       if (residual != nullptr) sum += static_cast<double>(residual[at]);
@@ -164,6 +237,7 @@ void run_reference(const Call& c) {
 std::vector<KernelDef> matmul_kernels() {
   return {{.name = "packed", .reject = reject_packed, .prepare = prepare_packed, .run = run_packed},
           {.name = "onednn", .reject = reject_onednn, .prepare = prepare_onednn, .run = run_onednn},
+          {.name = "onednn_bf16", .reject = reject_onednn_bf16, .prepare = prepare_onednn_bf16, .run = run_onednn_bf16},
           {.name = "reference", .prepare = prepare_reference, .run = run_reference}};
 }
 

@@ -107,6 +107,40 @@ void add_packed(Samples& s) {
          .throws = "a packed b is not transposed"});
 }
 
+// What CompileOptions::precision makes of a product.
+void add_rounded(Samples& s) {
+  const auto low = [](const Shape& shape) { return Arg{{DType::BF16, shape}, Fill::normal(), false}; };
+  const auto add = [&](const char* name, std::vector<Arg> in, Attrs attrs, bool integers = true, bool bench = false) {
+    s.add({.name = name,
+           .in = std::move(in),
+           .attrs = std::move(attrs),
+           .grad = false,
+           .bench = bench,
+           .integers = integers});
+  };
+  const Attrs bias = {{"has_bias", int64_t{1}}}, ta = {{"trans_a", int64_t{1}}}, tb = {{"trans_b", int64_t{1}}};
+  add("bf16_odd", {low({7, 3}), low({3, 5})}, {});
+  add("bf16_bias", {low({130, 300}), low({300, 97}), f32({97})}, bias);
+  add("bf16_ta", {low({300, 40}), low({300, 33})}, ta);
+  add("bf16_tb", {low({2, 17, 19}), low({33, 19})}, tb);
+  add("bf16_deep", {low({64, 4100}), low({4100, 24})}, {});
+  add("bf16_residual_relu", {low({50, 6}), low({6, 35}), f32({35}, Fill::uniform(0.5, 2)), f32({50, 35})},
+      {{"has_bias", int64_t{1}}, {"has_residual", int64_t{1}}, {"act", "relu"}});
+  add("bf16_preact_gelu", {low({9, 6}), low({6, 35}), f32({35})},
+      {{"has_bias", int64_t{1}}, {"has_preact", int64_t{1}}, {"act", "gelu"}}, false);
+  add("bf16_mask_gelu", {low({50, 6}), low({33, 6}), fixed(f32({50, 33}))},
+      {{"has_mask", int64_t{1}}, {"mask_act", "gelu"}, {"trans_b", int64_t{1}}}, false);
+  add("bf16_mask_relu", {low({60, 33}), low({40, 33}), fixed(f32({60, 40}, Fill::uniform(-0.2, 1)))},
+      {{"has_mask", int64_t{1}}, {"trans_b", int64_t{1}}});
+  s.add({.name = "bf16_no_rows", .in = {low({0, 5}), low({5, 4})}, .grad = false, .constant_ok = true});
+  add("bf16_transformer", {low({4096, 384}), low({384, 1536}), f32({1536})}, bias, true, true);
+  add("tf32", {f32({33, 40}, Fill::integers(-8, 8)), f32({40, 50}, Fill::integers(-8, 8)), f32({50})},
+      {{"has_bias", int64_t{1}}, {"tf32", int64_t{1}}});
+  s.add({.name = "bf16_and_f32", .in = {low({2, 3}), f32({3, 4})}, .throws = "inputs 0 and 1 differ"});
+  s.add(
+      {.name = "bf16_bias_type", .in = {low({2, 3}), low({3, 4}), low({4})}, .attrs = bias, .throws = "expected f32"});
+}
+
 void add_errors(Samples& s) {
   s.add({.name = "inner_dims", .in = {f32({32, 128}), f32({64, 256})}, .throws = "inner dims 128 != 64"});
   s.add({.name = "bias_size",
@@ -140,6 +174,7 @@ void matmul_samples(Samples& s) {
   add_sizes(s);
   add_epilogues(s);
   add_packed(s);
+  add_rounded(s);
   add_errors(s);
 }
 

@@ -84,7 +84,8 @@ struct Outcome {
 
 // Steps of AdamW, every step with other tokens and masks; the label of a token is the token itself. Without `waits` the
 // host runs ahead of the device and there are no losses.
-Outcome train(const TransformerOptions& options, Device device, int64_t steps = 3, bool waits = true) {
+Outcome train(const TransformerOptions& options, Device device, int64_t steps = 3, bool waits = true,
+              Precision precision = Precision::F32) {
   LanguageModel model(options);
   model.initialize(1);
   const auto parameters = model.parameters();
@@ -102,7 +103,9 @@ Outcome train(const TransformerOptions& options, Device device, int64_t steps = 
   Optimizer optimizer({.name = "adamw", .weight_decay = 0.01, .clip_norm = 1});
   optimizer.emit(g, parameters, rate, step, 0.01);
   for (const VariablePtr& v : optimizer.state()) v->value = v->value.on(device);
-  Program program = compile(g);
+  CompileOptions compiled;
+  compiled.precision = precision;
+  Program program = compile(g, compiled);
 
   const auto stream = make_stream(device);
   Tensor step_tensor = Tensor::zeros({DType::I64, {}}), rate_tensor = Tensor::zeros({DType::F32, {}});
@@ -153,6 +156,18 @@ TEST_F(ProgramTest, TheSameStepsGiveTheSameBits) {
   emulation::options() = {};
   EXPECT_EQ(first.losses, second.losses);
   EXPECT_EQ(first.parameters, second.parameters);
+}
+// Rounded factors move the losses a little, and parameters stay f32.
+TEST_F(ProgramTest, LowerPrecisionsTrainNearlyTheSame) {
+  const Outcome exact = train(bert(), kCuda);
+  for (const Precision precision : {Precision::TF32, Precision::BF16}) {
+    const Outcome rounded = train(bert(), kCuda, 3, true, precision);
+    EXPECT_NE(exact.losses, rounded.losses);
+    for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(exact.losses[i], rounded.losses[i], 0.01f * exact.losses[i]) << i;
+    EXPECT_EQ(rounded.parameters, train(bert(), kCuda, 3, true, precision).parameters);
+    EXPECT_EQ(rounded.parameters.size(), exact.parameters.size());
+  }
+  EXPECT_TRUE(emulation::reports().empty());
 }
 TEST_F(ProgramTest, FeedsOfStepsInFlightStayApart) {
   const Outcome waited = train(bert(), kCuda, 6);

@@ -1,0 +1,20 @@
+#include "models/saved_click_model.h"
+
+#include "models/ctr_batches.h"
+#include "nn/saved_parameters.h"
+
+namespace winnow {
+
+SavedClickModel::SavedClickModel(const std::string& directory)
+    : map(FeatureMap::load(directory + "/feature_map.json")) {
+  const std::string path = directory + "/model.safetensors";
+  const SafeTensors file = open_parameters(path);
+  Config config = Config::load(directory + "/config.yaml");
+  const std::string job = config.root().find<std::string>("job").value_or("ctr");
+  WN_CHECK(job == "ctr", ConfigError, "{} holds a run of `winnow train {}`, not a click model", directory, job);
+  model = make_ctr_model(ctr_spec(map), read_ctr_options(config.root().child("model")));
+  model->initialize(0);
+  load_parameters(file, model->parameters(), path);
+}
+
+}  // namespace winnow

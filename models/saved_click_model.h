@@ -1,0 +1,18 @@
+// A trained click model as its run directory keeps it: config.yaml (the section `model`), feature_map.json and
+// model.safetensors. What it was trained on is not needed.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "data/feature_map.h"
+#include "models/ctr.h"
+
+namespace winnow {
+
+struct SavedClickModel {
+  explicit SavedClickModel(const std::string& directory);  // IoError, ConfigError, DataError
+  FeatureMap map;
+  std::unique_ptr<CtrModel> model;
+};
+
+}  // namespace winnow

@@ -1,0 +1,31 @@
+// The factors of matrix products: f32 or f64, or bf16 whose sums are f32 (ops/matmul.h).
+#pragma once
+#include <utility>
+
+#include "core/graph.h"
+
+namespace winnow::detail {
+
+// Inputs 0 and 1 are factors of one type; the type of sums and results.
+inline DType expect_factors(const Infer& in) {
+  for (int i = 0; i < 2; ++i) in.expect_dtype(i, {DType::F32, DType::BF16, DType::F64});
+  in.expect_same_dtype(0, 1);
+  return in.dtype(0) == DType::BF16 ? DType::F32 : in.dtype(0);
+}
+
+// Rounding comes after differentiation.
+inline void expect_f32_factors(const Grad& g, const char* op) {
+  WN_CHECK(g.x(0).dtype() != DType::BF16 && !g.attrs().flag("tf32"), Error,
+           "{}(): no gradient through rounded factors: record them in f32 and compile with "
+           "CompileOptions::precision ({})",
+           op, at_source(g.loc()));
+}
+
+// Calls f.template operator()<Factor, Sum>().
+template <class F>
+void visit_factors(DType factor, const char* op, F&& f) {
+  if (factor == DType::BF16) return f.template operator()<bf16, float>();
+  visit_float(factor, op, [&]<class T> { f.template operator()<T, T>(); });
+}
+
+}  // namespace winnow::detail

@@ -1,0 +1,89 @@
+#include "serve/click_predictor.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "models/ctr_batches.h"
+
+namespace winnow {
+
+struct ClickPredictor::Form {
+  int64_t rows;
+  Graph graph{Device{}};
+  std::optional<Program> program;
+  std::vector<Tensor> feeds;  // step, then the batch
+  Tensor logits;              // where the program leaves them
+  Form(const SavedClickModel& saved, int64_t batch_size, const CompileOptions& options) : rows(batch_size) {
+    const BatchSpec spec = batch_spec(saved.map, rows);
+    const Value step = graph.input("step", {DType::I64, {}});
+    const BatchValues batch(graph, spec);
+    graph.output("logits", saved.model->logits(batch.ctr, {step, batch.weight, false}));
+    program.emplace(compile(graph, options));
+    feeds.push_back(Tensor::of<int64_t>({0}, {}));
+    for (const auto& input : spec.inputs) feeds.push_back(Tensor::zeros(input.spec));
+  }
+};
+
+ClickPredictor::ClickPredictor(const SavedClickModel& saved, const ClickPredictorOptions& options)
+    : saved_(saved), stream_(make_stream(Device{})) {
+  std::vector<int64_t> sizes = options.batch_sizes;
+  std::ranges::sort(sizes);
+  const auto repeated = std::ranges::unique(sizes);
+  sizes.erase(repeated.begin(), repeated.end());
+  WN_CHECK(!sizes.empty() && sizes[0] >= 1, ConfigError, "batch_sizes [{}]: at least one, each at least 1",
+           fmt::join(sizes, ", "));
+  CompileOptions compile_options;
+  compile_options.arena = std::make_shared<Arena>();
+  compile_options.frozen = std::make_shared<FrozenWeights>();
+  for (const int64_t size : sizes) forms_.push_back(std::make_unique<Form>(saved, size, compile_options));
+  for (const auto& form : forms_) {  // warm, and with the arena as it stays
+    form->program->run(form->feeds, *stream_);
+    form->logits = form->program->output("logits");
+  }
+}
+ClickPredictor::~ClickPredictor() = default;
+
+void ClickPredictor::logits(std::span<const EncodedRow> rows, std::span<float> logits) {
+  WN_CHECK(rows.size() == logits.size(), ShapeError, "{} rows and room for {} logits", rows.size(), logits.size());
+  while (!rows.empty()) {
+    const auto left = static_cast<int64_t>(rows.size());
+    const auto form = std::ranges::find_if(forms_, [&](const auto& f) { return f->rows >= left; });
+    Form& chosen = form == forms_.end() ? *forms_.back() : **form;
+    const auto taken = static_cast<size_t>(std::min(left, chosen.rows));
+    run(chosen, rows.first(taken), logits.first(taken));
+    rows = rows.subspan(taken);
+    logits = logits.subspan(taken);
+  }
+}
+
+void ClickPredictor::run(Form& form, std::span<const EncodedRow> rows, std::span<float> logits) {
+  const FeatureMap& map = saved_.map;
+  const size_t fields = map.fields().size(), width = static_cast<size_t>(map.dense_width());
+  const bool bags = map.has_bags();
+  const auto ids = form.feeds[1].span<int64_t>();
+  const auto offsets = bags ? form.feeds[2].span<int64_t>() : std::span<int64_t>{};
+  const auto dense = width > 0 ? form.feeds[bags ? 3 : 2].span<float>() : std::span<float>{};
+  size_t used = 0;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const EncodedRow& row = rows[r];
+    WN_CHECK(row.lengths.size() == fields && row.dense.size() == width, ShapeError,
+             "row {} has {} fields and {} numbers, the model {} and {}", r, row.lengths.size(), row.dense.size(),
+             fields, width);
+    std::ranges::copy(row.ids, ids.begin() + static_cast<std::ptrdiff_t>(used));
+    if (bags)
+      for (size_t f = 0, at = used; f < fields; ++f) {
+        at += static_cast<size_t>(row.lengths[f]);
+        offsets[r * fields + f + 1] = static_cast<int64_t>(at);
+      }
+    used += row.ids.size();
+    std::ranges::copy(row.dense, dense.begin() + static_cast<std::ptrdiff_t>(r * width));
+  }
+  // what is left of the batch: rows without ids, as in training
+  std::ranges::fill(ids.subspan(used), -1);
+  if (bags) std::ranges::fill(offsets.subspan(rows.size() * fields + 1), static_cast<int64_t>(used));
+  if (width > 0) std::ranges::fill(dense.subspan(rows.size() * width), 0.f);
+  form.program->run(form.feeds, *stream_);
+  std::ranges::copy(form.logits.span<float>().first(rows.size()), logits.begin());
+}
+
+}  // namespace winnow
