@@ -9,17 +9,25 @@
 #include "ops/shape_ops.h"
 
 namespace winnow {
+namespace {
+
+// Small, as embeddings start: the products of fields with one another begin near 0.
+constexpr double kFieldInit = 1e-3;
+
+}  // namespace
 
 ClickTextModel::ClickTextModel(const ClickTextOptions& options, const CtrSpec& spec)
     : options_(options), encoder_(&child<TextEncoder>("encoder", options.encoder)) {
   const int64_t width = options_.pair ? encoder_->width() : 3 * encoder_->width();
   if (!options_.pair) norm_ = &child<LayerNorm>("norm", width);
-  text_ = &child<Linear>("text", width, options_.ids ? options_.text_dim : 1);
+  text_ = options_.ids ? &child<Linear>("text", width, options_.text_fields * options_.ids->embedding_dim, true,
+                                        Init::normal(kFieldInit))
+                       : &child<Linear>("text", width, 1);
   const int64_t layers = encoder_->options().transformer.num_hidden_layers;
   if (options_.freeze_encoder) freeze_below(encoder_->parameters(), layers + 2, layers);
   if (!options_.ids) return;
   CtrSpec with_text = spec;
-  with_text.dense += options_.text_dim;
+  with_text.vectors = options_.text_fields;
   base_ = &adopt("base", make_ctr_model(with_text, *options_.ids));
 }
 
@@ -40,8 +48,7 @@ Value ClickTextModel::logits(Value text, const CtrInputs& in, const StepContext&
   const Value y = (*text_)(text, loc);
   if (base_ == nullptr) return squeeze(y);
   CtrInputs with_text = in;
-  const Value floats = relu(y, loc);
-  with_text.dense = in.dense ? concat({in.dense, floats}, 1, loc) : floats;
+  with_text.vectors = reshape(y, {y.shape()[0], options_.text_fields, options_.ids->embedding_dim}, loc);
   return base_->logits(with_text, context);
 }
 

@@ -4,8 +4,9 @@
 //   pair    x = pool(encoder("[CLS] user text [SEP] item text [SEP]")): every row runs through the encoder, whose
 //           attention sees both texts
 //   text alone   logit = linear(dropout(x))
-//   fused        logit = base(ids, [numbers, relu(linear(dropout(x)))]), base: a click model of models/ctr.h, which
-//                takes the text's floats as it takes other numbers
+//   fused        logit = base(ids, numbers, vectors), base: a click model of models/ctr.h, which takes the rows of
+//                linear(dropout(x)) [text_fields, embedding_dim] as embeddings of further fields: a factorization
+//                machine or cross layers multiply them with those of the ids
 #pragma once
 #include <memory>
 #include <optional>
@@ -20,7 +21,7 @@ struct ClickTextOptions {
   bool pair = false;
   bool freeze_encoder = false;  // towers: item texts are encoded once, before training, and the encoder stays as it is
   double dropout = 0.3;
-  int64_t text_dim = 32;          // fused: floats that stand for the text
+  int64_t text_fields = 2;        // fused: embeddings that stand for the text
   std::optional<CtrOptions> ids;  // fused: the click model
 };
 

@@ -24,6 +24,7 @@ struct CtrSpec {
   };
   std::vector<Field> fields;
   int64_t dense = 0;    // floats of a row
+  int64_t vectors = 0;  // embeddings of a row that come ready-made, beside those of the fields (CtrInputs::vectors)
   int user_field = -1;  // index into fields; -1: none
   int item_field = -1;
 };
@@ -48,6 +49,7 @@ struct CtrInputs {
   Value ids;      // i64 [B, F], or [capacity] with offsets
   Value offsets;  // i64 [B * F + 1]; empty when every feature has one id
   Value dense;    // f32 [B, D]; empty when D = 0
+  Value vectors;  // f32 [B, CtrSpec::vectors, embedding_dim]; empty when there are none
 };
 
 class CtrModel : public Module {

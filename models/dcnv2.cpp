@@ -19,7 +19,7 @@ class DcnV2 final : public CtrModel {
     output_ = &child<Linear>("output", width + (deep_ == nullptr ? 0 : deep_->width()), 1);
   }
   Value logits(const CtrInputs& in, const StepContext& context) const override {
-    const Value x0 = flatten_inputs((*table_)(in.ids, in.offsets), in.dense);
+    const Value x0 = flatten_inputs(embed(*table_, in), in.dense);
     Value x = x0;
     for (const Linear* layer : cross_) x = cross_v2(x0, (*layer)(x), x);
     if (deep_ != nullptr) x = concat({(*deep_)(x0, context), x}, 1);

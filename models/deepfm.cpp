@@ -14,7 +14,7 @@ class DeepFm final : public CtrModel {
         table_(&child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, options.embedding_dim))),
         deep_(&child<Mlp>("deep", flat_width(spec, options.embedding_dim), mlp_options(options, 1))) {}
   Value logits(const CtrInputs& in, const StepContext& context) const override {
-    const Value embeddings = (*table_)(in.ids, in.offsets);
+    const Value embeddings = embed(*table_, in);
     const Value first = add((*wide_)(in), fm_second_order(embeddings));
     return add(first, squeeze((*deep_)(flatten_inputs(embeddings, in.dense), context)));
   }

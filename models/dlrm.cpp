@@ -11,7 +11,7 @@ namespace {
 class Dlrm final : public CtrModel {
  public:
   Dlrm(const CtrSpec& spec, const CtrOptions& options) : dim_(options.embedding_dim) {
-    const auto fields = static_cast<int64_t>(spec.fields.size()) + (spec.dense > 0 ? 1 : 0);
+    const auto fields = embedded_fields(spec) + (spec.dense > 0 ? 1 : 0);
     WN_CHECK(fields >= 2, ConfigError, "model DLRM: needs two features or more to interact, the schema gives {}",
              fields);
     table_ = &child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, dim_));
@@ -24,7 +24,7 @@ class Dlrm final : public CtrModel {
     top_ = &child<Mlp>("top", fields * (fields - 1) / 2 + (spec.dense > 0 ? dim_ : 0), mlp_options(options, 1));
   }
   Value logits(const CtrInputs& in, const StepContext& context) const override {
-    Value x = (*table_)(in.ids, in.offsets);
+    Value x = embed(*table_, in);
     if (bottom_ == nullptr) return squeeze((*top_)(dot_interaction(x), context));
     const Value z = (*bottom_)(in.dense, context);
     x = concat({reshape(z, {z.shape()[0], 1, dim_}), x}, 1);

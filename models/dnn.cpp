@@ -11,7 +11,7 @@ class Dnn final : public CtrModel {
       : table_(&child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, options.embedding_dim))),
         deep_(&child<Mlp>("deep", flat_width(spec, options.embedding_dim), mlp_options(options, 1))) {}
   Value logits(const CtrInputs& in, const StepContext& context) const override {
-    return squeeze((*deep_)(flatten_inputs((*table_)(in.ids, in.offsets), in.dense), context));
+    return squeeze((*deep_)(flatten_inputs(embed(*table_, in), in.dense), context));
   }
 
  private:

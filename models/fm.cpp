@@ -14,7 +14,7 @@ class FactorizationMachine final : public CtrModel {
         table_(
             &child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, options.embedding_dim))) {}
   Value logits(const CtrInputs& in, const StepContext&) const override {
-    return add((*wide_)(in), fm_second_order((*table_)(in.ids, in.offsets)));
+    return add((*wide_)(in), fm_second_order(embed(*table_, in)));
   }
 
  private:

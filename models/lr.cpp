@@ -7,7 +7,10 @@ namespace {
 
 class LogisticRegression final : public CtrModel {
  public:
-  LogisticRegression(const CtrSpec& spec, const CtrOptions& options) : wide_(&child<WidePart>("wide", spec, options)) {}
+  LogisticRegression(const CtrSpec& spec, const CtrOptions& options) : wide_(&child<WidePart>("wide", spec, options)) {
+    WN_CHECK(spec.vectors == 0, ConfigError,
+             "model LR has no embeddings for texts to stand beside: take another model");
+  }
   Value logits(const CtrInputs& in, const StepContext&) const override { return (*wide_)(in); }
 
  private:

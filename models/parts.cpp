@@ -33,13 +33,17 @@ Value WidePart::operator()(const CtrInputs& in) const {
   return add(y, in.ids.graph->persistent(bias_->variable));
 }
 
+Value embed(const EmbeddingTable& table, const CtrInputs& in) {
+  const Value embeddings = table(in.ids, in.offsets);
+  return in.vectors ? concat({embeddings, in.vectors}, 1) : embeddings;
+}
+int64_t embedded_fields(const CtrSpec& spec) { return static_cast<int64_t>(spec.fields.size()) + spec.vectors; }
+
 Value flatten_inputs(Value embeddings, Value dense) {
   const Value flat = reshape(embeddings, {embeddings.shape()[0], embeddings.shape().inner(0)});
   return dense ? concat({flat, dense}, 1) : flat;
 }
-int64_t flat_width(const CtrSpec& spec, int64_t dim) {
-  return static_cast<int64_t>(spec.fields.size()) * dim + spec.dense;
-}
+int64_t flat_width(const CtrSpec& spec, int64_t dim) { return embedded_fields(spec) * dim + spec.dense; }
 Value squeeze(Value x) { return reshape(x, {x.shape()[0]}); }
 
 MlpOptions mlp_options(const CtrOptions& o, int64_t output) {

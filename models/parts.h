@@ -22,6 +22,10 @@ class WidePart final : public Module {
   Parameter* bias_;
 };
 
+// The embeddings of a row's fields, then its vectors -> [B, F + V, D].
+Value embed(const EmbeddingTable& table, const CtrInputs& in);
+int64_t embedded_fields(const CtrSpec& spec);  // F + V
+
 // [B, F, D] embeddings and [B, N] numeric features side by side -> [B, F D + N].
 Value flatten_inputs(Value embeddings, Value dense);
 int64_t flat_width(const CtrSpec& spec, int64_t dim);

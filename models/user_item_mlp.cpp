@@ -12,6 +12,7 @@ class UserItemMlp final : public CtrModel {
   UserItemMlp(const CtrSpec& spec, const CtrOptions& options) : user_(spec.user_field), item_(spec.item_field) {
     WN_CHECK(user_ >= 0 && item_ >= 0, ConfigError,
              "model UserItemMLP: the schema needs a user id and an item id feature");
+    WN_CHECK(spec.vectors == 0, ConfigError, "model UserItemMLP reads ids alone: texts need another model");
     std::vector<EmbeddingField> fields = fields_of(spec);
     for (int f = 0; f < static_cast<int>(fields.size()); ++f)
       if (f != user_ && f != item_) fields[static_cast<size_t>(f)].rows = 0;

@@ -13,7 +13,7 @@ class WideDeep final : public CtrModel {
         table_(&child<EmbeddingTable>("embedding", fields_of(spec), embedding_options(options, options.embedding_dim))),
         deep_(&child<Mlp>("deep", flat_width(spec, options.embedding_dim), mlp_options(options, 1))) {}
   Value logits(const CtrInputs& in, const StepContext& context) const override {
-    const Value x = flatten_inputs((*table_)(in.ids, in.offsets), in.dense);
+    const Value x = flatten_inputs(embed(*table_, in), in.dense);
     return add((*wide_)(in), squeeze((*deep_)(x, context)));
   }
 

@@ -22,7 +22,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"tokenizer", {"core"}},
     {"data", {"core", "tokenizer"}},
     {"models", {"core", "ops", "nn", "data", "tokenizer"}},
-    {"train", {"core", "core/cpu", "ops", "nn", "models", "data", "tokenizer"}},
+    {"train", {"core", "core/cpu", "ops", "nn", "models", "data", "tokenizer", "serve"}},
     {"serve", {"core", "ops", "nn", "models", "data", "tokenizer"}},
 };
 

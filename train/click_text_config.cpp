@@ -45,7 +45,7 @@ ClickTextConfig::ClickTextConfig(const CommonOptions& options, const std::string
   item_features = text.get<std::vector<std::string>>("item_features", {});
   if (model.pair) user_features = text.get<std::vector<std::string>>("user_features", {});
   if (text.get("fuse", true)) {
-    model.text_dim = text.get("text_dim", model.text_dim, between(1, 4096));
+    model.text_fields = text.get("text_fields", model.text_fields, between(1, 64));
     model.ids = read_ctr_options(root.child("model"));
   }
   loop = read_train_options(root.child("train"), {}, defaults(), model.ids.has_value());

@@ -19,6 +19,8 @@ void add_report_command(CLI::App& app, Action& chosen);
 void add_inspect_command(CLI::App& app, Action& chosen);
 void add_doctor_command(CLI::App& app, Action& chosen);
 void add_tune_command(CLI::App& app, Action& chosen);
+void add_bandit_command(CLI::App& app, Action& chosen);
+void add_ope_command(CLI::App& app, Action& chosen);
 void add_data_command(CLI::App& app, Action& chosen);
 void add_tokenizer_command(CLI::App& app, Action& chosen);
 void add_encode_command(CLI::App& app, Action& chosen);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "train/bootstrap.h"
+#include "core/bootstrap.h"
 #include "train/metrics.h"
 
 namespace winnow {

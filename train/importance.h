@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "train/bootstrap.h"
+#include "core/bootstrap.h"
 #include "train/ctr_task.h"
 
 namespace winnow {

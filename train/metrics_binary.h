@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "train/bootstrap.h"
+#include "core/bootstrap.h"
 #include "train/metrics.h"
 
 namespace winnow {

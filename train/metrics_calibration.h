@@ -18,7 +18,7 @@
 #include <span>
 #include <vector>
 
-#include "train/bootstrap.h"
+#include "core/bootstrap.h"
 #include "train/metrics.h"
 
 namespace winnow {

@@ -34,6 +34,8 @@ int run_program(int argc, char** argv) {
   add_match_command(app, chosen);
   add_rank_command(app, chosen);
   add_synonyms_command(app, chosen);
+  add_bandit_command(app, chosen);
+  add_ope_command(app, chosen);
   add_report_command(app, chosen);
   add_inspect_command(app, chosen);
   add_data_command(app, chosen);

@@ -27,7 +27,7 @@
 #include <span>
 #include <vector>
 
-#include "train/bootstrap.h"
+#include "core/bootstrap.h"
 #include "train/metrics.h"
 
 namespace winnow {

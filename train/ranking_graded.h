@@ -18,7 +18,7 @@
 #include <optional>
 #include <span>
 
-#include "train/bootstrap.h"
+#include "core/bootstrap.h"
 #include "train/metrics.h"
 
 namespace winnow {

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "core/bootstrap.h"
 #include "data/text_rows.h"
 #include "models/text_model.h"
-#include "train/bootstrap.h"
 #include "train/options.h"
 #include "train/run.h"
 #include "train/text_task.h"

@@ -96,6 +96,10 @@ one train click-text --config click.yaml --batch-size 256 --set train.max_steps=
 one predict --run c --text 'red cotton bag' --top 2
 one predict --run v --data store/items.csv
 for run in c v t; do one evaluate --run $run; done
+one bandit simulate --policy epsilon_greedy --epsilon 0.5 --arms 3 --dim 2 --rounds 500 --log played.csv
+one bandit simulate --policy squarecb --arms 3 --dim 2 --rounds 500 --seed 2 --world-seed 1 --save policy.safetensors \
+  --csv regret.csv --html regret.html
+one ope --log played.csv --features 'x_*' --policy policy.safetensors --resamples 200
 one data describe "$table"
 one data schema "$table"
 one data check --config config.yaml

@@ -1,4 +1,4 @@
-#include "train/bootstrap.h"
+#include "core/bootstrap.h"
 
 #include <algorithm>
 #include <cmath>
