@@ -80,6 +80,7 @@ void look_at_host(Diagnosis& d) {
   d.onednn = cpu::onednn_version();
   d.instruction_sets = instruction_sets();
   d.kernels = cpu::has_isa(cpu::Isa::Avx512) ? "AVX-512" : "AVX2";
+  d.bf16 = device_info({}).avx512_bf16;
   d.cores = omp_get_num_procs();
   d.threads = num_threads();
   d.cpu_quota = cpu_quota();

@@ -26,7 +26,9 @@ void cpu_text(const Diagnosis& d, std::string& text) {
   text += "CPU\n";
   line(text, "model", d.cpu);
   line(text, "instruction sets", fmt::format("{}", fmt::join(d.instruction_sets, ", ")));
-  line(text, "kernels", d.kernels + ", in f32; none uses bf16 or VNNI");
+  line(text, "kernels",
+       fmt::format("{}; products in bf16: {}; none uses VNNI", d.kernels,
+                   d.bf16 ? "yes (train.precision)" : "no, they need AVX-512 bf16"));
   line(text, "cores, threads",
        fmt::format("{} for this process, {} in the OpenMP team{}", d.cores, d.threads,
                    d.cpu_quota > 0 ? fmt::format("; the container may use {:.1f} cores' time", d.cpu_quota) : ""));
@@ -65,6 +67,7 @@ Json cpu_json(const Diagnosis& d) {
   return {{"model", d.cpu},
           {"instruction_sets", d.instruction_sets},
           {"kernels", d.kernels},
+          {"bf16_products", d.bf16},
           {"cores", d.cores},
           {"threads", d.threads},
           {"onednn", d.onednn},

@@ -14,8 +14,8 @@ struct SparseStep {
   GradientTerms<float> terms;
 };
 template <class Rule>
-__global__ void set_up_sparse(RuleParams params, const float* lr, const int64_t* step, const float* scale,
-                              SparseStep<Rule>* out) {
+__global__ void __launch_bounds__(1)
+    set_up_sparse(RuleParams params, const float* lr, const int64_t* step, const float* scale, SparseStep<Rule>* out) {
   *out = {Rule(params, static_cast<double>(*lr), *step),
           GradientTerms<float>(params, static_cast<double>(*scale), Rule::kProximal)};
 }
