@@ -123,6 +123,7 @@ std::vector<Kernel> read_kernels(const std::string& directory) {
 }
 
 int resident_warps(const Instance& kernel, std::size_t dynamic_shared) {
+  WN_CHECK(kernel.threads > 0, DataError, "{} has no __launch_bounds__", kernel.symbol);
   const cudaOccDeviceProp limits = limits_of(kernel.architecture);
   cudaOccFuncAttributes attributes;
   attributes.maxThreadsPerBlock = kernel.threads;
