@@ -49,10 +49,10 @@ struct CtrOptions {
 CtrOptions read_ctr_options(const ConfigNode& model);  // the `model:` section of a config. ConfigError
 
 struct CtrInputs {
-  Value ids;      // i64 [B, F], or [capacity] with offsets
-  Value offsets;  // i64 [B * F + 1]; empty when every feature has one id
-  Value dense;    // f32 [B, D]; empty when D = 0
-  Value vectors;  // f32 [B, CtrSpec::vectors, embedding_dim]; empty when there are none
+  Value ids = {};      // i64 [B, F], or [capacity] with offsets
+  Value offsets = {};  // i64 [B * F + 1]; empty when every feature has one id
+  Value dense = {};    // f32 [B, D]; empty when D = 0
+  Value vectors = {};  // f32 [B, CtrSpec::vectors, embedding_dim]; empty when there are none
 };
 
 class CtrModel : public Module {

@@ -84,7 +84,7 @@ void run_packed(const Call& c) {
 struct Bf16 : State {
   cpu::OneDnnMatmul matmul;
   Bf16(const NodeSpec& node, int threads)
-      : State(node), matmul({.m = k, .n = n, .k = rows, .trans_a = true, .bf16 = true, .threads = threads}) {}
+      : State(node), matmul({.m = k, .n = n, .k = rows, .trans_a = true, .threads = threads, .bf16 = true}) {}
 };
 
 const char* reject_onednn_bf16(const NodeSpec& node, const DeviceInfo& device) {

@@ -20,11 +20,11 @@ class OneDnnMatmul {
   struct Config {
     int64_t m = 0, n = 0, k = 0;            // each at least 1
     bool trans_a = false, trans_b = false;  // a is stored [k,m] / b is stored [n,k]
-    bool bf16 = false;                      // the elements of a and b
     bool bias = false, residual = false;
     Act act = Act::None;
     int threads = 1;         // the largest team that will run it: scratch is per thread
     int64_t chunk_rows = 0;  // rows of C per chunk; 0: chosen from the sizes
+    bool bf16 = false;       // the elements of a and b
   };
   explicit OneDnnMatmul(const Config& config);  // DeviceError with oneDNN's reason
   ~OneDnnMatmul();

@@ -130,10 +130,10 @@ struct OneDnnBf16 {
                 .k = node.k,
                 .trans_a = node.trans_a,
                 .trans_b = node.trans_b,
-                .bf16 = true,
                 .bias = node.bias >= 0,
                 .residual = node.residual >= 0,
-                .threads = threads}) {}
+                .threads = threads,
+                .bf16 = true}) {}
 };
 
 const char* reject_onednn_bf16(const NodeSpec& node, const DeviceInfo& device) {
