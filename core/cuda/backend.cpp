@@ -10,8 +10,8 @@
 #include <mutex>
 #include <sstream>
 
+#include "core/cuda/current_device.h"
 #include "core/cuda/register.h"
-#include "core/cuda/stream.h"
 #include "core/op.h"
 
 namespace winnow {
@@ -22,25 +22,6 @@ namespace cuda {
 namespace {
 
 constexpr int kMostDevices = 16;
-
-// The calling thread's current device while it lives.
-class OnDevice {
- public:
-  explicit OnDevice(Device device) {
-    check(cudaGetDevice(&before_), "cudaGetDevice");
-    if (before_ != device.index) check(cudaSetDevice(device.index), "cudaSetDevice");
-    changed_ = before_ != device.index;
-  }
-  ~OnDevice() {
-    if (changed_) (void)cudaSetDevice(before_);
-  }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
-
- private:
-  int before_ = 0;
-  bool changed_ = false;
-};
 
 std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
 
@@ -235,7 +216,9 @@ class CudaBackend final : public Backend {
     const OnDevice on(device);
     return std::make_unique<CudaEvent>();
   }
+  // Kernels and library calls go to the thread's current device: the copies of its feeds begin every run.
   void copy(void* to, const void* from, size_t bytes, Stream& stream) override {
+    check(cudaSetDevice(stream.device().index), "cudaSetDevice");
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, static_cast<CudaStream&>(stream).handle()),
           "cudaMemcpyAsync");
   }

@@ -4,6 +4,8 @@
 #include <map>
 #include <mutex>
 
+#include "core/cuda/current_device.h"
+
 namespace winnow::cuda {
 namespace {
 
@@ -20,6 +22,7 @@ cublasLtHandle_t handle_of(Device device) {
   static std::map<int, cublasLtHandle_t> handles;
   const std::lock_guard lock(mutex);
   cublasLtHandle_t& handle = handles[device.index];
+  const OnDevice current(device);
   if (handle == nullptr) check_blas(cublasLtCreate(&handle), "cublasLtCreate");
   return handle;
 }

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include "core/cuda/emulation/options.h"
-#include "core/cuda/register.h"
 #include "tests/cached_clicks.h"
 
 namespace winnow {
@@ -10,7 +9,6 @@ namespace {
 
 class CachedProgramTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { cuda::register_backend(); }
   void TearDown() override {
     EXPECT_TRUE(emulation::reports().empty());
     emulation::options() = {};

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "core/cuda/emulation/options.h"
-#include "core/cuda/register.h"
 #include "train/program.h"
 
 namespace winnow {
@@ -17,9 +16,6 @@ using Json = nlohmann::json;
 
 class DoctorTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    if (!has_backend(Device::CUDA)) cuda::register_backend();
-  }
   void TearDown() override {
     emulation::options() = {};
     emulation::reset();

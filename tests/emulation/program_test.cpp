@@ -19,12 +19,13 @@ constexpr int64_t kVocabulary = 20, kCapacity = 24;
 
 const Device kCuda{Device::CUDA, 0};
 
-class ProgramTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    if (!has_backend(Device::CUDA)) cuda::register_backend();
-  }
+// Once, before the first graph of any test of this program.
+class WithDevice final : public testing::Environment {
+  void SetUp() override { cuda::register_backend(); }
 };
+const testing::Environment* const kWithDevice = testing::AddGlobalTestEnvironment(new WithDevice);
+
+class ProgramTest : public testing::Test {};
 
 TransformerOptions bert() {
   TransformerOptions o;
