@@ -95,7 +95,8 @@ std::vector<float> ClickTextTask::predict(Split split) {
     batch.append_feeds(feeds);
     Program& program = programs[batch.form()];
     program.run(feeds, *stream);
-    const auto logits = program.output("logits").span<float>();
+    const Tensor host = program.output("logits");  // a copy where the program runs on a device
+    const auto logits = host.span<float>();
     out.insert(out.end(), logits.begin(), logits.begin() + slot.rows);
   }
   return out;

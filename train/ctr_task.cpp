@@ -23,7 +23,8 @@ std::vector<float> CtrPredictor::logits(BatchSource& source) {
     feeds.resize(1);
     feeds.insert(feeds.end(), slot.feeds().begin(), slot.feeds().end());
     program_->run(feeds, *stream_);
-    const auto batch = program_->output("logits").span<float>();
+    const Tensor host = program_->output("logits");  // a copy where the program runs on a device
+    const auto batch = host.span<float>();
     out.insert(out.end(), batch.begin(), batch.begin() + slot.rows);
   }
   return out;

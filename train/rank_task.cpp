@@ -153,7 +153,8 @@ std::vector<float> RankPredictor::scores() {
     feeds.insert(feeds.end(), batch.feeds().begin(), batch.feeds().end());
     Program& program = programs_[batches_.form()];
     program.run(feeds, *stream_);
-    const auto scores = program.output("scores").span<float>();
+    const Tensor host = program.output("scores");  // a copy where the program runs on a device
+    const auto scores = host.span<float>();
     out.insert(out.end(), scores.begin(), scores.begin() + batch.rows());
   }
   return out;

@@ -63,7 +63,8 @@ std::vector<float> TextPredictor::run() {
     Form& form = *forms_[batches_.form()];
     form.tensors.fill(tokens_, batches_.rows());
     form.program->run(form.feeds, *stream_);
-    const auto outputs = form.program->output("outputs").span<float>();
+    const Tensor host = form.program->output("outputs");  // a copy where the program runs on a device
+    const auto outputs = host.span<float>();
     for (size_t i = 0; i < batches_.rows().size(); ++i)
       std::copy_n(outputs.begin() + static_cast<int64_t>(i) * width_, width_,
                   out.begin() + batches_.rows()[i] * width_);

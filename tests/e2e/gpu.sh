@@ -54,8 +54,8 @@ YAML
 both encode '"vectors":.*' encode --model mlm --text 'red cotton bag' --text 'blue hat'
 both fill-mask '"probability":[^,}]*' fill-mask --model mlm --text 'red [MASK] bag' --k 12
 both match '"cosine":[^,}]*' match --run matched --items texts.csv --column text --text 'red bag' --k 3 --no-cache
-echo 'train.learning_rate: {choice: [0.01]}' > space.yaml
-tune() { "$1" tune --config ctr.yaml --space space.yaml --method grid --set train.max_steps=2 --set train.batch_size=32 \
+echo 'train.learning_rate: {choice: [0.01, 0.02]}' > space.yaml
+tune() { "$1" tune --config ctr.yaml --space space.yaml --method grid --set train.max_steps=2 --set train.batch_size=32 --set train.monitor=logloss \
   --set model.hidden_units='[8]' "${@:2}" >log 2>&1 || { tail -5 log; echo "FAILED: tune"; exit 1; }; }
 tune "$build/winnow" --out tuned-cpu
 tune "$build/winnow_emulated" --device cuda --out tuned-gpu
