@@ -64,10 +64,7 @@ Cost cost(const NodeSpec& node) {
               static_cast<double>(size_of(node.out[0].dtype)) * n * (k + 1)};
 }
 
-const char* reject_packed(const NodeSpec& node, const DeviceInfo&) {
-  if (node.attrs.flag("tf32")) return "TF32 is a precision of CUDA devices";
-  return node.in[0].dtype == DType::F32 ? nullptr : "f32 only";
-}
+const char* reject_packed(const NodeSpec& node, const DeviceInfo&) { return detail::reject_all_but_f32_factors(node); }
 void prepare_packed(const NodeSpec& node, Prepare& p) {
   const State& s = p.state<State>(node);
   p.scratch(cpu::sgemm_workspace_bytes(s.problem(), {}));  // colsum_b needs none
@@ -88,8 +85,7 @@ struct Bf16 : State {
 };
 
 const char* reject_onednn_bf16(const NodeSpec& node, const DeviceInfo& device) {
-  if (node.in[0].dtype != DType::BF16) return "bf16 factors only";
-  if (!device.avx512_bf16) return "needs AVX-512 BF16";
+  if (const char* reason = detail::reject_all_but_bf16_factors(node, device)) return reason;
   const State s(node);
   return s.rows * s.k * s.n == 0 ? "an extent is 0" : nullptr;
 }

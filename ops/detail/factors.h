@@ -21,6 +21,16 @@ inline void expect_f32_factors(const Grad& g, const char* op) {
            op, at_source(g.loc()));
 }
 
+// Of CPU kernels for f32, and for bf16.
+inline const char* reject_all_but_f32_factors(const NodeSpec& node) {
+  if (node.attrs.flag("tf32")) return "TF32 is a precision of CUDA devices";
+  return node.in[0].dtype == DType::F32 ? nullptr : "f32 only";
+}
+inline const char* reject_all_but_bf16_factors(const NodeSpec& node, const DeviceInfo& device) {
+  if (node.in[0].dtype != DType::BF16) return "bf16 factors only";
+  return device.avx512_bf16 ? nullptr : "needs AVX-512 BF16";
+}
+
 // Calls f.template operator()<Factor, Sum>().
 template <class F>
 void visit_factors(DType factor, const char* op, F&& f) {

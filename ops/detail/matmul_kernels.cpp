@@ -59,10 +59,7 @@ struct Packed {
   }
 };
 
-const char* reject_packed(const NodeSpec& node, const DeviceInfo&) {
-  if (node.attrs.flag("tf32")) return "TF32 is a precision of CUDA devices";
-  return node.in[0].dtype == DType::F32 ? nullptr : "f32 only";
-}
+const char* reject_packed(const NodeSpec& node, const DeviceInfo&) { return reject_all_but_f32_factors(node); }
 void prepare_packed(const NodeSpec& node, Prepare& p) {
   const Packed& s = p.state<Packed>(node);
   cpu::SgemmProblem problem = s.problem;
@@ -82,8 +79,9 @@ void run_packed(const Call& c) {
   cpu::sgemm(problem, epilogue, c.scratch);
 }
 
-// ---- onednn, factors in f32
+// ---- onednn: factors in f32
 
+// Of f32 with the activation; what follows a sum of bf16 factors is one pass over it.
 struct OneDnn {
   MatmulNode node;
   cpu::OneDnnMatmul matmul;
@@ -96,13 +94,13 @@ struct OneDnn {
                 .trans_b = node.trans_b,
                 .bias = node.bias >= 0,
                 .residual = node.residual >= 0,
-                .act = node.act,
-                .threads = threads}) {}
+                .act = spec.in[0].dtype == DType::BF16 ? cpu::Act::None : node.act,
+                .threads = threads,
+                .bf16 = spec.in[0].dtype == DType::BF16}) {}
 };
 
 const char* reject_onednn(const NodeSpec& node, const DeviceInfo&) {
-  if (node.attrs.flag("tf32")) return "TF32 is a precision of CUDA devices";
-  if (node.in[0].dtype != DType::F32) return "f32 only";
+  if (const char* reason = reject_all_but_f32_factors(node)) return reason;
   const MatmulNode s(node);
   if (s.packed) return "b is packed for another kernel";
   if (s.preact) return "the value before the activation is wanted";
@@ -118,34 +116,13 @@ void run_onednn(const Call& c) {
                optional(c, s.node.mask), c.out<float>(0), c.scratch);
 }
 
-// ---- onednn_bf16: factors in bf16; what follows the sum is one pass over it
-
-struct OneDnnBf16 {
-  MatmulNode node;
-  cpu::OneDnnMatmul matmul;
-  explicit OneDnnBf16(const NodeSpec& spec, int threads)
-      : node(spec),
-        matmul({.m = node.m,
-                .n = node.n,
-                .k = node.k,
-                .trans_a = node.trans_a,
-                .trans_b = node.trans_b,
-                .bias = node.bias >= 0,
-                .residual = node.residual >= 0,
-                .threads = threads,
-                .bf16 = true}) {}
-};
+// ---- onednn_bf16
 
 const char* reject_onednn_bf16(const NodeSpec& node, const DeviceInfo& device) {
-  if (node.in[0].dtype != DType::BF16) return "bf16 factors only";
-  if (!device.avx512_bf16) return "needs AVX-512 BF16";
+  if (const char* reason = reject_all_but_bf16_factors(node, device)) return reason;
   const MatmulNode s(node);
   return s.m * s.n * s.k == 0 ? "an extent is 0" : nullptr;
 }
-void prepare_onednn_bf16(const NodeSpec& node, Prepare& p) {
-  p.scratch(p.state<OneDnnBf16>(node, p.device().threads).matmul.scratch_bytes());
-}
-
 // Calls f(op) with the operator of ops/pointwise.def.h.
 template <class F>
 void visit_activation(cpu::Act act, F&& f) {
@@ -159,7 +136,7 @@ void visit_activation(cpu::Act act, F&& f) {
   }
 }
 void run_onednn_bf16(const Call& c) {
-  const auto& s = c.state<OneDnnBf16>();
+  const auto& s = c.state<OneDnn>();
   float *y = c.out<float>(0), *sum = s.node.preact ? c.out<float>(1) : y;
   s.matmul.run(c.in<bf16>(0), c.in<bf16>(1), optional(c, s.node.bias), optional(c, s.node.residual), nullptr, sum,
                c.scratch);
@@ -237,7 +214,7 @@ void run_reference(const Call& c) {
 std::vector<KernelDef> matmul_kernels() {
   return {{.name = "packed", .reject = reject_packed, .prepare = prepare_packed, .run = run_packed},
           {.name = "onednn", .reject = reject_onednn, .prepare = prepare_onednn, .run = run_onednn},
-          {.name = "onednn_bf16", .reject = reject_onednn_bf16, .prepare = prepare_onednn_bf16, .run = run_onednn_bf16},
+          {.name = "onednn_bf16", .reject = reject_onednn_bf16, .prepare = prepare_onednn, .run = run_onednn_bf16},
           {.name = "reference", .prepare = prepare_reference, .run = run_reference}};
 }
 
