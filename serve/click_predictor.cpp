@@ -34,7 +34,7 @@ ClickPredictor::ClickPredictor(const SavedClickModel& saved, const ClickPredicto
            fmt::join(sizes, ", "));
   CompileOptions compile_options;
   compile_options.arena = std::make_shared<Arena>();
-  compile_options.frozen = std::make_shared<FrozenWeights>();
+  compile_options.frozen = frozen_;
   for (const int64_t size : sizes) forms_.push_back(std::make_unique<Form>(saved, size, compile_options));
   for (const auto& form : forms_) {  // warm, and with the arena as it stays
     form->program->run(form->feeds, *stream_);

@@ -43,6 +43,8 @@ class ClickPredictor {
   }
   // Of several requests, in the same batches.
   void logits(std::span<const RowsToScore> parts);
+  // To be called when the parameters of the model were given other values.
+  void refresh() { frozen_->refresh(); }
 
  private:
   struct Form;
@@ -56,6 +58,7 @@ class ClickPredictor {
   void run(Form& form, Place& place, int64_t rows);
   const SavedClickModel& saved_;
   std::vector<std::unique_ptr<Form>> forms_;  // ascending
+  std::shared_ptr<FrozenWeights> frozen_ = std::make_shared<FrozenWeights>();
   std::unique_ptr<Stream> stream_;
 };
 
