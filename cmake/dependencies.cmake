@@ -29,6 +29,8 @@ if(ARROW_INCLUDE_DIR AND ARROW_LIBRARY AND PARQUET_LIBRARY)
   target_link_libraries(winnow_sources INTERFACE ${PARQUET_LIBRARY} ${ARROW_LIBRARY})
   target_compile_definitions(winnow_sources INTERFACE WINNOW_PARQUET)
 endif()
+find_path(BOOST_INCLUDE_DIR boost/asio.hpp REQUIRED)  # headers alone, in serve/http
+find_package(OpenSSL REQUIRED)
 find_package(PNG REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(ICU REQUIRED COMPONENTS uc)
