@@ -273,7 +273,10 @@ void Recommender::recommend(const RecommendRequest& request, RecommendScratch& s
   for (const Arrangement::Pin& pin : pins_)
     if (s.may.has(pin.item)) s.pins.push_back(pin);
   leave_out_seen(request, *parts_.catalogue, s.may);
-  if (trace != nullptr) *trace = {.may = s.may.count()};
+  if (trace != nullptr) {
+    *trace = {};
+    trace->may = s.may.count();
+  }
   merge(request, s, trace);
   const auto merged = Clock::now();
   score(request, s);
