@@ -12,7 +12,7 @@ find_package(CLI11 REQUIRED)
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(SQLite3 REQUIRED)
-# By their files: Debian's packages of these two carry no CMake configuration.
+# By their files: Debian's packages of these carry no CMake configuration.
 find_path(ZSTD_INCLUDE_DIR zstd.h REQUIRED)
 find_library(ZSTD_LIBRARY zstd REQUIRED)
 find_path(PQ_INCLUDE_DIR libpq-fe.h PATH_SUFFIXES postgresql REQUIRED)
@@ -20,6 +20,10 @@ find_library(PQ_LIBRARY pq REQUIRED)
 add_library(winnow_sources INTERFACE)  # what the readers and writers of data/ link
 target_include_directories(winnow_sources SYSTEM INTERFACE ${ZSTD_INCLUDE_DIR} ${PQ_INCLUDE_DIR})
 target_link_libraries(winnow_sources INTERFACE ZLIB::ZLIB SQLite::SQLite3 ${ZSTD_LIBRARY} ${PQ_LIBRARY})
+find_path(HIREDIS_INCLUDE_DIR hiredis/hiredis.h REQUIRED)
+find_library(HIREDIS_LIBRARY hiredis REQUIRED)
+add_library(hiredis SHARED IMPORTED)
+set_target_properties(hiredis PROPERTIES IMPORTED_LOCATION ${HIREDIS_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${HIREDIS_INCLUDE_DIR})
 # Parquet where Arrow C++ is (Debian 12 has no package of it): docs/data_sources.md.
 find_path(ARROW_INCLUDE_DIR arrow/api.h)
 find_library(ARROW_LIBRARY arrow)
