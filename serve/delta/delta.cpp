@@ -106,7 +106,8 @@ int64_t Delta::rows() const {
 
 std::string delta_chain(const Delta& delta) {
   const DeltaHeader& h = delta.header;
-  const std::string about = fmt::format("{} {} {} {} {}", h.base, h.builds_on.chain, h.id.version, h.snapshot, h.events);
+  const std::string about =
+      fmt::format("{} {} {} {} {}", h.base, h.builds_on.chain, h.id.version, h.snapshot, h.events);
   uint32_t sum = crc32c(about.data(), about.size());
   for (const DeltaPart& part : delta.parts) {
     sum = crc32c(part.parameter.data(), part.parameter.size(), sum);
@@ -217,8 +218,7 @@ std::vector<DeltaPart> difference(const std::vector<Parameter>& before, const st
     if (after[i].group == Group::Table && b.shape().rank() == 2) {
       const auto rows = rows_that_differ(a, b);
       if (rows.size() * (row_bytes(b) + sizeof(int64_t)) < b.bytes()) {
-        parts.push_back(
-            {after[i].name(), Tensor::of(rows, {static_cast<int64_t>(rows.size())}), gathered(b, rows)});
+        parts.push_back({after[i].name(), Tensor::of(rows, {static_cast<int64_t>(rows.size())}), gathered(b, rows)});
         continue;
       }
     }

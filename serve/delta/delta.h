@@ -6,7 +6,8 @@
 //     whole/<parameter>                               a parameter that differs, in full
 //     metadata: what DeltaHeader holds
 //
-// A snapshot holds every parameter in full and builds on nothing but the run. Version 0 is the run itself. docs/update.md
+// A snapshot holds every parameter in full and builds on nothing but the run. Version 0 is the run itself.
+// docs/update.md
 #pragma once
 #include <cstdint>
 #include <span>
@@ -28,7 +29,7 @@ struct VersionId {
 struct DeltaHeader {
   VersionId id, builds_on;  // of a snapshot builds_on tells what it was made after
   bool snapshot = false;
-  int64_t events = 0;  // the sequence of the last event that was learnt
+  int64_t events = 0;   // the sequence of the last event that was learnt
   int64_t time_us = 0;  // when it was published, microseconds since 1970
   std::string base;     // run_fingerprint() of the run
 };

@@ -29,7 +29,8 @@ DeltaPublisher::DeltaPublisher(const std::string& run_directory, const std::vect
     : run_directory_(run_directory),
       options_(options),
       published_(run_directory, base_parameters(run_directory, parameters)) {
-  WN_CHECK(options.snapshot_every >= 1, ConfigError, "a snapshot every {} versions: at least 1", options.snapshot_every);
+  WN_CHECK(options.snapshot_every >= 1, ConfigError, "a snapshot every {} versions: at least 1",
+           options.snapshot_every);
   make_directories(published_.folder().directory());
   published_.go_to(published_.folder().newest());
 }

@@ -41,7 +41,8 @@ LabelRule parse_label_rule(const std::string& text) {
     return rule;
   }
   const size_t wait = text.find('@', at);
-  rule.label = static_cast<float>(number_of(text.substr(at + 1, wait == std::string::npos ? wait : wait - at - 1), text));
+  rule.label =
+      static_cast<float>(number_of(text.substr(at + 1, wait == std::string::npos ? wait : wait - at - 1), text));
   WN_CHECK(rule.label >= 0 && rule.label <= 1, ConfigError, "label '{}': a label lies between 0 and 1", text);
   if (wait != std::string::npos) rule.wait = number_of(text.substr(wait + 1), text);
   WN_CHECK(rule.wait >= 0 && rule.wait <= 1e9, ConfigError, "label '{}': wait some seconds, at most 1e9", text);

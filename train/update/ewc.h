@@ -1,8 +1,8 @@
 // Elastic weight consolidation (Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks"): what
 // the old data determined is held where it was,
 //   penalty = lambda / 2 * sum_i F_i (w_i - a_i)^2
-// with the anchor a, the parameters when it was consolidated, and F the diagonal of the Fisher information of the model's
-// own distribution, for one logit z and p = sigmoid(z)
+// with the anchor a, the parameters when it was consolidated, and F the diagonal of the Fisher information of the
+// model's own distribution, for one logit z and p = sigmoid(z)
 //   F_i = mean over rows of p (1 - p) (dz / dw_i)^2
 // Online form (Schwarz et al. 2018, "Progress & Compress", section 3.2): F = decay F + F', a = w.
 //

@@ -44,9 +44,9 @@ std::vector<UpdateRow> rows_of(const SafeTensors& file, const std::string& name,
 // Options that decide what a state holds and which mini-batches the rows of a log form.
 std::string Updater::shape_of_state() const {
   const UpdateOptions& o = options_;
-  std::string text = fmt::format("batch={} reservoir={} negatives={} seed={} optimizer={} embedding={} ewc={}",
-                                 o.batch_rows, o.reservoir_rows, o.negatives, o.seed, o.optimizer.name,
-                                 o.optimizer.embedding, o.ewc > 0);
+  std::string text =
+      fmt::format("batch={} reservoir={} negatives={} seed={} optimizer={} embedding={} ewc={}", o.batch_rows,
+                  o.reservoir_rows, o.negatives, o.seed, o.optimizer.name, o.optimizer.embedding, o.ewc > 0);
   return text;
 }
 
@@ -64,8 +64,8 @@ void Updater::save(const std::string& path, const std::string& base, const std::
     for (const VariablePtr& v : ewc_->state()) tensors.push_back({"ewc/" + v->name, v->value.on({})});
   add_rows("reservoir", reservoir_.rows(), tensors);
   add_rows("queue", std::span(queue_).subspan(static_cast<size_t>(taken_)), tensors);
-  const Json state{{"offset", offset_},   {"batches", batches_},         {"seeded", seeded_},
-                   {"started", started_}, {"seen", reservoir_.seen()},   {"events", Json::parse(rows_.state())},
+  const Json state{{"offset", offset_},           {"batches", batches_},       {"seeded", seeded_},
+                   {"started", started_},         {"seen", reservoir_.seen()}, {"events", Json::parse(rows_.state())},
                    {"options", shape_of_state()}, {"position", position}};
   make_directories(parent_directory(path));
   save_safetensors(path, tensors, {{"format", kFormat}, {"base", base}, {"state", state.dump()}});
@@ -74,8 +74,8 @@ void Updater::save(const std::string& path, const std::string& base, const std::
 void Updater::check_row(const UpdateRow& row, const std::string& path) const {
   WN_CHECK(row.user >= -1 && row.user < what_.known.users && row.item >= 0 && row.item < what_.known.items &&
                row.label >= 0 && row.label <= 1,
-           IoError, "{}: holds a row of user {} and item {}, of {} and {}", path, row.user, row.item,
-           what_.known.users, what_.known.items);
+           IoError, "{}: holds a row of user {} and item {}, of {} and {}", path, row.user, row.item, what_.known.users,
+           what_.known.items);
 }
 
 bool Updater::restore(const std::string& path, const std::string& base, std::string* position) {

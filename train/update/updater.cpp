@@ -69,8 +69,7 @@ void Updater::learn(std::span<const UpdateEvent> events) {
 
 void Updater::learn_full_batches() {
   while (static_cast<int64_t>(queue_.size()) - taken_ >= options_.batch_rows) {
-    const auto fresh =
-        std::span(queue_).subspan(static_cast<size_t>(taken_), static_cast<size_t>(options_.batch_rows));
+    const auto fresh = std::span(queue_).subspan(static_cast<size_t>(taken_), static_cast<size_t>(options_.batch_rows));
     replayed_.clear();
     reservoir_.draw(replayed_rows(options_, options_.batch_rows), batches_ + 1, replayed_);
     loss_ += step_->run(batches_ + 1, fresh, replayed_);

@@ -43,8 +43,8 @@ class Updater {
   void learn(std::span<const UpdateEvent> events);
   void with_tail(const std::function<void()>& publish);
 
-  int64_t offset() const { return offset_; }    // the last event taken in
-  int64_t batches() const { return batches_; }  // learnt for good
+  int64_t offset() const { return offset_; }                                     // the last event taken in
+  int64_t batches() const { return batches_; }                                   // learnt for good
   int64_t tail() const { return static_cast<int64_t>(queue_.size()) - taken_; }  // rows that wait for a full mini-batch
   const EventRows& events() const { return rows_; }
   const Reservoir& reservoir() const { return reservoir_; }
