@@ -16,4 +16,8 @@ struct SavedClickModel {
   std::unique_ptr<CtrModel> model;
 };
 
+// Tells one training from another: checksums of model.safetensors and feature_map.json. What was learnt on top of a run
+// (serve/delta, train/update) belongs to the run of this fingerprint alone. IoError.
+std::string run_fingerprint(const std::string& directory);
+
 }  // namespace winnow
