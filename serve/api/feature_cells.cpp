@@ -23,7 +23,7 @@ size_t SideCells::position(std::string_view name, std::string_view place) const 
                    did_you_mean(std::string(name), known), fmt::join(known, ", "));
 }
 
-void SideCells::set(size_t i, JsonElement value, std::string_view place, std::string_view name) {
+void SideCells::set_at(size_t i, JsonElement value, std::string_view place, std::string_view name) {
   const FeatureSpec& spec = map_.features[features_[i]].spec;
   WN_CHECK(spec.type != FeatureType::Image, DataError, "{}.{}: an image cannot come with a request", place, name);
   cells_[i].clear();
@@ -33,10 +33,14 @@ void SideCells::set(size_t i, JsonElement value, std::string_view place, std::st
   any_ = true;
 }
 
+void SideCells::set(std::string_view name, JsonElement value, std::string_view place) {
+  set_at(position(name, place), value, place, name);
+}
+
 void SideCells::read(const JsonObject& features) {
   for (const auto field : features.fields()) {
     const std::string place = features.place_of(field.key);
-    set(position(field.key, place), field.value, features.place_of(""), field.key);
+    set_at(position(field.key, place), field.value, features.place_of(""), field.key);
   }
 }
 
@@ -55,7 +59,7 @@ void SideCells::read_row(simdjson::dom::array values, std::string_view place) {
   size_t c = 0;
   for (const JsonElement value : values) {
     const size_t i = columns_[c++];
-    set(i, value, place, map_.features[features_[i]].spec.name);
+    set_at(i, value, place, map_.features[features_[i]].spec.name);
   }
 }
 

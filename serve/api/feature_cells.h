@@ -16,6 +16,7 @@ class SideCells {
   // {"age": 33, "genres": ["Comedy", "Drama"], "city": null}: null is a missing value. DataError: a feature that this
   // side does not have, a value that is no scalar or list of them.
   void read(const JsonObject& features);
+  void set(std::string_view name, JsonElement value, std::string_view place);
   // One row of columns: names once, values by position.
   void columns(simdjson::dom::array names, std::string_view place);
   void read_row(simdjson::dom::array values, std::string_view place);
@@ -27,7 +28,7 @@ class SideCells {
 
  private:
   size_t position(std::string_view name, std::string_view place) const;
-  void set(size_t feature, JsonElement value, std::string_view place, std::string_view name);
+  void set_at(size_t feature, JsonElement value, std::string_view place, std::string_view name);
   const FeatureMap& map_;
   FeatureSide side_;
   std::vector<size_t> features_, columns_;  // of the map; columns_: positions in features_

@@ -54,6 +54,7 @@ struct ModelSet::Slot {
   };
   NamedRun run;
   ClickPredictorOptions options;
+  std::function<void(const ServedModel&)> prepare;
   std::atomic<std::shared_ptr<const ServedModel>> current;
   Copy serving, spare;  // of the thread that looks
   FileIdentity file;
@@ -78,10 +79,11 @@ struct ModelSet::Slot {
     copy.model->version = version;
     copy.model->predictor.refresh();
   }
-  int64_t wanted() const {
+  int64_t pinned_or(int64_t newest) const {
     const int64_t pin = pinned_version(run.directory);
-    return pin >= 0 ? pin : serving.version->folder().newest();
+    return pin >= 0 ? pin : newest;
   }
+  int64_t wanted() const { return pinned_or(serving.version->folder().newest()); }
   void publish() {
     current.store(serving.model);
     const std::lock_guard lock(facts_mutex);
@@ -100,15 +102,17 @@ struct ModelSet::Slot {
     file = identity_of(run.directory + "/model.safetensors");
     serving = load(nullptr);
     take_to(serving, wanted());
+    if (prepare) prepare(*serving.model);
     publish();
   }
   void look() {
     if (const FileIdentity now = identity_of(run.directory + "/model.safetensors"); !(now == file)) {
       Copy fresh = load(nullptr);
+      take_to(fresh, pinned_or(fresh.version->folder().newest()));
+      if (prepare) prepare(*fresh.model);
       serving = std::move(fresh);
       spare = {};
       file = now;
-      take_to(serving, wanted());
       publish();
       return;
     }
@@ -135,6 +139,7 @@ ModelSet::ModelSet(const std::vector<NamedRun>& runs, const ModelSetOptions& opt
     auto slot = std::make_unique<Slot>();
     slot->run = run;
     slot->options = options.predictor;
+    slot->prepare = options.prepare;
     slot->start();
     slots_.push_back(std::move(slot));
   }

@@ -11,6 +11,7 @@
 #pragma once
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -32,6 +33,7 @@ struct ModelSetOptions {
   ClickPredictorOptions predictor;
   std::chrono::milliseconds every{200};  // between looks; 0: never
   uint64_t split_seed = 1;
+  std::function<void(const ServedModel&)> prepare = {};  // called with a new artefact before it takes its place
 };
 
 struct ModelFacts {
