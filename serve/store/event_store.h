@@ -29,7 +29,7 @@ struct Event {
 };
 
 constexpr size_t kMaxEventText = 256;        // bytes of a text of an event
-constexpr size_t kMaxAppend = 100'000;       // events of one append()
+constexpr size_t kMaxAppend = 10'000;        // events of one append()
 constexpr int64_t kMaxHistory = 10'000;      // events of one history()
 constexpr int64_t kMaxEventTime = 253402300799999999;  // the last microsecond of the year 9999
 
