@@ -75,7 +75,8 @@ TEST_P(EveryStore, GivesSequencesFromOneAndReadsThemInPages) {
 
 TEST_P(EveryStore, KeepsEveryMemberAsItWas) {
   const auto store = open();
-  Events events = {event("ü\"\\'", "日本", "rating"), event(std::string(256, 'u'), " ", "click"), event("u", "%00{}[]")};
+  Events events = {event("ü\"\\'", "日本", "rating"), event(std::string(256, 'u'), " ", "click"),
+                   event("u", "%00{}[]")};
   events[0].value = -0.1, events[0].request = "r-1", events[0].position = 7, events[0].propensity = 0.1 + 0.2,
   events[0].variant = "B";
   events[1].value = 1e-308, events[1].position = 2147483647, events[1].propensity = 1, events[1].time_us = 1;
@@ -126,7 +127,8 @@ TEST_P(EveryStore, RefusesAWholeAppendForOneBadEvent) {
     return text_of<DataError>([&] { store->append(std::vector{event("u", "a"), bad}); });
   };
   EXPECT_EQ(refused([](Event& e) { e.user = ""; }), "events[1]: user: must not be empty");
-  EXPECT_EQ(refused([](Event& e) { e.item = std::string(257, 'x'); }), "events[1]: item: 257 bytes, at most 256 are allowed");
+  EXPECT_EQ(refused([](Event& e) { e.item = std::string(257, 'x'); }),
+            "events[1]: item: 257 bytes, at most 256 are allowed");
   EXPECT_EQ(refused([](Event& e) { e.kind = "\xff"; }), "events[1]: kind: '\\xff' is not UTF-8");
   EXPECT_EQ(refused([](Event& e) { e.request = "a\nb"; }), "events[1]: request: 'a\\x0ab' has control characters");
   EXPECT_EQ(refused([](Event& e) { e.value = NAN; }), "events[1]: value: nan is not a finite number");
@@ -182,8 +184,9 @@ TEST_P(EveryStore, SaysWhenTheLogEndsBeforeTheOffset) {
   const auto store = open();
   store->append(std::vector{event("u", "a")});
   Events out;
-  EXPECT_NE(text_of<IoError>([&] { store->read(2, 10, out); }).find("events after 2 were asked for, but the log ends at 1"),
-            std::string::npos);
+  EXPECT_NE(
+      text_of<IoError>([&] { store->read(2, 10, out); }).find("events after 2 were asked for, but the log ends at 1"),
+      std::string::npos);
 }
 
 TEST_P(EveryStore, IsHealthy) {
@@ -214,7 +217,7 @@ TEST_P(EveryStore, TwoOfThemShareALogThatOutlivesThem) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, EveryStore, testing::Values("memory", "sqlite", "redis"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& store) { return store.param; });
 
 class SqliteStore : public testing::Test {
  protected:

@@ -49,9 +49,10 @@ class RedisServer {
   RedisServer& operator=(const RedisServer&) = delete;
 
   void start() {
-    std::vector<std::string> words = {"redis-server", "--port",        std::to_string(port_), "--bind",  "127.0.0.1",
-                                      "--dir",        directory_,      "--appendonly",        "yes",     "--appendfsync",
-                                      "always",       "--save",        "",                    "--logfile", "log"};
+    std::vector<std::string> words = {
+        "redis-server", "--port", std::to_string(port_), "--bind", "127.0.0.1", "--dir", directory_,
+        "--appendonly", "yes",    "--appendfsync",       "always", "--save",    "",      "--logfile",
+        "log"};
     words.insert(words.end(), options_.begin(), options_.end());
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());

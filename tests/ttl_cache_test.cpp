@@ -125,16 +125,18 @@ TEST_F(TtlCacheTest, AComputationThatThrowsPoisonsNothing) {
 
 TEST_F(TtlCacheTest, WhatIsInvalidatedWhileItIsComputedIsNotKept) {
   Cache cache = make({});
-  EXPECT_EQ(*cache.get("a", [&] {
-    EXPECT_TRUE(cache.invalidate("a"));
-    return "old";
-  }),
+  EXPECT_EQ(*cache.get("a",
+                       [&] {
+                         EXPECT_TRUE(cache.invalidate("a"));
+                         return "old";
+                       }),
             "old");
   EXPECT_EQ(cache.find("a"), nullptr);
-  EXPECT_EQ(*cache.get("a", [&] {
-    cache.put("a", "put");
-    return "older";
-  }),
+  EXPECT_EQ(*cache.get("a",
+                       [&] {
+                         cache.put("a", "put");
+                         return "older";
+                       }),
             "older");
   EXPECT_EQ(*cache.find("a"), "put");
   cache.clear();
@@ -145,10 +147,11 @@ TEST_F(TtlCacheTest, AStaleValueIsGivenWhileTheNextIsComputed) {
   Cache cache = make({.ttl = 10s, .stale = 5s});
   cache.put("a", "old");
   clock.now += 12s;
-  EXPECT_EQ(*cache.get("a", [&] {
-    std::thread([&] { EXPECT_EQ(*cache.get("a", must_not_run), "old"); }).join();
-    return "new";
-  }),
+  EXPECT_EQ(*cache.get("a",
+                       [&] {
+                         std::thread([&] { EXPECT_EQ(*cache.get("a", must_not_run), "old"); }).join();
+                         return "new";
+                       }),
             "new");
   EXPECT_EQ(*cache.find("a"), "new");
   clock.now += 12s;
@@ -161,8 +164,9 @@ TEST_F(TtlCacheTest, AStaleValueIsGivenWhileTheNextIsComputed) {
 TEST_F(TtlCacheTest, AComputationMayUseOtherKeysButNotItsOwn) {
   Cache cache = make({.shards = 1});
   EXPECT_EQ(*cache.get("a", [&] { return *cache.get("b", [] { return "b"; }) + "a"; }), "ba");
-  EXPECT_NE(text_of<Error>([&] { cache.get("c", [&] { return *cache.get("c", [] { return "c"; }); }); }).find("same key"),
-            std::string::npos);
+  EXPECT_NE(
+      text_of<Error>([&] { cache.get("c", [&] { return *cache.get("c", [] { return "c"; }); }); }).find("same key"),
+      std::string::npos);
   EXPECT_EQ(*cache.get("c", [] { return "c"; }), "c");
 }
 

@@ -48,7 +48,8 @@ namespace detail {
 void check_append(std::span<const Event> events) {
   WN_CHECK(events.size() <= kMaxAppend, DataError, "append(): {} events, at most {} at a time", events.size(),
            kMaxAppend);
-  for (size_t i = 0; i < events.size(); ++i) check_event(events[i], events.size() == 1 ? "event" : fmt::format("events[{}]", i));
+  for (size_t i = 0; i < events.size(); ++i)
+    check_event(events[i], events.size() == 1 ? "event" : fmt::format("events[{}]", i));
 }
 
 void check_offset(const std::string& store, int64_t after, int64_t last) {

@@ -12,8 +12,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-const std::vector<std::string> kFields = {"user",     "item",       "kind",    "time_us", "value", "request",
-                                          "position", "propensity", "variant", "sequence"};
+const std::vector<std::string> kFields = {"user",    "item",     "kind",       "time_us", "value",
+                                          "request", "position", "propensity", "variant", "sequence"};
 enum Field : uint8_t { User, Item, Kind, TimeUs, Value, Request, Position, Propensity, Variant, Sequence };
 
 // Takes the parser's calls one by one: nothing is built but the events, and nothing is nested deeper than they are.
@@ -66,12 +66,14 @@ class EventReader final : public nlohmann::json_sax<Json> {
 
   bool key(std::string& name) override {
     if (depth_ == Depth::Body || (many_ && !in_list_ && name == "events")) {
-      if (depth_ == Depth::Body || seen_ != 0) raise<DataError>("{}: {}: not beside other fields", where_, winnow::quoted(name));
+      if (depth_ == Depth::Body || seen_ != 0)
+        raise<DataError>("{}: {}: not beside other fields", where_, winnow::quoted(name));
       depth_ = Depth::Body;
       return true;
     }
     const auto found = std::find(kFields.begin(), kFields.end(), name);
-    if (found == kFields.end()) raise<DataError>("{}: {}: unknown field{}", place(), winnow::quoted(name), did_you_mean(name, kFields));
+    if (found == kFields.end())
+      raise<DataError>("{}: {}: unknown field{}", place(), winnow::quoted(name), did_you_mean(name, kFields));
     field_ = static_cast<Field>(found - kFields.begin());
     if (field_ == Sequence && !with_sequence_) raise<DataError>("{}: sequence: is given by the store", place());
     const auto bit = static_cast<uint16_t>(1u << field_);
@@ -126,8 +128,9 @@ class EventReader final : public nlohmann::json_sax<Json> {
     if (depth_ == Depth::Body) raise<DataError>("{}: events: expected a list, found {}", where_, found);
     if (depth_ == Depth::List)
       raise<DataError>("{}: events[{}]: expected an object, found {}", where_, events.size(), found);
-    static constexpr const char* kExpected[] = {"a text",   "a text",  "a text",        "a whole number", "a number",
-                                                "a text",   "a whole number", "a number", "a text",  "a whole number"};
+    static constexpr const char* kExpected[] = {"a text",   "a text",        "a text",         "a whole number",
+                                                "a number", "a text",        "a whole number", "a number",
+                                                "a text",   "a whole number"};
     raise<DataError>("{}: {}: expected {}, found {}", place(), kFields[field_], kExpected[field_], found);
   }
 

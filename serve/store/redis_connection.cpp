@@ -177,9 +177,10 @@ RedisReply RedisConnection::script(std::string_view source, std::span<const std:
 }
 
 void RedisConnection::expect(const redisReply* reply, int type) const {
-  WN_CHECK(reply != nullptr && reply->type == type, IoError,
-           "{}: a reply of another type ({}, not {}): other data lies under these keys, name another prefix or database",
-           name_, reply != nullptr ? reply->type : 0, type);
+  WN_CHECK(
+      reply != nullptr && reply->type == type, IoError,
+      "{}: a reply of another type ({}, not {}): other data lies under these keys, name another prefix or database",
+      name_, reply != nullptr ? reply->type : 0, type);
 }
 
 }  // namespace winnow::detail

@@ -9,26 +9,26 @@
 namespace winnow::detail {
 namespace {
 
-// KEYS: events, writer, a history for each event. ARGV: number, events kept of a history, the events.
+// KEYS: events, writer, a history for each event. ARGV: events kept of a history, number and text of each event.
 // The stream itself says where the log ends: no counter that could differ from it.
 constexpr std::string_view kAppend = R"lua(
-local done = redis.call('GET', KEYS[2])
-if done then
-  local number, last = string.match(done, '^(%d+) (%d+)$')
-  if tonumber(ARGV[1]) == tonumber(number) then return tonumber(last) end
-  if tonumber(ARGV[1]) < tonumber(number) then return 0 end
-end
+local seen, last = string.match(redis.call('GET', KEYS[2]) or '0 0', '^(%d+) (%d+)$')
+seen, last = tonumber(seen), tonumber(last)
+local number = tonumber(ARGV[#ARGV - 1])
+if number <= seen then return last end
 local tail = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-local last = tail[1] and tonumber(string.match(tail[1][1], '^%d+')) or 0
+last = tail[1] and tonumber(string.match(tail[1][1], '^%d+')) or 0
 for i = 3, #KEYS do
-  last = last + 1
-  local id = string.format('%d', last)
-  local event = '{"sequence":' .. id .. ',' .. string.sub(ARGV[i], 2)
-  redis.call('XADD', KEYS[1], id .. '-0', 'event', event)
-  redis.call('RPUSH', KEYS[i], event)
-  redis.call('LTRIM', KEYS[i], -tonumber(ARGV[2]), -1)
+  if tonumber(ARGV[2 * i - 4]) > seen then
+    last = last + 1
+    local id = string.format('%d', last)
+    local event = '{"sequence":' .. id .. ',' .. string.sub(ARGV[2 * i - 3], 2)
+    redis.call('XADD', KEYS[1], id .. '-0', 'event', event)
+    redis.call('RPUSH', KEYS[i], event)
+    redis.call('LTRIM', KEYS[i], -tonumber(ARGV[1]), -1)
+  end
 end
-redis.call('SET', KEYS[2], string.format('%s %d', ARGV[1], last), 'EX', 2592000)
+redis.call('SET', KEYS[2], string.format('%d %d', number, last), 'EX', 2592000)
 return last
 )lua";
 
@@ -65,17 +65,18 @@ Event entry_event(const RedisConnection& redis, const redisReply* entry) {
 }  // namespace
 
 int64_t append_batch(RedisConnection& redis, const RedisUrl& url, const RedisBatch& batch) {
-  const std::string keys = std::to_string(2 + batch.events.size()), number = std::to_string(batch.number),
-                    bound = std::to_string(url.history), log = url.prefix + ":events",
-                    writer = url.prefix + ":writer:" + batch.writer;
-  std::vector<std::string> histories;
-  histories.reserve(batch.users.size());
-  for (const std::string_view user : batch.users) histories.push_back(url.prefix + ":history:" + std::string(user));
+  const std::string keys = std::to_string(2 + batch.events.size()), bound = std::to_string(url.history),
+                    log = url.prefix + ":events", writer = fmt::format("{}:writer:{}", url.prefix, batch.writer);
+  std::vector<std::string> histories, numbers;
+  for (const std::string_view user : batch.users) histories.push_back(fmt::format("{}:history:{}", url.prefix, user));
+  for (const int64_t number : batch.numbers) numbers.push_back(std::to_string(number));
   std::vector<std::string_view> words = {keys, log, writer};
   words.insert(words.end(), histories.begin(), histories.end());
-  words.push_back(number);
   words.push_back(bound);
-  words.insert(words.end(), batch.events.begin(), batch.events.end());
+  for (size_t i = 0; i < batch.events.size(); ++i) {
+    words.push_back(numbers[i]);
+    words.push_back(batch.events[i]);
+  }
   const RedisReply reply = redis.script(kAppend, words);
   redis.expect(reply.get(), REDIS_REPLY_INTEGER);
   return reply->integer;
@@ -90,8 +91,8 @@ int64_t last_sequence(RedisConnection& redis, const RedisUrl& url) {
 void read_events(RedisConnection& redis, const RedisUrl& url, int64_t after, int64_t limit, std::vector<Event>& out) {
   while (limit > 0) {
     const int64_t page = std::min(limit, kPage);
-    const RedisReply reply = redis.command({"XRANGE", url.prefix + ":events", fmt::format("{}-0", after + 1), "+",
-                                            "COUNT", std::to_string(page)});
+    const RedisReply reply = redis.command(
+        {"XRANGE", url.prefix + ":events", fmt::format("{}-0", after + 1), "+", "COUNT", std::to_string(page)});
     redis.expect(reply.get(), REDIS_REPLY_ARRAY);
     for (size_t i = 0; i < reply->elements; ++i) out.push_back(entry_event(redis, reply->element[i]));
     if (static_cast<int64_t>(reply->elements) < page) return;
@@ -106,8 +107,7 @@ std::vector<Event> read_history(RedisConnection& redis, const RedisUrl& url, con
       redis.command({"LRANGE", url.prefix + ":history:" + user, std::to_string(-std::min(limit, kMaxHistory)), "-1"});
   redis.expect(reply.get(), REDIS_REPLY_ARRAY);
   std::vector<Event> events;
-  for (size_t i = 0; i < reply->elements; ++i)
-    events.push_back(event_of(redis, text_of(redis, reply->element[i])));
+  for (size_t i = 0; i < reply->elements; ++i) events.push_back(event_of(redis, text_of(redis, reply->element[i])));
   return events;
 }
 

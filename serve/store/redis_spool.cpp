@@ -6,13 +6,14 @@
 namespace winnow::detail {
 namespace {
 
-constexpr SqliteFormat kFormat{
-    .application_id = 0x574E5350,  // "WNSP"
-    .version = 1,
-    .kind = "event spool",
-    .schema = WN_FAILED_COMMITS R"(CREATE TABLE waiting(
+constexpr SqliteFormat kFormat{.application_id = 0x574E5350,  // "WNSP"
+                               .version = 1,
+                               .kind = "event spool",
+                               .schema = WN_FAILED_COMMITS R"(CREATE TABLE waiting(
   id INTEGER PRIMARY KEY, writer TEXT NOT NULL, number INTEGER NOT NULL, event TEXT NOT NULL) STRICT;
 )"};
+
+constexpr size_t kPage = 1000;
 
 }  // namespace
 
@@ -28,8 +29,8 @@ void RedisSpool::append(const RedisBatch& batch) {
   const std::lock_guard lock(mutex_);
   int64_t row = last_row_;
   database_.transaction([&] {
-    for (const std::string_view event : batch.events) {
-      insert_.bind(1, ++row).bind(2, batch.writer).bind(3, batch.number).bind(4, event);
+    for (size_t i = 0; i < batch.events.size(); ++i) {
+      insert_.bind(1, ++row).bind(2, batch.writer).bind(3, batch.numbers[i]).bind(4, batch.events[i]);
       insert_.run();
     }
   });
@@ -37,27 +38,25 @@ void RedisSpool::append(const RedisBatch& batch) {
   size_ += static_cast<int64_t>(batch.events.size());
 }
 
-bool RedisSpool::next(int64_t after_row, SpooledBatch& batch) {
-  batch = {};
+bool RedisSpool::next(int64_t after_row, size_t limit, SpooledEvents& out) {
+  out = {};
   const std::lock_guard lock(mutex_);
   const StatementReset reset(after_);
   after_.bind(1, after_row);
-  while (after_.step()) {
-    const std::string writer = after_.text(1);
-    const int64_t number = after_.integer(2);
-    if (batch.events.empty()) {
-      batch.writer = writer;
-      batch.number = number;
-    } else if (writer != batch.writer || number != batch.number) {
+  while (out.events.size() < limit && after_.step()) {
+    std::string writer = after_.text(1);
+    if (out.events.empty())
+      out.writer = std::move(writer);
+    else if (writer != out.writer)
       break;
-    }
-    batch.last_row = after_.integer(0);
-    batch.events.push_back(after_.text(3));
+    out.last_row = after_.integer(0);
+    out.numbers.push_back(after_.integer(2));
+    out.events.push_back(after_.text(3));
     try {
-      batch.users.push_back(parse_event(batch.events.back(), fmt::format("row {}", batch.last_row)).user);
+      out.users.push_back(parse_event(out.events.back(), fmt::format("row {}", out.last_row)).user);
     } catch (const DataError& error) { raise<IoError>("{}: damaged: {}", path(), error.what()); }
   }
-  return !batch.events.empty();
+  return !out.events.empty();
 }
 
 void RedisSpool::remove(int64_t through_row) {
@@ -83,8 +82,8 @@ std::vector<Event> RedisSpool::latest(int64_t limit) {
     row = std::max<int64_t>(last_row_ - limit, 0);
   }
   std::vector<Event> events;
-  for (SpooledBatch batch; next(row, batch); row = batch.last_row)
-    for (const std::string& json : batch.events) events.push_back(parse_event(json, path()));
+  for (SpooledEvents some; next(row, kPage, some); row = some.last_row)
+    for (const std::string& json : some.events) events.push_back(parse_event(json, path()));
   return events;
 }
 

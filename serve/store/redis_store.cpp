@@ -8,6 +8,7 @@
 #include <optional>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "core/error.h"
 #include "serve/store/detail/backends.h"
@@ -24,7 +25,7 @@ constexpr size_t kGroup = 1000;  // events of one commit: some 10 ms of the serv
 constexpr size_t kCachedEvents = 200'000, kCachedOfUser = 100;
 constexpr auto kFirstPause = std::chrono::milliseconds(50), kLongestPause = std::chrono::milliseconds(5000),
                kLastWait = std::chrono::milliseconds(2000);
-constexpr int kForwardedAtOnce = 256;  // batches between two deletions from the spool
+constexpr int64_t kForwardedAtOnce = 5000;  // events between two deletions from the spool
 
 std::string random_id() {
   uint64_t words[2];
@@ -64,7 +65,7 @@ class RedisStore final : public EventStore {
   void go_down(const std::string& why) const;
   void bring_back();
   void reconnect();
-  bool forward(RedisConnection& redis);
+  void forward(RedisConnection& redis);
 
   const RedisUrl url_;
   const std::string writer_ = random_id();
@@ -76,7 +77,7 @@ class RedisStore final : public EventStore {
   mutable std::atomic<bool> reachable_ = true, direct_ = false;
   std::mutex order_;
   Connection connection_;  // of commit()
-  int64_t number_ = 0;     // of its last batch
+  int64_t number_ = 0;     // of its last event
 
   mutable std::mutex mutex_;  // of the rest
   mutable std::condition_variable wake_;
@@ -133,9 +134,10 @@ int64_t RedisStore::append(std::span<const Event> events) {
 
 void RedisStore::commit(std::span<Call* const> calls) {
   const std::lock_guard lock(order_);
-  RedisBatch batch{.writer = writer_, .number = ++number_, .users = {}, .events = {}};
+  RedisBatch batch{.writer = writer_, .numbers = {}, .users = {}, .events = {}};
   for (const Call* call : calls)
     for (size_t i = 0; i < call->work->size(); ++i) {
+      batch.numbers.push_back(++number_);
       batch.users.push_back(call->work->events[i].user);
       batch.events.push_back(call->work->json[i]);
     }
@@ -148,11 +150,12 @@ void RedisStore::commit(std::span<Call* const> calls) {
   }
   if (!spool_) {
     const std::lock_guard state(mutex_);
-    throw IoError(down_ + (unknown ? "; it is not known whether the events of this append were kept"
-                                   : "; nothing of this append was kept") +
+    throw IoError(down_ +
+                  (unknown ? "; it is not known whether the events of this append were kept"
+                           : "; nothing of this append was kept") +
                   " (a spool takes them while Redis is away: ?spool=PATH)");
   }
-  // With the same number: if Redis took the batch after all, it does not take it again.
+  // With the same numbers: if Redis took the events after all, it does not take them again.
   spool_->append(batch);
   for (const Call* call : calls)
     for (const Event& event : call->work->events) cache_.push(event);
@@ -318,39 +321,42 @@ void RedisStore::reconnect() {
     down_.clear();
     note_ = std::move(note);
   }
-  while (true) {
-    if (spool_ && !forward(*redis)) return;
-    const std::lock_guard lock(order_);
-    if (spool_ && spool_->size() > 0) continue;  // came meanwhile
-    connection_ = std::move(redis);
+  // Under order_ appends wait. That is how the end of the spool is reached; and where they come faster than they are
+  // forwarded, how it is reached at all.
+  bool hold = false;
+  for (int64_t left = spool_ ? spool_->size() : 0;;) {
+    std::unique_lock order(order_, std::defer_lock);
+    if (hold || left <= kForwardedAtOnce) order.lock();
+    if (spool_) forward(*redis);
+    const int64_t before = std::exchange(left, spool_ ? spool_->size() : 0);
+    hold = left >= before;
     const std::lock_guard state(mutex_);
+    if (stop_) return;
+    if (left > 0 || !order.owns_lock()) continue;
+    connection_ = std::move(redis);
     direct_ = true;
     wake_.notify_all();
     return;
   }
 }
 
-// Batches in their order, then their deletion; killed between the two, the next start sends them again and Redis knows
-// their numbers. False: stopped.
-bool RedisStore::forward(RedisConnection& redis) {
-  int64_t row = 0;
-  while (true) {
-    int n = 0;
-    int64_t last = 0;
-    for (SpooledBatch spooled; n < kForwardedAtOnce && spool_->next(row, spooled); ++n) {
-      const RedisBatch batch{.writer = spooled.writer,
-                             .number = spooled.number,
-                             .users = {spooled.users.begin(), spooled.users.end()},
-                             .events = {spooled.events.begin(), spooled.events.end()}};
-      last = std::max(last, append_batch(redis, url_, batch));
-      row = spooled.last_row;
-    }
-    if (n == 0) return true;
-    spool_->remove(row);
-    const std::lock_guard lock(mutex_);
-    seen_ = std::max(seen_, last);
-    if (stop_) return false;
+// The first events of the spool, then their deletion; killed between the two, the next start sends them again and Redis
+// knows their numbers.
+void RedisStore::forward(RedisConnection& redis) {
+  int64_t row = 0, last = 0, events = 0;
+  for (SpooledEvents some; events < kForwardedAtOnce && spool_->next(row, kGroup, some);) {
+    const RedisBatch batch{.writer = some.writer,
+                           .numbers = some.numbers,
+                           .users = {some.users.begin(), some.users.end()},
+                           .events = {some.events.begin(), some.events.end()}};
+    last = append_batch(redis, url_, batch);
+    row = some.last_row;
+    events += static_cast<int64_t>(some.events.size());
   }
+  if (events == 0) return;
+  spool_->remove(row);
+  const std::lock_guard lock(mutex_);
+  seen_ = std::max(seen_, last);
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ struct TtlCacheOptions {
   std::chrono::nanoseconds ttl = std::chrono::seconds(60);
   std::chrono::nanoseconds stale{0};
   size_t max_entries = 100'000, max_bytes = size_t{64} << 20;  // the least recently used go first
-  size_t shards = 16;  // locks; bounds are kept by each shard for its share
+  size_t shards = 16;                                          // locks; bounds are kept by each shard for its share
 };
 
 struct TtlCacheCounts {
@@ -120,10 +120,10 @@ class TtlCache {
     TtlCacheCounts sum;
     for (const Shard& shard : shards_) {
       const std::lock_guard lock(shard.mutex);
-      for (const auto member : {&TtlCacheCounts::hits, &TtlCacheCounts::stale_hits, &TtlCacheCounts::misses,
-                                &TtlCacheCounts::computed, &TtlCacheCounts::failed, &TtlCacheCounts::waited,
-                                &TtlCacheCounts::expired, &TtlCacheCounts::evicted, &TtlCacheCounts::invalidated,
-                                &TtlCacheCounts::too_large})
+      for (const auto member :
+           {&TtlCacheCounts::hits, &TtlCacheCounts::stale_hits, &TtlCacheCounts::misses, &TtlCacheCounts::computed,
+            &TtlCacheCounts::failed, &TtlCacheCounts::waited, &TtlCacheCounts::expired, &TtlCacheCounts::evicted,
+            &TtlCacheCounts::invalidated, &TtlCacheCounts::too_large})
         sum.*member += shard.counts.*member;
       sum.entries += static_cast<int64_t>(shard.entries.size());
       sum.bytes += static_cast<int64_t>(shard.bytes);

@@ -2,11 +2,12 @@
 //
 //   PREFIX:events          stream; the entry SEQUENCE-0 has the field "event": event_json() with the sequence
 //   PREFIX:history:USER    list of the same texts, the latest at the end
-//   PREFIX:writer:ID       "NUMBER LAST": the last batch of a writer that was taken, and the sequence it ended with;
+//   PREFIX:writer:ID       "NUMBER LAST": the highest number of a writer that was taken, and its last sequence;
 //                          goes 30 days after the last
 //   PREFIX:probe           a write of no meaning
 //
-// A batch is taken by one script: all of it or nothing, once. No key is in another slot by itself: not for Redis Cluster.
+// A batch is taken by one script: all of it or nothing, once. No key is in another slot by itself: not for Redis
+// Cluster.
 #pragma once
 #include <string_view>
 #include <vector>
@@ -16,14 +17,15 @@
 
 namespace winnow::detail {
 
-// Batches of a writer have ascending numbers and come in their order; one that comes again is not taken again.
+// Some events of one writer, in their order. Each has a number, higher than those before it, by which the log knows
+// what it has taken already.
 struct RedisBatch {
-  std::string writer;  // an id of its own for each process
-  int64_t number = 0;
+  std::string_view writer;  // an id of its own for each process
+  std::vector<int64_t> numbers;
   std::vector<std::string_view> users, events;  // event_json() without a sequence
 };
 
-// The sequence of the last event of the batch; 0 for one that was taken before another of the same writer.
+// The sequence of the last event that was taken of the writer.
 int64_t append_batch(RedisConnection& redis, const RedisUrl& url, const RedisBatch& batch);
 int64_t last_sequence(RedisConnection& redis, const RedisUrl& url);
 // As EventStore's, without its checks of offsets.

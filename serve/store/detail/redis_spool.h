@@ -1,4 +1,4 @@
-// Batches that wait for Redis, in an SQLite file of this process alone.
+// Events that wait for Redis, in an SQLite file of this process alone.
 #pragma once
 #include <mutex>
 #include <string>
@@ -9,11 +9,12 @@
 
 namespace winnow::detail {
 
-// One that was read back: it owns its texts.
-struct SpooledBatch {
+// What was read back: it owns its texts.
+struct SpooledEvents {
   std::string writer;
-  int64_t number = 0, last_row = 0;
+  std::vector<int64_t> numbers;
   std::vector<std::string> users, events;
+  int64_t last_row = 0;
 };
 
 class RedisSpool {
@@ -21,8 +22,8 @@ class RedisSpool {
   explicit RedisSpool(const std::string& path);  // IoError; also when another process has it
 
   void append(const RedisBatch& batch);  // durable when it returns; IoError: nothing was kept
-  // The first batch behind a row; false: there is none.
-  bool next(int64_t after_row, SpooledBatch& batch);
+  // The first events of one writer behind a row, at most `limit`; false: there are none.
+  bool next(int64_t after_row, size_t limit, SpooledEvents& out);
   void remove(int64_t through_row);
   int64_t size() const;                      // events
   std::vector<Event> latest(int64_t limit);  // ascending
