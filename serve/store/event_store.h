@@ -28,9 +28,9 @@ struct Event {
   friend bool operator==(const Event&, const Event&) = default;
 };
 
-constexpr size_t kMaxEventText = 256;        // bytes of a text of an event
-constexpr size_t kMaxAppend = 100'000;       // events of one append()
-constexpr int64_t kMaxHistory = 10'000;      // events of one history()
+constexpr size_t kMaxEventText = 256;                  // bytes of a text of an event
+constexpr size_t kMaxAppend = 10'000;                  // events of one append()
+constexpr int64_t kMaxHistory = 10'000;                // events of one history()
 constexpr int64_t kMaxEventTime = 253402300799999999;  // the last microsecond of the year 9999
 
 // DataError "where: field: rule": a text over kMaxEventText bytes, not UTF-8 or with control characters, an empty user,
@@ -61,9 +61,9 @@ class EventStore {
   static std::unique_ptr<EventStore> open(const std::string& url, bool create = true);
   virtual ~EventStore() = default;
 
-  // All of them or none; the sequence of the last, 0 when they wait in the spool for Redis to give it, or for no events.
-  // Concurrent calls share one commit. DataError: check_event(), more than kMaxAppend; IoError: nothing was kept, or,
-  // with Redis and no spool, a text that says that it is not known.
+  // All of them or none; the sequence of the last, 0 when they wait in the spool for Redis to give it, or for no
+  // events. Concurrent calls share one commit. DataError: check_event(), more than kMaxAppend; IoError: nothing was
+  // kept, or, with Redis and no spool, a text that says that it is not known.
   virtual int64_t append(std::span<const Event> events) = 0;
   // 0 before the first. IoError.
   virtual int64_t last_sequence() const = 0;

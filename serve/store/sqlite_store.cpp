@@ -17,8 +17,7 @@ constexpr SqliteFormat kFormat{.application_id = 0x574E4556,  // "WNEV"
   value REAL NOT NULL, request TEXT NOT NULL, position INTEGER NOT NULL, propensity REAL NOT NULL,
   variant TEXT NOT NULL) STRICT;
 CREATE INDEX events_by_user ON events(user, sequence);
-CREATE TABLE failed_commits(id INTEGER PRIMARY KEY CHECK(id = 1), count INTEGER NOT NULL) STRICT;
-)"};
+)" WN_FAILED_COMMITS};
 constexpr size_t kGroup = 20'000;  // events of one commit
 
 constexpr const char* kLast = "SELECT ifnull(max(sequence), 0) FROM events";
@@ -49,20 +48,13 @@ class Writer {
 
   template <class Calls>
   void commit(const Calls& calls) {
-    try {
-      database_.begin();
+    database_.transaction([&] {
       int64_t last = read_last();
       for (auto* call : calls) {
         for (const Event& event : *call->work) insert(event, ++last);
         call->result = last;
       }
-      database_.commit();
-    } catch (const Error&) {
-      database_.rollback();
-      overwrite_failed();
-      throw;
-    }
-    database_.bound_wal();
+    });
   }
 
  private:
@@ -77,17 +69,6 @@ class Writer {
     insert_.bind(3, e.user).bind(4, e.item).bind(5, e.kind).bind(6, e.value).bind(7, e.request);
     insert_.bind(8, int64_t{e.position}).bind(9, e.propensity).bind(10, e.variant);
     insert_.run();
-  }
-
-  // A commit whose last step, fsync, failed lies whole in the WAL and would be found there by a start after a crash,
-  // though its callers were told that nothing was kept. The next transaction is written over it: make one now. Where
-  // the disk fails this too, only the next append that succeeds does it.
-  void overwrite_failed() noexcept {
-    try {
-      database_.begin();
-      database_.run("INSERT INTO failed_commits VALUES(1, 1) ON CONFLICT(id) DO UPDATE SET count = count + 1");
-      database_.commit();
-    } catch (const Error&) { database_.rollback(); }
   }
 
   SqliteDatabase database_;
