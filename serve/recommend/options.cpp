@@ -6,7 +6,7 @@ namespace {
 const std::vector<std::string> kTypes = {"co_occurrence", "embedding", "text", "popular", "popular_in", "new"};
 
 int64_t default_limit(const std::string& type) {
-  return type == "co_occurrence" ? 200 : type == "popular_in" ? 50 : type == "new" ? 20 : 100;
+  return type == "co_occurrence" ? 200 : type == "popular" ? 500 : type == "popular_in" ? 50 : type == "new" ? 20 : 100;
 }
 
 void read_co_occurrence(const ConfigNode& node, CoOccurrenceOptions& o) {

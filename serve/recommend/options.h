@@ -41,8 +41,8 @@ struct RecommendOptions {
   double new_days = 30;
 };
 
-// Without `sources` all of them, with these limits: co_occurrence 200, embedding 100, text 100, popular 100, popular_in
-// 50, new 20; those that the data cannot feed are left out. ConfigError.
+// Without `sources` all of them, with these limits: co_occurrence 200, embedding 100, text 100, popular 500 (what
+// fills the candidates up), popular_in 50, new 20; those that the data cannot feed are left out. ConfigError.
 RecommendOptions read_recommend_options(const ConfigNode& recommend);
 RecommendOptions default_recommend_options();
 // {genres: [Comedy, Drama]}: a filter for each key; `exclude` as in ValueFilter.

@@ -72,6 +72,11 @@ void Recommender::set_unavailable(std::span<const int64_t> items) {
   available_ = std::move(set);
 }
 
+std::shared_ptr<const ItemSet> Recommender::available() const {
+  const std::scoped_lock lock(available_mutex_);
+  return available_;
+}
+
 void Recommender::prepare(const RecommendRequest& request, RecommendScratch& s) const {
   const Catalogue& catalogue = *parts_.catalogue;
   WN_CHECK(request.k >= 1, ConfigError, "k {}: at least 1 item", request.k);
@@ -79,10 +84,7 @@ void Recommender::prepare(const RecommendRequest& request, RecommendScratch& s) 
            request.user, catalogue.users());
   check_items(request.allow);
   check_items(request.deny);
-  {
-    const std::scoped_lock lock(available_mutex_);
-    s.may = *available_;
-  }
+  s.may = *available();
   if (!request.allow.empty()) {
     ItemSet allowed(catalogue.items());
     for (const int64_t item : request.allow) allowed.add(item);

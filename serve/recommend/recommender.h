@@ -118,6 +118,7 @@ class Recommender {
 
   // Items that are not to be named from now on (out of stock), in place of those of the last call; at any time.
   void set_unavailable(std::span<const int64_t> items);
+  std::shared_ptr<const ItemSet> available() const;
   std::vector<std::string_view> sources() const;
   std::string text(const Reason& reason) const;  // "bought together with Toy Story (1995)"
   const ItemValues& values() const { return *parts_.values; }
