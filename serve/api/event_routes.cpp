@@ -8,7 +8,7 @@
 
 namespace winnow {
 
-std::shared_ptr<const std::vector<Event>> Service::Impl::history(const std::string& user) {
+std::shared_ptr<const std::vector<UserEvent>> Service::Impl::history(const std::string& user) {
   constexpr int64_t kLatest = 200;
   return histories.get(user, [&] { return store->history(user, kLatest); });
 }
@@ -17,7 +17,7 @@ void Service::Impl::since(const std::string& user, const Catalogue& catalogue, s
   out.clear();
   if (user.empty()) return;
   const auto events = history(user);
-  for (const Event& e : *events) {
+  for (const UserEvent& e : *events) {
     if (e.kind == "impression") continue;
     const int64_t item = catalogue.find_item(e.item);
     if (item < 0) continue;
@@ -33,15 +33,21 @@ void Service::Impl::add_event_routes(HttpServer& server) {
         R"({"user": "196", "item": "242", "kind": "click", "request": "18f-2a", "position": 0})",
         R"({"accepted": 1, "sequence": 77})"},
        [this](HttpExchange& x, Measured& m) {
-         std::vector<Event> events = parse_events(x.request().body, "body");
-         for (Event& e : events)
+         std::vector<UserEvent> events = parse_events(x.request().body, "body");
+         for (UserEvent& e : events)
            if (e.variant.empty()) e.variant = models->for_user(e.user)->name;
          const int64_t last = store->append(events);
          std::set<std::string> users;
-         for (const Event& e : events) users.insert(e.user);
+         for (const UserEvent& e : events) users.insert(e.user);
          for (const std::string& user : users) histories.invalidate(user);
-         for (const Event& e : events)
-           metrics.counter("winnow_events_total", "Events taken.", {{"kind", known_kind(e.kind)}, {"variant", e.variant}})
+         const std::vector<std::string> variants = models->names();
+         const auto label = [&](const std::string& variant) {
+           return std::ranges::find(variants, variant) == variants.end() ? std::string("other") : variant;
+         };
+         for (const UserEvent& e : events)
+           metrics
+               .counter("winnow_events_total", "Events taken.",
+                        {{"kind", known_kind(e.kind)}, {"variant", label(e.variant)}})
                .add();
          JsonWriter json;
          json.open('{').field("accepted", events.size()).field("sequence", last).close('}');

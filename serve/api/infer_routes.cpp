@@ -40,11 +40,12 @@ std::vector<InputTensor> read_inputs(const FeatureMap& map, simdjson::dom::array
     if (!data) tensor.refuse("data", "a list");
     const auto n = static_cast<int64_t>(data->size());
     int64_t first = 0;
-    const bool fits = shape && (shape->size() == 1 || shape->size() == 2) && shape->at(0).get(first) == simdjson::SUCCESS &&
-                      first == n && (shape->size() == 1 || int64_t{1} == int64_t(shape->at(1).get_int64().value()));
+    const bool fits = shape && (shape->size() == 1 || shape->size() == 2) &&
+                      shape->at(0).get(first) == simdjson::SUCCESS && first == n &&
+                      (shape->size() == 1 || int64_t{1} == int64_t(shape->at(1).get_int64().value()));
     if (!fits) tensor.refuse("shape", fmt::format("[{0}] or [{0}, 1], as there are {0} values", n));
-    constexpr std::string_view kTypes[] = {"BYTES", "INT8",  "INT16",  "INT32",  "INT64", "UINT8",
-                                           "UINT16", "UINT32", "UINT64", "FP32", "FP64"};
+    constexpr std::string_view kTypes[] = {"BYTES",  "INT8",   "INT16",  "INT32", "INT64", "UINT8",
+                                           "UINT16", "UINT32", "UINT64", "FP32",  "FP64"};
     if (std::ranges::find(kTypes, datatype) == std::end(kTypes))
       tensor.refuse("datatype", fmt::format("one of {}", fmt::join(kTypes, ", ")));
     WN_CHECK(rows < 0 || rows == n, DataError, "{}: {} values, the tensors before it have {}", place, n, rows);
@@ -77,13 +78,12 @@ void read_rows(const FeatureMap& map, std::vector<InputTensor>& tensors, ScoreJo
 }  // namespace
 
 void Service::Impl::add_infer_routes(HttpServer& server) {
-  route(server, {"GET", "/v2", "What the server is.", "", ""},
-        [this](HttpExchange& x, Measured& m) {
-          JsonWriter json;
-          json.open('{').field("name", "winnow").field("version", options.version);
-          json.key("extensions").open('[').close(']').close('}');
-          reply_json(x, m, json);
-        });
+  route(server, {"GET", "/v2", "What the server is.", "", ""}, [this](HttpExchange& x, Measured& m) {
+    JsonWriter json;
+    json.open('{').field("name", "winnow").field("version", options.version);
+    json.key("extensions").open('[').close(']').close('}');
+    reply_json(x, m, json);
+  });
   for (const char* path : {"/v2/models/{name}/ready"})
     route(server, {"GET", path, "Whether the model answers.", "", ""}, [this](HttpExchange& x, Measured& m) {
       models->of(x.request().path_parameter("name"));

@@ -99,11 +99,15 @@ bool append_cell(JsonElement value, std::string_view separator, std::string& out
   switch (value.type()) {
     case dom::element_type::NULL_VALUE: return true;
     case dom::element_type::STRING: out += std::string_view(value.get_string()); return true;
-    case dom::element_type::INT64: fmt::format_to(std::back_inserter(out), "{}", int64_t{value.get_int64()}); return true;
+    case dom::element_type::INT64:
+      fmt::format_to(std::back_inserter(out), "{}", int64_t{value.get_int64()});
+      return true;
     case dom::element_type::UINT64:
       fmt::format_to(std::back_inserter(out), "{}", uint64_t{value.get_uint64()});
       return true;
-    case dom::element_type::DOUBLE: fmt::format_to(std::back_inserter(out), "{}", double{value.get_double()}); return true;
+    case dom::element_type::DOUBLE:
+      fmt::format_to(std::back_inserter(out), "{}", double{value.get_double()});
+      return true;
     case dom::element_type::ARRAY: {
       bool first = true;
       for (const dom::element part : dom::array(value)) {

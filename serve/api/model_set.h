@@ -6,8 +6,8 @@
 //
 // A version comes in two ways, both looked for in the background: the run directory holds another model.safetensors (a
 // new training, or a link moved to another run), or `winnow update` publishes a delta (serve/delta). Either is loaded
-// aside and warmed before it takes its place; a version that cannot be loaded leaves the one before, and problems() says
-// why. <run>/deltas/pin, a file with a number, holds a run at that version until it goes away: rollback.
+// aside and warmed before it takes its place; a version that cannot be loaded leaves the one before, and problems()
+// says why. <run>/deltas/pin, a file with a number, holds a run at that version until it goes away: rollback.
 #pragma once
 #include <atomic>
 #include <chrono>

@@ -85,7 +85,8 @@ void Service::Impl::add_recommend_routes(HttpServer& server) {
          const JsonObject o = s.body.object(x.request().body, {"user", "user_features", "k", "where", "allow", "deny",
                                                                "seen_too", "model", "explain"});
          std::string user;
-         if (const auto given = o.find("user"); given && !id_text(*given, user)) o.refuse("user", "a text or an integer");
+         if (const auto given = o.find("user"); given && !id_text(*given, user))
+           o.refuse("user", "a text or an integer");
          const auto model = o.has("model") ? models->of(o.text("model", "")) : models->for_user(user);
          const auto known = knowledge_of(*model);
          const Catalogue& c = *known->catalogue;
@@ -195,39 +196,40 @@ void Service::Impl::add_recommend_routes(HttpServer& server) {
          reply_json(x, m, json);
        });
 
-  work(server,
-       {"GET", "/v1/users", "Some users of the training data, or one with the latest it did: ?user=196, &k=20.", "", ""},
-       [this](HttpExchange& x, Measured& m) {
-         const auto known = knowledge_of(*models->of(x.request().parameter("model")));
-         const Catalogue& c = *known->catalogue;
-         const std::string user(x.request().parameter("user"));
-         const int64_t k = query_integer(x.request(), "k", 20, 1, 1000);
-         JsonWriter json;
-         json.open('{');
-         if (user.empty()) {
-           json.key("users").open('[');
-           const int64_t step = std::max<int64_t>(c.users() / k, 1);
-           for (int64_t u = 0, n = 0; u < c.users() && n < k; u += step, ++n)
-             json.open('{').field("user", c.user_key(u)).field("history", c.taken(u)).close('}');
-         } else {
-           std::vector<TakenItem> recent;
-           since(user, c, recent);
-           const int64_t u = c.find_user(user), had = u < 0 ? 0 : c.taken(u);
-           json.field("user", user).field("known", u >= 0).key("history").open('[');
-           const auto write = [&](const TakenItem& t, bool live) {
-             json.open('{');
-             write_item(json, c, t.item);
-             json.field("time", t.time).field("liked", t.label > 0.5f).field("live", live).close('}');
-           };
-           for (auto t = recent.rbegin(); t != recent.rend(); ++t) write(*t, true);
-           for (int64_t n = had; n-- > std::max<int64_t>(had - k, 0);) write(c.taken(u, n), false);
-           json.close(']').close('}');
-           reply_json(x, m, json);
-           return;
-         }
-         json.close(']').close('}');
-         reply_json(x, m, json);
-       });
+  work(
+      server,
+      {"GET", "/v1/users", "Some users of the training data, or one with the latest it did: ?user=196, &k=20.", "", ""},
+      [this](HttpExchange& x, Measured& m) {
+        const auto known = knowledge_of(*models->of(x.request().parameter("model")));
+        const Catalogue& c = *known->catalogue;
+        const std::string user(x.request().parameter("user"));
+        const int64_t k = query_integer(x.request(), "k", 20, 1, 1000);
+        JsonWriter json;
+        json.open('{');
+        if (user.empty()) {
+          json.key("users").open('[');
+          const int64_t step = std::max<int64_t>(c.users() / k, 1);
+          for (int64_t u = 0, n = 0; u < c.users() && n < k; u += step, ++n)
+            json.open('{').field("user", c.user_key(u)).field("history", c.taken(u)).close('}');
+        } else {
+          std::vector<TakenItem> recent;
+          since(user, c, recent);
+          const int64_t u = c.find_user(user), had = u < 0 ? 0 : c.taken(u);
+          json.field("user", user).field("known", u >= 0).key("history").open('[');
+          const auto write = [&](const TakenItem& t, bool live) {
+            json.open('{');
+            write_item(json, c, t.item);
+            json.field("time", t.time).field("liked", t.label > 0.5f).field("live", live).close('}');
+          };
+          for (auto t = recent.rbegin(); t != recent.rend(); ++t) write(*t, true);
+          for (int64_t n = had; n-- > std::max<int64_t>(had - k, 0);) write(c.taken(u, n), false);
+          json.close(']').close('}');
+          reply_json(x, m, json);
+          return;
+        }
+        json.close(']').close('}');
+        reply_json(x, m, json);
+      });
 }
 
 }  // namespace winnow

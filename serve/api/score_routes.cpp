@@ -50,8 +50,8 @@ EncodedSide read_user(ScoreReader& r, const JsonObject& o, const std::string& us
 void read_items(ScoreReader& r, const JsonObject& o, int64_t most, const EncodedSide& user, ScoreJob& job) {
   const ServedModel& model = *r.of;
   const FeatureMap& map = model.saved->map;
-  WN_CHECK(model.catalogue != nullptr, DataError,
-           "items: model '{}' has no catalogue; give `candidates` with features", model.name);
+  WN_CHECK(model.catalogue != nullptr, DataError, "items: model '{}' has no catalogue; give `candidates` with features",
+           model.name);
   const auto items = o.list("items", static_cast<size_t>(most));
   WN_CHECK(items->size() > 0, DataError, "items: expected at least one");
   job.resize(items->size());
@@ -108,38 +108,39 @@ std::string score_answer(const ServedModel& model, std::span<const float> logits
 }  // namespace
 
 void Service::Impl::add_score_routes(HttpServer& server) {
-  route(server,
-        {"POST", "/v1/score", "The probability of a click of each candidate for a user.",
-         R"({"user": "196", "items": ["242", "302"]})", R"({"model": "store", "version": 0, "scores": [0.41, 0.07]})"},
-        [this](HttpExchange& x, Measured& m) {
-          thread_local ScoreReader r;
-          const JsonObject o = r.body.object(
-              x.request().body, {"model", "user", "user_features", "context", "items", "candidates", "logits"});
-          std::string user;
-          if (const auto given = o.find("user")) {
-            if (!id_text(*given, user)) o.refuse("user", "a text or an integer");
-          }
-          r.use(o.has("model") ? models->of(o.text("model", "")) : models->for_user(user));
-          WN_CHECK(o.has("items") != o.has("candidates"), DataError, "expected either `items` or `candidates`");
-          auto job = queue.job();
-          job->model = r.of;
-          job->deadline = deadline(x);
-          r.unknown.clear();
-          const EncodedSide side = read_user(r, o, user);
-          if (o.has("items"))
-            read_items(r, o, options.max_rows, side, *job);
-          else
-            read_candidates(r, o, options.max_rows, side, *job);
-          job->done = [x, &m, with_logits = o.flag("logits", false), unknown = r.unknown](
-                          ScoreJob& done, ScoreOutcome outcome) mutable {
-            try {
-              if (outcome == ScoreOutcome::Expired) throw Overloaded();
-              if (outcome == ScoreOutcome::Failed) throw std::runtime_error(done.error);
-              reply(x, m, {200, "application/json", score_answer(*done.model, done.logits(), with_logits, unknown), {}});
-            } catch (...) { fail(x, m, std::current_exception()); }
-          };
-          if (!queue.submit(job)) throw Overloaded();
-        });
+  route(
+      server,
+      {"POST", "/v1/score", "The probability of a click of each candidate for a user.",
+       R"({"user": "196", "items": ["242", "302"]})", R"({"model": "store", "version": 0, "scores": [0.41, 0.07]})"},
+      [this](HttpExchange& x, Measured& m) {
+        thread_local ScoreReader r;
+        const JsonObject o = r.body.object(
+            x.request().body, {"model", "user", "user_features", "context", "items", "candidates", "logits"});
+        std::string user;
+        if (const auto given = o.find("user")) {
+          if (!id_text(*given, user)) o.refuse("user", "a text or an integer");
+        }
+        r.use(o.has("model") ? models->of(o.text("model", "")) : models->for_user(user));
+        WN_CHECK(o.has("items") != o.has("candidates"), DataError, "expected either `items` or `candidates`");
+        auto job = queue.job();
+        job->model = r.of;
+        job->deadline = deadline(x);
+        r.unknown.clear();
+        const EncodedSide side = read_user(r, o, user);
+        if (o.has("items"))
+          read_items(r, o, options.max_rows, side, *job);
+        else
+          read_candidates(r, o, options.max_rows, side, *job);
+        job->done = [x, &m, with_logits = o.flag("logits", false), unknown = r.unknown](ScoreJob& done,
+                                                                                        ScoreOutcome outcome) mutable {
+          try {
+            if (outcome == ScoreOutcome::Expired) throw Overloaded();
+            if (outcome == ScoreOutcome::Failed) throw std::runtime_error(done.error);
+            reply(x, m, {200, "application/json", score_answer(*done.model, done.logits(), with_logits, unknown), {}});
+          } catch (...) { fail(x, m, std::current_exception()); }
+        };
+        if (!queue.submit(job)) throw Overloaded();
+      });
 }
 
 }  // namespace winnow

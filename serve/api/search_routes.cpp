@@ -32,7 +32,8 @@ void Service::Impl::add_search_routes(HttpServer& server) {
          SearchMemory& s = memory();
          const JsonObject o = s.body.object(x.request().body, {"query", "k", "user", "where", "model"});
          std::string user;
-         if (const auto given = o.find("user"); given && !id_text(*given, user)) o.refuse("user", "a text or an integer");
+         if (const auto given = o.find("user"); given && !id_text(*given, user))
+           o.refuse("user", "a text or an integer");
          const auto model = o.has("model") ? models->of(o.text("model", "")) : models->for_user(user);
          const auto known = knowledge_of(*model);
          const Catalogue& c = *known->catalogue;
@@ -76,11 +77,11 @@ void Service::Impl::add_search_routes(HttpServer& server) {
          WN_CHECK(o.has("texts") != o.has("items"), DataError, "expected either `texts` or `items`");
          JsonWriter json;
          json.open('{');
-         if (const auto texts = o.list("texts", 256)) {
+         if (const auto given = o.list("texts", 256)) {
            WN_CHECK(query_encoder != nullptr, DataError, "texts: this server has no encoder (winnow serve --encoder)");
            json.field("width", encoder->width()).key("embeddings").open('[');
            std::vector<float> vector(static_cast<size_t>(encoder->width()));
-           for (const JsonElement element : *texts) {
+           for (const JsonElement element : *given) {
              std::string_view text;
              if (element.get(text) != simdjson::SUCCESS || text.size() > (64 << 10))
                o.refuse("texts", "a list of texts of at most 64 KiB");
@@ -96,7 +97,7 @@ void Service::Impl::add_search_routes(HttpServer& server) {
            for (const JsonElement element : *items) {
              if (!id_text(element, id)) o.refuse("items", "a list of items");
              const int64_t item = known->catalogue->find_item(id);
-             WN_CHECK(item >= 0, DataError, "items: there is no item {}", quoted(id));
+             WN_CHECK(item >= 0, DataError, "items: there is no item {}", winnow::quoted(id));
              write_vector(json, known->items.embedding->of(item));
            }
          }

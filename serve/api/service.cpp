@@ -16,7 +16,8 @@ thread_local std::chrono::steady_clock::time_point request_deadline;
 
 uint64_t now_us() {
   return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
 }
 
 std::unique_ptr<TextEncoder> open_encoder(const std::string& directory) {
@@ -26,7 +27,8 @@ std::unique_ptr<TextEncoder> open_encoder(const std::string& directory) {
 
 }  // namespace
 
-int64_t query_integer(const HttpRequest& request, std::string_view name, int64_t fallback, int64_t least, int64_t most) {
+int64_t query_integer(const HttpRequest& request, std::string_view name, int64_t fallback, int64_t least,
+                      int64_t most) {
   const std::string_view text = request.parameter(name);
   if (text.empty()) return fallback;
   int64_t n = 0;
@@ -56,8 +58,8 @@ Service::Impl::Impl(const ServiceOptions& given)
       query_encoder(encoder == nullptr ? nullptr : std::make_unique<QueryEncoder>(*encoder)),
       store(EventStore::open(options.store)),
       histories({.ttl = options.history_ttl},
-                [](const std::string& user, const std::vector<Event>& events) {
-                  return user.size() + events.size() * sizeof(Event);
+                [](const std::string& user, const std::vector<UserEvent>& events) {
+                  return user.size() + events.size() * sizeof(UserEvent);
                 }),
       queue(options.queue),
       started_us(now_us()),
@@ -146,13 +148,9 @@ void Service::Impl::fail(HttpExchange& x, Measured& m, const std::exception_ptr&
     HttpReply answer = http_error(503, e.what());
     answer.fields.emplace_back("Retry-After", "1");
     reply(x, m, std::move(answer));
-  } catch (const DataError& e) {
+  } catch (const DataError& e) { reply(x, m, http_error(400, e.what())); } catch (const ConfigError& e) {
     reply(x, m, http_error(400, e.what()));
-  } catch (const ConfigError& e) {
-    reply(x, m, http_error(400, e.what()));
-  } catch (const std::exception&) {
-    reply(x, m, http_error(500, "the request could not be answered"));
-  }
+  } catch (const std::exception&) { reply(x, m, http_error(500, "the request could not be answered")); }
 }
 
 void Service::Impl::route(HttpServer& server, RouteText text, Handler handler, bool open) {

@@ -35,12 +35,12 @@ struct ServiceOptions {
   std::string encoder;            // a sentence encoder's directory for search and embeddings; "" none
   std::string store = "memory:";  // serve/store/event_store.h
   TasteOptions taste;
-  int workers = 4;                         // threads for what is more than scoring
-  int64_t waiting = 256;                   // requests that wait for one of them; more are refused
-  std::chrono::milliseconds time{1'000};   // a request that could not be answered in it is not computed: 503
-  int64_t max_rows = 10'000;               // of one request
-  std::chrono::seconds history_ttl{30};    // of histories kept from the store
-  std::string version = "";                // of the program
+  int workers = 4;                        // threads for what is more than scoring
+  int64_t waiting = 256;                  // requests that wait for one of them; more are refused
+  std::chrono::milliseconds time{1'000};  // a request that could not be answered in it is not computed: 503
+  int64_t max_rows = 10'000;              // of one request
+  std::chrono::seconds history_ttl{30};   // of histories kept from the store
+  std::string version = "";               // of the program
 };
 
 class Service {

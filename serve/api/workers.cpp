@@ -1,5 +1,6 @@
-#include "core/parallel.h"
 #include "serve/api/detail/workers.h"
+
+#include "core/parallel.h"
 
 namespace winnow {
 

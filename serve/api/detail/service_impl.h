@@ -53,7 +53,7 @@ struct Service::Impl {
   std::mutex knowledge_mutex;
   std::map<const Catalogue*, std::shared_ptr<const Knowledge>> knowledge;
   std::unique_ptr<EventStore> store;
-  TtlCache<std::string, std::vector<Event>> histories;
+  TtlCache<std::string, std::vector<UserEvent>> histories;
   ScoreQueue queue;
   std::unique_ptr<ModelSet> models;
   Metrics metrics;
@@ -78,10 +78,12 @@ struct Service::Impl {
     reply(x, m, {200, "application/json", json.take(), {}});
   }
   static void fail(HttpExchange& x, Measured& m, const std::exception_ptr& error);
-  std::chrono::steady_clock::time_point deadline(const HttpExchange& x) const { return x.request().arrived + options.time; }
+  std::chrono::steady_clock::time_point deadline(const HttpExchange& x) const {
+    return x.request().arrived + options.time;
+  }
 
   // What the user did since training, from the store; oldest first.
-  std::shared_ptr<const std::vector<Event>> history(const std::string& user);
+  std::shared_ptr<const std::vector<UserEvent>> history(const std::string& user);
   void since(const std::string& user, const Catalogue& catalogue, std::vector<TakenItem>& out);
 
   void add_score_routes(HttpServer& server);

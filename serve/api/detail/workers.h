@@ -12,8 +12,8 @@ namespace winnow {
 class Workers {
  public:
   Workers(int threads, size_t waiting);
-  ~Workers();                              // what waits is dropped
-  bool post(std::function<void()> task);   // false: the line is full
+  ~Workers();                             // what waits is dropped
+  bool post(std::function<void()> task);  // false: the line is full
   size_t waiting() const;
 
  private:
