@@ -227,6 +227,11 @@ TEST(HttpServer, AClientThatSendsNoMoreStillReads) {
   c.end_sending();
   EXPECT_EQ(c.receive().body, "later");
   EXPECT_TRUE(c.is_closed());
+  HttpClient ahead = s.client();
+  ASSERT_TRUE(ahead.send(post_request("/echo", "a") + post_request("/echo", "b") + get_request("/later")));
+  ahead.end_sending();
+  for (const char* body : {"a", "b", "later"}) EXPECT_EQ(ahead.receive().body, body);
+  EXPECT_TRUE(ahead.is_closed());
 }
 
 TEST(HttpServer, DroppedExchangesAndThrowingHandlersAre500) {
@@ -429,6 +434,23 @@ TEST(HttpServer, ConnectionsOverALimitAreToldAndComeInAgainLater) {
   Served t(o);
   const HttpClient a = t.client(), b = t.client();
   expect_error(t.client().ask(get_request("/hello")), 503);
+}
+
+TEST(HttpServer, MoreThanHandlersMayHoldIsRefusedAtOnceAndHealthIsNot) {
+  HttpOptions o = quick();
+  o.max_in_flight = 2;
+  o.handler_time = 50ms;
+  Served s(o);
+  HttpClient a = s.client(), b = s.client(), c = s.client();
+  expect_error(a.ask(get_request("/keep")), 504);
+  expect_error(b.ask(get_request("/keep")), 504);  // both are still held
+  const ClientReply refused = c.ask(post_request("/echo", "body"));
+  expect_error(refused, 503);
+  EXPECT_EQ(refused.field("Retry-After"), "1");
+  EXPECT_EQ(c.ask(get_request("/open")).status, 200);
+  EXPECT_EQ(s.server.counts().refused, 1);
+  { const HttpExchange done = s.kept_exchange(); }
+  EXPECT_EQ(c.ask(post_request("/echo", "body")).body, "body");
 }
 
 TEST(HttpServer, KeysAreAskedFor) {
