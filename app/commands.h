@@ -7,5 +7,6 @@ namespace winnow {
 void add_index_command(CLI::App& app, Action& chosen);   // vectors of a file, searched (serve/retrieval)
 void add_bandit_command(CLI::App& app, Action& chosen);  // policies on simulated arms (serve/bandits)
 void add_ope_command(CLI::App& app, Action& chosen);     // the worth of a policy from another's log
+void add_events_command(CLI::App& app, Action& chosen);  // the log of what users did (serve/store)
 
 }  // namespace winnow

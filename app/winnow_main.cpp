@@ -4,6 +4,7 @@
 
 int main(int argc, char** argv) {
   winnow::register_gpu();
-  return winnow::run_program(argc, argv,
-                             {winnow::add_index_command, winnow::add_bandit_command, winnow::add_ope_command});
+  return winnow::run_program(
+      argc, argv,
+      {winnow::add_index_command, winnow::add_bandit_command, winnow::add_ope_command, winnow::add_events_command});
 }
