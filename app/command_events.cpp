@@ -41,22 +41,22 @@ std::string time_text(int64_t us) {
 
 constexpr const char* kHeader = "sequence\ttime\tuser\titem\tkind\tvalue\trequest\tposition\tpropensity\tvariant\n";
 
-std::string row_of(const Event& e) {
+std::string row_of(const UserEvent& e) {
   return fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", e.sequence, time_text(e.time_us), e.user, e.item,
                      e.kind, e.value, e.request, e.position < 0 ? "" : std::to_string(e.position),
                      e.propensity > 0 ? fmt::format("{}", e.propensity) : "", e.variant);
 }
 
-void print(const EventsArguments& a, const std::vector<Event>& events, bool header) {
+void print(const EventsArguments& a, const std::vector<UserEvent>& events, bool header) {
   std::string out = header && !a.jsonl ? kHeader : "";
-  for (const Event& event : events) out += a.jsonl ? event_json(event) + "\n" : row_of(event);
+  for (const UserEvent& event : events) out += a.jsonl ? event_json(event) + "\n" : row_of(event);
   std::fwrite(out.data(), 1, out.size(), stdout);
   std::fflush(stdout);
 }
 
-void print_document(const EventStore& store, const std::vector<Event>& events) {
+void print_document(const EventStore& store, const std::vector<UserEvent>& events) {
   std::string out;
-  for (const Event& event : events) out += (out.empty() ? "" : ",") + event_json(event);
+  for (const UserEvent& event : events) out += (out.empty() ? "" : ",") + event_json(event);
   fmt::print("{{\"last_sequence\":{},\"events\":[{}]}}\n", store.last_sequence(), out);
 }
 
@@ -73,7 +73,7 @@ int append(EventsArguments a) {
   Progress progress("appending", 0, Progress::Unit::Rows, a.quiet);
   const auto start = std::chrono::steady_clock::now();
   try {
-    read_event_file(a.input, static_cast<size_t>(a.batch), [&](const std::vector<Event>& some) {
+    read_event_file(a.input, static_cast<size_t>(a.batch), [&](const std::vector<UserEvent>& some) {
       last = store->append(some);
       progress.update(events += static_cast<int64_t>(some.size()));
     });
@@ -97,7 +97,7 @@ int append(EventsArguments a) {
 
 int list(const EventsArguments& a) {
   const auto store = EventStore::open(a.store, false);
-  std::vector<Event> events;
+  std::vector<UserEvent> events;
   if (!a.user.empty()) {
     WN_CHECK(a.after == 0, ConfigError, "--after is not for the history of a user");
     WN_CHECK(a.limit <= kMaxHistory, ConfigError, "--limit {}: a history has at most {}", a.limit, kMaxHistory);
@@ -116,7 +116,7 @@ int list(const EventsArguments& a) {
 int tail(const EventsArguments& a) {
   WN_CHECK(!a.follow || !a.json, ConfigError, "--follow has no end, --json is one document: use --jsonl");
   const auto store = EventStore::open(a.store, false);
-  std::vector<Event> events;
+  std::vector<UserEvent> events;
   int64_t seen = std::max<int64_t>(store->last_sequence() - a.lines, 0);
   store->read(seen, a.lines, events);
   say(store->health());
@@ -191,13 +191,13 @@ void print_table(const EventStats& stats, int top) {
 int stats(const EventsArguments& a) {
   const auto store = EventStore::open(a.store, false);
   EventStats stats;
-  std::vector<Event> page;
+  std::vector<UserEvent> page;
   const int64_t end = store->last_sequence();  // of a log that grows
   Progress progress("counting", end - a.after, Progress::Unit::Rows, a.quiet);
   for (int64_t at = a.after; at < end; at = page.back().sequence) {
     store->read(at, std::min(kPage, end - at), page);
     if (page.empty()) break;
-    for (const Event& event : page) stats.add(event);
+    for (const UserEvent& event : page) stats.add(event);
     progress.update(page.back().sequence - a.after);
   }
   progress.clear();

@@ -13,7 +13,7 @@
 namespace winnow {
 namespace {
 
-using Take = std::function<void(const std::vector<Event>&)>;
+using Take = std::function<void(const std::vector<UserEvent>&)>;
 
 constexpr size_t kMaxLine = 16384;
 
@@ -23,7 +23,7 @@ const std::vector<std::string> kFields = {"user",    "item",     "kind",       "
 class Batches {
  public:
   Batches(size_t size, const Take& take) : size_(size), take_(take) {}
-  void add(Event event) {
+  void add(UserEvent event) {
     event.sequence = 0;
     events_.push_back(std::move(event));
     if (events_.size() == size_) flush();
@@ -36,7 +36,7 @@ class Batches {
  private:
   const size_t size_;
   const Take& take_;
-  std::vector<Event> events_;
+  std::vector<UserEvent> events_;
 };
 
 void read_lines(const std::string& path, Batches& batches) {
@@ -98,7 +98,7 @@ class TableReader {
   void read(Batches& batches) {
     for (RowBlock block; rows_->next(block);)
       for (int64_t r = 0; r < block.rows; ++r) {
-        Event event;
+        UserEvent event;
         event.kind = input_.kind;
         for (size_t c = 0; c < fields_.size(); ++c)
           if (!block.cell(r, c).empty()) set(event, block, r, c);
@@ -108,7 +108,7 @@ class TableReader {
   }
 
  private:
-  void set(Event& event, const RowBlock& block, int64_t row, size_t c) const {
+  void set(UserEvent& event, const RowBlock& block, int64_t row, size_t c) const {
     const std::string &field = fields_[c], &column = rows_->columns()[c];
     const std::string_view cell = block.cell(row, c);
     if (field == "user") event.user = cell;

@@ -18,6 +18,7 @@ struct EventInput {
 
 // Calls take() with at most `batch` events at a time, in the order of the file, whose sequences are 0.
 // DataError "file:line: ..."; what came before it was taken.
-void read_event_file(const EventInput& input, size_t batch, const std::function<void(const std::vector<Event>&)>& take);
+void read_event_file(const EventInput& input, size_t batch,
+                     const std::function<void(const std::vector<UserEvent>&)>& take);
 
 }  // namespace winnow

@@ -9,6 +9,7 @@
 //
 // The features of a user (and of the context) are those of the user's latest row before the test split, else of the
 // first; an item's likewise: as train/candidates.h ranks a catalogue, so that a served score is the one evaluated.
+// Users and items without a row (those of a side table whom no interaction names) have the side of an unknown one.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -33,11 +34,13 @@ struct EncodedSide {
   std::span<const int32_t> lengths;
   std::span<const float> dense;
 };
+inline EncodedSide view_of(const EncodedRow& row) { return {row.ids, row.lengths, row.dense}; }
 // Both sides as one row of `map`, whose memory is kept. ShapeError: not sides of this map.
 void join_sides(const FeatureMap& map, const EncodedSide& user, const EncodedSide& item, EncodedRow& row);
 // cells: those of the features of one side, in schema order; `out` keeps its memory. DataError as encode_row().
 void encode_side(const FeatureMap& map, FeatureSide side, std::span<const std::string_view> cells, EncodedRow& out);
-inline EncodedSide side_of(const EncodedRow& row) { return {row.ids, row.lengths, row.dense}; }
+// The side of someone unknown: every feature missing, the id unseen.
+EncodedRow unknown_side(const FeatureMap& map, FeatureSide side);
 
 // One interaction of training or validation.
 struct TakenItem {
@@ -50,6 +53,7 @@ class Catalogue {
   // IoError: absent, damaged, or of another feature map: every count and id is checked.
   Catalogue(const std::string& path, const FeatureMap& map);
 
+  const FeatureMap& features() const { return map_; }
   int64_t users() const { return user_keys_.size(); }
   int64_t items() const { return item_keys_.size(); }
   int64_t find_user(std::string_view key) const { return user_keys_.find(key); }  // -1: unknown
@@ -60,7 +64,7 @@ class Catalogue {
 
   EncodedSide side(FeatureSide side, int64_t index) const;
   // The side of a user nobody knows: every feature missing, the user id unseen.
-  EncodedSide stranger() const { return side_of(stranger_); }
+  EncodedSide stranger() const { return view_of(stranger_); }
   void row(int64_t user, int64_t item, EncodedRow& row) const;  // user -1: a stranger
 
   // The user's interactions in training and validation, by time (the order of the file without one). With sampled
@@ -70,7 +74,6 @@ class Catalogue {
   }
   TakenItem taken(int64_t user, int64_t n) const;
   std::span<const int64_t> taken_items(int64_t user) const;
-  std::span<const float> taken_labels(int64_t user) const;
   // Interactions of the item with label > 0.5 in training and validation; the time of its first, 0 for none.
   int64_t positives(int64_t item) const { return positives_[static_cast<size_t>(item)]; }
   int64_t first_time(int64_t item) const { return first_time_[static_cast<size_t>(item)]; }
@@ -84,9 +87,12 @@ class Catalogue {
     std::span<const int64_t> ids, ids_begin;  // ids_begin [n + 1]
     std::span<const int32_t> lengths;         // [n, fields of this side]
     std::span<const float> dense;             // [n, floats of this side]
+    int64_t fields = 0, floats = 0;
   };
+  void read_side(const std::string& path, FeatureSide which, int64_t count, Side& side);
+
   SafeTensors file_;
-  const FeatureMap& map_;
+  FeatureMap map_;  // shares its texts
   StringIndex user_keys_, item_keys_;
   Side user_, item_;
   EncodedRow stranger_;
@@ -94,6 +100,9 @@ class Catalogue {
   std::span<const float> taken_labels_;
   std::string_view titles_;
 };
+
+// Tells feature maps apart.
+std::string catalogue_fingerprint(const FeatureMap& map);
 
 // Atomically; IoError. Rows of `dataset` may be on disk.
 void write_catalogue(const std::string& path, const Dataset& dataset);

@@ -113,4 +113,23 @@ Dataset gather_rows(const Dataset& dataset, const std::vector<RowPlace>& places)
   return d;
 }
 
+std::vector<RowPlace> latest_rows(const Dataset& dataset, RowKey keys, size_t count) {
+  std::vector<RowPlace> places(count, {Split::Train, -1});
+  std::vector<int64_t> times(count);
+  for (const Split split : {Split::Train, Split::Valid, Split::Test})
+    for_each_facts(dataset, split, [&](const RowFacts& f) {
+      const std::span<const int32_t> key = f.*keys;
+      for (size_t r = 0; r < key.size(); ++r) {
+        const auto k = static_cast<size_t>(key[r]);
+        const int64_t time = f.timestamp.empty() ? 0 : f.timestamp[r];
+        const bool first = places[k].row < 0;
+        if (!first && (split == Split::Test ? places[k].split != Split::Test || time >= times[k] : time < times[k]))
+          continue;
+        places[k] = {split, f.first + static_cast<int64_t>(r)};
+        times[k] = time;
+      }
+    });
+  return places;
+}
+
 }  // namespace winnow

@@ -24,6 +24,10 @@ struct RowPlace {
   Split split = Split::Train;
   int64_t row = 0;
 };
+// Whose rows are looked for: &RowFacts::user or &RowFacts::item.
+using RowKey = std::span<const int32_t> RowFacts::*;
+// The latest row of each of `count` keys before the test split, else its first there; row -1: none.
+std::vector<RowPlace> latest_rows(const Dataset& dataset, RowKey key, size_t count);
 // Rows of a data set on disk as one in memory, with map, ids, offsets, dense, label, weight, user and item alone. Row
 // train[i] of it is the row at places[i].
 Dataset gather_rows(const Dataset& dataset, const std::vector<RowPlace>& places);

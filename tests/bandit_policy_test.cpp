@@ -460,6 +460,30 @@ TEST(MaxProbability, KnownValues) {
   EXPECT_NEAR(of_normal, 1, 1e-7);
 }
 
+// mpmath with 40 digits: large parameters, and one small beside a large one.
+TEST(MaxProbability, LargeAndUnequalParameters) {
+  EXPECT_NEAR(beta_cdf(5000, 5000, 0.503), 0.7257436833521133, 1e-9);
+  EXPECT_NEAR(beta_cdf(20000, 1e6, 0.0197), 0.7493839954744023, 1e-9);
+  EXPECT_NEAR(beta_cdf(1e6, 3e6, 0.2501), 0.6779706661699145, 1e-9);
+  EXPECT_NEAR(beta_cdf(1e9, 1e9, 0.50001), 0.814453315231583, 1e-9);
+  EXPECT_NEAR(beta_cdf(2.5, 1e7, 2e-7), 0.4505841494303628, 1e-9);
+  EXPECT_NEAR(beta_cdf(2.5, 1e7, 5e-7), 0.9247648459407677, 1e-9);
+  EXPECT_NEAR(beta_cdf(0.02, 1e6, 1e-8), 0.9221194323824739, 1e-9);
+  EXPECT_NEAR(beta_cdf(0.02, 1e6, 3e-6), 0.9997290313358588, 1e-9);
+  // by symmetry, and the sum of all, where the rounding of a density about to cancel would be rough
+  for (const double n : {1e6, 1e9, 1e12}) {
+    EXPECT_NEAR(beta_max_probability(std::vector<double>{n, n}, std::vector<double>{3 * n, 3 * n}, 0), 0.5, 1e-8) << n;
+    const std::vector<double> alphas{n, n + 1.5 * std::sqrt(n), n / 1e5}, betas{n, n, n / 1e5};
+    double sum = 0;
+    for (size_t c = 0; c < 3; ++c) sum += beta_max_probability(alphas, betas, c);
+    EXPECT_NEAR(sum, 1, 1e-7) << n;
+  }
+  const std::vector<double> alphas{kLeastBeta, kMostBeta, 1, kLeastBeta}, betas{kMostBeta, kLeastBeta, 1, kLeastBeta};
+  double sum = 0;
+  for (size_t c = 0; c < 4; ++c) sum += beta_max_probability(alphas, betas, c);
+  EXPECT_NEAR(sum, 1, 1e-6);
+}
+
 TEST(Bandit, RefusesBadOptions) {
   const auto refused = [](BanditOptions o) { return text_of<ConfigError>([&] { BanditPolicy::create(o); }); };
   EXPECT_NE(refused({}).find("no arms"), std::string::npos);

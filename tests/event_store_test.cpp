@@ -16,10 +16,10 @@
 namespace winnow {
 namespace {
 
-using Events = std::vector<Event>;
+using Events = std::vector<UserEvent>;
 
-Event event(const std::string& user, const std::string& item, const std::string& kind = "click") {
-  Event e;
+UserEvent event(const std::string& user, const std::string& item, const std::string& kind = "click") {
+  UserEvent e;
   e.user = user, e.item = item, e.kind = kind, e.time_us = 1'700'000'000'000'000;
   return e;
 }
@@ -89,7 +89,7 @@ TEST_P(EveryStore, KeepsEveryMemberAsItWas) {
 
 TEST_P(EveryStore, TakesTheClockWhereNoTimeIsGiven) {
   const auto store = open();
-  Event e = event("u", "a");
+  UserEvent e = event("u", "a");
   e.time_us = 0;
   const auto now = [] {
     return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -122,19 +122,19 @@ TEST_P(EveryStore, HistoryIsTheLatestOfTheUserOldestFirst) {
 TEST_P(EveryStore, RefusesAWholeAppendForOneBadEvent) {
   const auto store = open();
   const auto refused = [&](auto change) {
-    Event bad = event("u", "a");
+    UserEvent bad = event("u", "a");
     change(bad);
     return text_of<DataError>([&] { store->append(std::vector{event("u", "a"), bad}); });
   };
-  EXPECT_EQ(refused([](Event& e) { e.user = ""; }), "events[1]: user: must not be empty");
-  EXPECT_EQ(refused([](Event& e) { e.item = std::string(257, 'x'); }),
+  EXPECT_EQ(refused([](UserEvent& e) { e.user = ""; }), "events[1]: user: must not be empty");
+  EXPECT_EQ(refused([](UserEvent& e) { e.item = std::string(257, 'x'); }),
             "events[1]: item: 257 bytes, at most 256 are allowed");
-  EXPECT_EQ(refused([](Event& e) { e.kind = "\xff"; }), "events[1]: kind: '\\xff' is not UTF-8");
-  EXPECT_EQ(refused([](Event& e) { e.request = "a\nb"; }), "events[1]: request: 'a\\x0ab' has control characters");
-  EXPECT_EQ(refused([](Event& e) { e.value = NAN; }), "events[1]: value: nan is not a finite number");
-  EXPECT_EQ(refused([](Event& e) { e.propensity = 1.5; }), "events[1]: propensity: 1.5 is not in [0, 1]");
-  EXPECT_EQ(refused([](Event& e) { e.position = -2; }), "events[1]: position: -2 is below -1");
-  EXPECT_NE(refused([](Event& e) { e.time_us = -1; }).find("time_us: -1 is not in"), std::string::npos);
+  EXPECT_EQ(refused([](UserEvent& e) { e.kind = "\xff"; }), "events[1]: kind: '\\xff' is not UTF-8");
+  EXPECT_EQ(refused([](UserEvent& e) { e.request = "a\nb"; }), "events[1]: request: 'a\\x0ab' has control characters");
+  EXPECT_EQ(refused([](UserEvent& e) { e.value = NAN; }), "events[1]: value: nan is not a finite number");
+  EXPECT_EQ(refused([](UserEvent& e) { e.propensity = 1.5; }), "events[1]: propensity: 1.5 is not in [0, 1]");
+  EXPECT_EQ(refused([](UserEvent& e) { e.position = -2; }), "events[1]: position: -2 is below -1");
+  EXPECT_NE(refused([](UserEvent& e) { e.time_us = -1; }).find("time_us: -1 is not in"), std::string::npos);
   EXPECT_NE(text_of<DataError>([&] { store->append(Events(kMaxAppend + 1, event("u", "a"))); }).find("at most 10000"),
             std::string::npos);
   EXPECT_EQ(store->last_sequence(), 0);
@@ -165,7 +165,7 @@ TEST_P(EveryStore, ConcurrentAppendsHaveNoHoleAndKeepTheirOrder) {
         Events own;
         store->read(last - kBatch, kBatch, own);
         ASSERT_EQ(own.size(), static_cast<size_t>(kBatch));
-        for (const Event& e : own) EXPECT_EQ(e.user + e.item, "user " + std::to_string(t) + std::to_string(i));
+        for (const UserEvent& e : own) EXPECT_EQ(e.user + e.item, "user " + std::to_string(t) + std::to_string(i));
       }
     });
   for (std::thread& thread : threads) thread.join();
@@ -344,7 +344,7 @@ TEST_F(SqliteStore, TheWriteAheadLogStaysBoundedUnderOverlappingReaders) {
       }
       sqlite3_close(database);
     });
-  Event large = event(std::string(256, 'u'), std::string(256, 'i'), std::string(256, 'k'));
+  UserEvent large = event(std::string(256, 'u'), std::string(256, 'i'), std::string(256, 'k'));
   large.request = large.variant = std::string(256, 'r');
   uintmax_t most = 0, written = 0;
   while (written < uintmax_t{160} << 20) {

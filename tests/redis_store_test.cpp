@@ -14,10 +14,10 @@ namespace winnow {
 namespace {
 
 using namespace std::chrono_literals;
-using Events = std::vector<Event>;
+using Events = std::vector<UserEvent>;
 
-Event event(const std::string& user, const std::string& item) {
-  Event e;
+UserEvent event(const std::string& user, const std::string& item) {
+  UserEvent e;
   e.user = user, e.item = item, e.kind = "click";
   return e;
 }
@@ -61,7 +61,7 @@ class RedisStore : public testing::Test {
 void expect_each_once(const Events& all, const std::map<std::string, int>& counts) {
   std::map<std::string, int> next;
   int64_t sequence = 0;
-  for (const Event& e : all) {
+  for (const UserEvent& e : all) {
     EXPECT_EQ(e.sequence, ++sequence);
     EXPECT_EQ(e.item, std::to_string(next[e.user]++)) << "of " << e.user;
   }

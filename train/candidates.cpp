@@ -9,26 +9,6 @@
 namespace winnow {
 namespace {
 
-// The latest row of each key in training and validation, else its first in the test split; row -1: the key has none.
-std::vector<RowPlace> latest_rows(const Dataset& dataset, std::span<const int32_t> RowFacts::*keys, size_t count) {
-  std::vector<RowPlace> places(count, {Split::Train, -1});
-  std::vector<int64_t> times(count);
-  for (const Split split : {Split::Train, Split::Valid, Split::Test})
-    for_each_facts(dataset, split, [&](const RowFacts& f) {
-      const std::span<const int32_t> key = f.*keys;
-      for (size_t r = 0; r < key.size(); ++r) {
-        const auto k = static_cast<size_t>(key[r]);
-        const int64_t time = f.timestamp.empty() ? 0 : f.timestamp[r];
-        const bool first = places[k].row < 0;
-        if (!first && (split == Split::Test ? places[k].split != Split::Test || time >= times[k] : time < times[k]))
-          continue;
-        places[k] = {split, f.first + static_cast<int64_t>(r)};
-        times[k] = time;
-      }
-    });
-  return places;
-}
-
 // users x items, a row each: item features from the item's row, all others from the user's.
 class CandidateRows final : public RowSource {
  public:

@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "core/safetensors.h"
 #include "core/text.h"
+#include "data/catalogue.h"
 #include "train/checkpoint.h"
 
 namespace winnow {
@@ -38,6 +39,7 @@ void save_run(const std::string& directory, const CtrConfig& config, const Datas
   make_directories(directory);
   dataset.map.save(directory + "/feature_map.json");
   write_atomically(directory + "/config.yaml", config.resolved);
+  write_catalogue(directory + "/catalogue.safetensors", dataset);
   save_parameters(directory + "/model.safetensors", model.parameters(), config.model.name);
 }
 

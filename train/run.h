@@ -33,7 +33,7 @@ struct CtrConfig {
 // which these were chosen for.
 int64_t inference_batch(const CtrConfig& config);
 
-// <run>/config.yaml, feature_map.json, model.safetensors.
+// <run>/config.yaml, feature_map.json, catalogue.safetensors, model.safetensors.
 void save_run(const std::string& directory, const CtrConfig& config, const Dataset& dataset, const CtrModel& model);
 
 struct OpenedRun {

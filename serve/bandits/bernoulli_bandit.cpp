@@ -75,8 +75,8 @@ void BernoulliBandit::restore(const SafeTensors& file, const std::string& source
   alpha_ = bandit_numbers(file, source, "alpha", {options_.arms});
   beta_ = bandit_numbers(file, source, "beta", {options_.arms});
   for (const auto* v : {&alpha_, &beta_})
-    WN_CHECK(std::ranges::all_of(*v, [](double x) { return x > 0; }), DataError,
-             "{}: a parameter of a Beta distribution is not positive", source);
+    WN_CHECK(std::ranges::all_of(*v, [](double x) { return x >= kLeastBeta && x <= kMostBeta; }), DataError,
+             "{}: a parameter of a Beta distribution is not in [{}, {}]", source, kLeastBeta, kMostBeta);
 }
 
 }  // namespace winnow

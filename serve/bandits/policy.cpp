@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "serve/bandits/bandits.h"
+#include "serve/bandits/max_probability.h"
 
 namespace winnow {
 namespace {
@@ -74,7 +75,10 @@ void check_bandit_options(const BanditOptions& o) {
     WN_CHECK(v > 0 && std::isfinite(v), ConfigError, "bandit: {} {} must be positive", name, v);
   };
   positive(o.ridge, "ridge"), positive(o.scale, "scale"), positive(o.gamma, "gamma");
-  positive(o.prior_alpha, "prior_alpha"), positive(o.prior_beta, "prior_beta");
+  for (const double prior : {o.prior_alpha, o.prior_beta})
+    WN_CHECK(prior >= kLeastBeta && prior <= kMostBeta, ConfigError,
+             "bandit: prior_alpha {} and prior_beta {} must lie in [{}, {}]", o.prior_alpha, o.prior_beta, kLeastBeta,
+             kMostBeta);
   WN_CHECK(o.alpha >= 0 && std::isfinite(o.alpha), ConfigError, "bandit: alpha {} must not be negative", o.alpha);
   WN_CHECK(o.epsilon >= 0 && o.epsilon <= 1, ConfigError, "bandit: epsilon {} must lie in [0, 1]", o.epsilon);
   WN_CHECK(o.epsilon_decay >= 0 && std::isfinite(o.epsilon_decay), ConfigError,

@@ -4,7 +4,7 @@
 
 namespace winnow {
 
-void EventStats::add(const Event& event) {
+void EventStats::add(const UserEvent& event) {
   for (EventGroup* group : {&all, &kinds[event.kind], &variants[event.variant]}) {
     ++group->events;
     group->with_request += !event.request.empty();

@@ -17,7 +17,7 @@ struct EventGroup {
 // Memory: some 100 bytes a user and an item.
 class EventStats {
  public:
-  void add(const Event& event);
+  void add(const UserEvent& event);
 
   EventGroup all;
   int64_t first_sequence = 0, last_sequence = 0;  // 0: no events

@@ -21,7 +21,7 @@ void check_text(const std::string& text, const char* field, bool required, const
 
 }  // namespace
 
-void check_event(const Event& event, const std::string& where) {
+void check_event(const UserEvent& event, const std::string& where) {
   check_text(event.user, "user", true, where);
   check_text(event.item, "item", true, where);
   check_text(event.kind, "kind", true, where);
@@ -45,7 +45,7 @@ std::unique_ptr<EventStore> EventStore::open(const std::string& url, bool create
 
 namespace detail {
 
-void check_append(std::span<const Event> events) {
+void check_append(std::span<const UserEvent> events) {
   WN_CHECK(events.size() <= kMaxAppend, DataError, "append(): {} events, at most {} at a time", events.size(),
            kMaxAppend);
   for (size_t i = 0; i < events.size(); ++i)

@@ -24,7 +24,7 @@ void HistoryCache::trim(User& user) {
   }
 }
 
-void HistoryCache::push(const Event& event) {
+void HistoryCache::push(const UserEvent& event) {
   const std::lock_guard lock(mutex_);
   User& user = of(event.user);
   user.events.push_back(event);
@@ -32,7 +32,7 @@ void HistoryCache::push(const Event& event) {
   trim(user);
 }
 
-void HistoryCache::replace(const std::string& user, const std::vector<Event>& events) {
+void HistoryCache::replace(const std::string& user, const std::vector<UserEvent>& events) {
   const std::lock_guard lock(mutex_);
   User& kept = of(user);
   events_ -= kept.events.size();
@@ -41,12 +41,12 @@ void HistoryCache::replace(const std::string& user, const std::vector<Event>& ev
   trim(kept);
 }
 
-std::vector<Event> HistoryCache::get(const std::string& user, int64_t limit) {
+std::vector<UserEvent> HistoryCache::get(const std::string& user, int64_t limit) {
   const std::lock_guard lock(mutex_);
   const auto found = index_.find(user);
   if (found == index_.end()) return {};
   users_.splice(users_.begin(), users_, found->second);
-  const std::deque<Event>& events = found->second->events;
+  const std::deque<UserEvent>& events = found->second->events;
   const auto n = std::min(static_cast<size_t>(std::clamp<int64_t>(limit, 0, kMaxHistory)), events.size());
   return {events.end() - static_cast<ptrdiff_t>(n), events.end()};
 }

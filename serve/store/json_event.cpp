@@ -22,7 +22,7 @@ class EventReader final : public nlohmann::json_sax<Json> {
   EventReader(std::string where, bool many, bool with_sequence)
       : where_(std::move(where)), many_(many), with_sequence_(with_sequence) {}
 
-  std::vector<Event> events;
+  std::vector<UserEvent> events;
 
   bool null() override { wrong("null"); }
   bool boolean(bool value) override { wrong(value ? "true" : "false"); }
@@ -56,7 +56,7 @@ class EventReader final : public nlohmann::json_sax<Json> {
       if (depth_ == Depth::List && events.size() == kMaxJsonEvents)
         raise<DataError>("{}: events: more than {} at a time", where_, kMaxJsonEvents);
       in_list_ = depth_ == Depth::List;
-      depth_ = Depth::Event;
+      depth_ = Depth::UserEvent;
       event_ = {};
       seen_ = 0;
       return true;
@@ -118,9 +118,9 @@ class EventReader final : public nlohmann::json_sax<Json> {
   }
 
  private:
-  enum class Depth : uint8_t { Top, Body, List, Event, End };
+  enum class Depth : uint8_t { Top, Body, List, UserEvent, End };
 
-  bool at_event() const { return depth_ == Depth::Event; }
+  bool at_event() const { return depth_ == Depth::UserEvent; }
   std::string place() const { return in_list_ ? fmt::format("{}: events[{}]", where_, events.size()) : where_; }
 
   [[noreturn]] void wrong(const char* found) const {
@@ -165,10 +165,10 @@ class EventReader final : public nlohmann::json_sax<Json> {
   bool in_list_ = false, listed_ = false;
   Field field_ = User;
   uint16_t seen_ = 0;
-  Event event_;
+  UserEvent event_;
 };
 
-std::vector<Event> read(std::string_view json, const std::string& where, bool many, bool with_sequence) {
+std::vector<UserEvent> read(std::string_view json, const std::string& where, bool many, bool with_sequence) {
   EventReader reader(where, many, with_sequence);
   Json::sax_parse(json.begin(), json.end(), &reader);
   return std::move(reader.events);
@@ -190,15 +190,15 @@ void append_number(std::string& out, const char* key, double value) {
 
 }  // namespace
 
-Event parse_event(std::string_view json, const std::string& where, bool with_sequence) {
+UserEvent parse_event(std::string_view json, const std::string& where, bool with_sequence) {
   return std::move(read(json, where, false, with_sequence).front());
 }
 
-std::vector<Event> parse_events(std::string_view json, const std::string& where) {
+std::vector<UserEvent> parse_events(std::string_view json, const std::string& where) {
   return read(json, where, true, false);
 }
 
-std::string event_json(const Event& e) {
+std::string event_json(const UserEvent& e) {
   std::string out;
   if (e.sequence != 0) out += fmt::format(",\"sequence\":{}", e.sequence);
   if (e.time_us != 0) out += fmt::format(",\"time_us\":{}", e.time_us);

@@ -39,7 +39,7 @@ std::string_view text_of(const RedisConnection& redis, const redisReply* reply) 
   return {reply->str, reply->len};
 }
 
-Event event_of(const RedisConnection& redis, std::string_view json) {
+UserEvent event_of(const RedisConnection& redis, std::string_view json) {
   try {
     return parse_event(json, "event", true);
   } catch (const DataError& error) {
@@ -48,7 +48,7 @@ Event event_of(const RedisConnection& redis, std::string_view json) {
 }
 
 // [id, ["event", json]]
-Event entry_event(const RedisConnection& redis, const redisReply* entry) {
+UserEvent entry_event(const RedisConnection& redis, const redisReply* entry) {
   redis.expect(entry, REDIS_REPLY_ARRAY);
   WN_CHECK(entry->elements == 2, IoError, "{}: an entry of {} parts in the log", redis.name(), entry->elements);
   const std::string_view id = text_of(redis, entry->element[0]);
@@ -56,7 +56,7 @@ Event entry_event(const RedisConnection& redis, const redisReply* entry) {
   redis.expect(fields, REDIS_REPLY_ARRAY);
   WN_CHECK(fields->elements == 2 && text_of(redis, fields->element[0]) == "event", IoError,
            "{}: entry {} of the log is no event of ours", redis.name(), quoted(id));
-  Event event = event_of(redis, text_of(redis, fields->element[1]));
+  UserEvent event = event_of(redis, text_of(redis, fields->element[1]));
   WN_CHECK(id == fmt::format("{}-0", event.sequence), IoError, "{}: entry {} of the log holds event {}", redis.name(),
            quoted(id), event.sequence);
   return event;
@@ -88,7 +88,8 @@ int64_t last_sequence(RedisConnection& redis, const RedisUrl& url) {
   return reply->elements == 0 ? 0 : entry_event(redis, reply->element[0]).sequence;
 }
 
-void read_events(RedisConnection& redis, const RedisUrl& url, int64_t after, int64_t limit, std::vector<Event>& out) {
+void read_events(RedisConnection& redis, const RedisUrl& url, int64_t after, int64_t limit,
+                 std::vector<UserEvent>& out) {
   while (limit > 0) {
     const int64_t page = std::min(limit, kPage);
     const RedisReply reply = redis.command(
@@ -101,12 +102,13 @@ void read_events(RedisConnection& redis, const RedisUrl& url, int64_t after, int
   }
 }
 
-std::vector<Event> read_history(RedisConnection& redis, const RedisUrl& url, const std::string& user, int64_t limit) {
+std::vector<UserEvent> read_history(RedisConnection& redis, const RedisUrl& url, const std::string& user,
+                                    int64_t limit) {
   if (limit <= 0) return {};
   const RedisReply reply =
       redis.command({"LRANGE", url.prefix + ":history:" + user, std::to_string(-std::min(limit, kMaxHistory)), "-1"});
   redis.expect(reply.get(), REDIS_REPLY_ARRAY);
-  std::vector<Event> events;
+  std::vector<UserEvent> events;
   for (size_t i = 0; i < reply->elements; ++i) events.push_back(event_of(redis, text_of(redis, reply->element[i])));
   return events;
 }

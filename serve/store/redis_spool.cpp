@@ -75,13 +75,13 @@ int64_t RedisSpool::size() const {
   return size_;
 }
 
-std::vector<Event> RedisSpool::latest(int64_t limit) {
+std::vector<UserEvent> RedisSpool::latest(int64_t limit) {
   int64_t row = 0;
   {
     const std::lock_guard lock(mutex_);
     row = std::max<int64_t>(last_row_ - limit, 0);
   }
-  std::vector<Event> events;
+  std::vector<UserEvent> events;
   for (SpooledEvents some; next(row, kPage, some); row = some.last_row)
     for (const std::string& json : some.events) events.push_back(parse_event(json, path()));
   return events;

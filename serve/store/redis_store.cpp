@@ -35,7 +35,7 @@ std::string random_id() {
 
 // What one append() hands over.
 struct RedisWork {
-  std::vector<Event> events;
+  std::vector<UserEvent> events;
   std::vector<std::string> json;
   size_t size() const { return events.size(); }
 };
@@ -47,10 +47,10 @@ class RedisStore final : public EventStore {
   RedisStore(const RedisStore&) = delete;
   RedisStore& operator=(const RedisStore&) = delete;
 
-  int64_t append(std::span<const Event> events) override;
+  int64_t append(std::span<const UserEvent> events) override;
   int64_t last_sequence() const override;
-  void read(int64_t after, int64_t limit, std::vector<Event>& out) const override;
-  std::vector<Event> history(const std::string& user, int64_t limit) const override;
+  void read(int64_t after, int64_t limit, std::vector<UserEvent>& out) const override;
+  std::vector<UserEvent> history(const std::string& user, int64_t limit) const override;
   StoreHealth health() const override;
 
  private:
@@ -95,7 +95,7 @@ RedisStore::RedisStore(const RedisUrl& url)
     : url_(url), cache_(std::min(kCachedOfUser, static_cast<size_t>(url.history)), kCachedEvents) {
   if (!url_.spool.empty()) {
     spool_.emplace(url_.spool);
-    for (const Event& event : spool_->latest(static_cast<int64_t>(kCachedEvents))) cache_.push(event);
+    for (const UserEvent& event : spool_->latest(static_cast<int64_t>(kCachedEvents))) cache_.push(event);
   }
   try {
     // what lies in the spool is brought in the background: opening takes no longer for it
@@ -120,11 +120,11 @@ RedisStore::~RedisStore() {
   back_.join();
 }
 
-int64_t RedisStore::append(std::span<const Event> events) {
+int64_t RedisStore::append(std::span<const UserEvent> events) {
   check_append(events);
   if (events.empty()) return 0;
   RedisWork work{.events = {events.begin(), events.end()}, .json = {}};
-  for (Event& event : work.events) {
+  for (UserEvent& event : work.events) {
     event.sequence = 0;
     if (event.time_us == 0) event.time_us = clock_us();
     work.json.push_back(event_json(event));
@@ -158,7 +158,7 @@ void RedisStore::commit(std::span<Call* const> calls) {
   // With the same numbers: if Redis took the events after all, it does not take them again.
   spool_->append(batch);
   for (const Call* call : calls)
-    for (const Event& event : call->work->events) cache_.push(event);
+    for (const UserEvent& event : call->work->events) cache_.push(event);
 }
 
 // A connection that was used before may have been closed meanwhile: one more try then, which the batch's number allows.
@@ -189,7 +189,7 @@ void RedisStore::note_taken(std::span<Call* const> calls, int64_t last) {
     seen_ = last;
   }
   for (Call* call : calls) {
-    for (Event event : call->work->events) {
+    for (UserEvent event : call->work->events) {
       event.sequence = ++sequence;
       cache_.push(event);
     }
@@ -232,10 +232,10 @@ int64_t RedisStore::last_sequence() const {
   return ask([&](RedisConnection& redis) { return detail::last_sequence(redis, url_); });
 }
 
-void RedisStore::read(int64_t after, int64_t limit, std::vector<Event>& out) const {
+void RedisStore::read(int64_t after, int64_t limit, std::vector<UserEvent>& out) const {
   after = std::max<int64_t>(after, 0);
   out = ask([&](RedisConnection& redis) {
-    std::vector<Event> events;
+    std::vector<UserEvent> events;
     read_events(redis, url_, after, limit, events);
     for (size_t i = 0; i < events.size(); ++i)
       check_follows(url_.name(), i == 0 ? after : events[i - 1].sequence, events[i].sequence);
@@ -244,10 +244,10 @@ void RedisStore::read(int64_t after, int64_t limit, std::vector<Event>& out) con
   });
 }
 
-std::vector<Event> RedisStore::history(const std::string& user, int64_t limit) const {
+std::vector<UserEvent> RedisStore::history(const std::string& user, int64_t limit) const {
   if (direct_) {
     try {
-      std::vector<Event> events =
+      std::vector<UserEvent> events =
           ask([&](RedisConnection& redis) { return read_history(redis, url_, user, std::max<int64_t>(limit, 0)); });
       if (limit >= static_cast<int64_t>(kCachedOfUser) || static_cast<int64_t>(events.size()) < limit)
         cache_.replace(user, events);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the fuzz targets, replays their corpora, then fuzzes each for a time. Exit code 1 on any finding.
 #   tests/fuzz/run.sh [seconds per target, default 30] [target...]
+#   JOBS=<targets side by side, default 2>
 #   BUILD=<folder> to build elsewhere than build-fuzz; inputs found on the way are kept in <folder>/found/<target>.
 # A finding's input is written to <folder>/findings/<target>-*: add it to corpus/<target> with the fix.
 set -u
@@ -20,26 +21,25 @@ cmake -S "$here" -B "$build" -DCMAKE_CXX_COMPILER="${CXX:-clang++-14}" -DCMAKE_B
 # allocator_may_return_null=0 and -malloc_limit_mb: an allocation from a declared size is a finding, not a null.
 export ASAN_OPTIONS=allocator_may_return_null=0:detect_stack_use_after_return=1:quarantine_size_mb=16:malloc_context_size=8
 export UBSAN_OPTIONS=print_stacktrace=1
-failed=0
-for name in "$@"; do
+export build here seconds
+
+one='
+  name=$1
   found=$build/found/$name
   mkdir -p "$found" "$build/findings"
   limits="-timeout=2 -rss_limit_mb=256 -malloc_limit_mb=64 -print_final_stats=1 -artifact_prefix=$build/findings/$name-"
   seeds=$(ls "$here/corpus/$name" | wc -l)
   if ! "$build/fuzz_$name" $limits -runs=0 "$here/corpus/$name" "$found" >"$build/$name.replay.log" 2>&1; then
-    tail -n 40 "$build/$name.replay.log"; echo "$name: FAILED on the corpus"; failed=1; continue
+    tail -n 40 "$build/$name.replay.log"; echo "$name: FAILED on the corpus"; exit 1
   fi
-  if [ "$seconds" -gt 0 ] && ! "$build/fuzz_$name" $limits -max_len=8192 -len_control=50 -max_total_time="$seconds" \
+  if [ "$seconds" -eq 0 ]; then echo "$name: $seeds seeds replayed, no finding"; exit 0; fi
+  if ! "$build/fuzz_$name" $limits -max_len=8192 -len_control=50 -max_total_time="$seconds" \
       -dict="$here/$name.dict" "$found" "$here/corpus/$name" >"$build/$name.log" 2>&1; then
-    tail -n 60 "$build/$name.log"; echo "$name: FAILED"; failed=1; continue
+    tail -n 60 "$build/$name.log"; echo "$name: FAILED"; exit 1
   fi
-  if [ "$seconds" -gt 0 ]; then
-    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$name.log")
-    rss=$(sed -n 's/^stat::peak_rss_mb: *//p' "$build/$name.log")
-    edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$build/$name.log" | tail -1)
-    echo "$name: $seeds seeds, $runs runs in $seconds s, $edges edges, peak $rss MB, no finding"
-  else
-    echo "$name: $seeds seeds replayed, no finding"
-  fi
-done
-exit $failed
+  runs=$(sed -n "s/^stat::number_of_executed_units: *//p" "$build/$name.log")
+  rss=$(sed -n "s/^stat::peak_rss_mb: *//p" "$build/$name.log")
+  edges=$(sed -n "s/.* cov: \([0-9]*\) .*/\1/p" "$build/$name.log" | tail -1)
+  echo "$name: $seeds seeds, $runs runs in $seconds s, $edges edges, peak $rss MB, no finding"
+'
+printf '%s\n' "$@" | xargs -P "${JOBS:-2}" -n 1 sh -uc "$one" fuzz || exit 1

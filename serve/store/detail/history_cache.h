@@ -16,14 +16,14 @@ class HistoryCache {
   // Events kept of one user, and of all; users not seen for the longest time go first.
   HistoryCache(size_t of_user, size_t of_all) : of_user_(of_user), of_all_(of_all) {}
 
-  void push(const Event& event);
-  void replace(const std::string& user, const std::vector<Event>& events);  // what Redis says
-  std::vector<Event> get(const std::string& user, int64_t limit);
+  void push(const UserEvent& event);
+  void replace(const std::string& user, const std::vector<UserEvent>& events);  // what Redis says
+  std::vector<UserEvent> get(const std::string& user, int64_t limit);
 
  private:
   struct User {
     std::string name;
-    std::deque<Event> events;  // oldest first
+    std::deque<UserEvent> events;  // oldest first
   };
   User& of(const std::string& user);
   void trim(User& user);

@@ -29,8 +29,10 @@ struct RedisBatch {
 int64_t append_batch(RedisConnection& redis, const RedisUrl& url, const RedisBatch& batch);
 int64_t last_sequence(RedisConnection& redis, const RedisUrl& url);
 // As EventStore's, without its checks of offsets.
-void read_events(RedisConnection& redis, const RedisUrl& url, int64_t after, int64_t limit, std::vector<Event>& out);
-std::vector<Event> read_history(RedisConnection& redis, const RedisUrl& url, const std::string& user, int64_t limit);
+void read_events(RedisConnection& redis, const RedisUrl& url, int64_t after, int64_t limit,
+                 std::vector<UserEvent>& out);
+std::vector<UserEvent> read_history(RedisConnection& redis, const RedisUrl& url, const std::string& user,
+                                    int64_t limit);
 // IoError where the server takes no writes: full, a replica, refused by its rights.
 void probe_writes(RedisConnection& redis, const RedisUrl& url);
 // What of "acknowledged survives kill -9" the server's settings do not hold; "" where they hold it.

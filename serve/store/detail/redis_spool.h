@@ -25,8 +25,8 @@ class RedisSpool {
   // The first events of one writer behind a row, at most `limit`; false: there are none.
   bool next(int64_t after_row, size_t limit, SpooledEvents& out);
   void remove(int64_t through_row);
-  int64_t size() const;                      // events
-  std::vector<Event> latest(int64_t limit);  // ascending
+  int64_t size() const;                          // events
+  std::vector<UserEvent> latest(int64_t limit);  // ascending
   const std::string& path() const { return database_.name(); }
 
  private:
