@@ -131,6 +131,7 @@ class Recommender {
   };
   const CandidateSource& source(std::string_view name) const;
   void prepare(const RecommendRequest& request, RecommendScratch& scratch) const;
+  int64_t now(const RecommendRequest& request) const;
   CandidateRequest candidate_request(const RecommendRequest& request, RecommendScratch& scratch) const;
   void merge(const RecommendRequest& request, RecommendScratch& scratch, RecommendTrace* trace) const;
   void score(const RecommendRequest& request, RecommendScratch& scratch) const;
