@@ -1,5 +1,7 @@
 #include "models/saved_click_model.h"
 
+#include "core/checksum.h"
+#include "core/file.h"
 #include "models/ctr_batches.h"
 #include "nn/saved_parameters.h"
 
@@ -14,9 +16,16 @@ SavedClickModel::SavedClickModel(const std::string& directory)
   WN_CHECK(job == "ctr", ConfigError, "{} holds a run of `winnow train {}`, not a click model", directory, job);
   CtrOptions options = read_ctr_options(config.root().child("model"));
   options.embedding_cache_rows = 0;  // its tables are read where they are
+  name = options.name;
   model = make_ctr_model(ctr_spec(map), options);
   model->initialize(0);
   load_parameters(file, model->parameters(), path);
+}
+
+std::string run_fingerprint(const std::string& directory) {
+  const MappedFile model(directory + "/model.safetensors"), map(directory + "/feature_map.json");
+  return fmt::format("{:08x}-{:x}-{:08x}", crc32c(model.data(), model.size()), model.size(),
+                     crc32c(map.data(), map.size()));
 }
 
 }  // namespace winnow

@@ -12,7 +12,12 @@ namespace winnow {
 struct SavedClickModel {
   explicit SavedClickModel(const std::string& directory);  // IoError, ConfigError, DataError
   FeatureMap map;
+  std::string name;  // of the model: "DeepFM"
   std::unique_ptr<CtrModel> model;
 };
+
+// Tells one training from another: checksums of model.safetensors and feature_map.json. What was learnt on top of a run
+// (serve/delta, train/update) belongs to the run of this fingerprint alone. IoError.
+std::string run_fingerprint(const std::string& directory);
 
 }  // namespace winnow
