@@ -67,8 +67,8 @@ struct RecommendTrace {
   double source_seconds = 0, rank_seconds = 0, arrange_seconds = 0;
 };
 
-// Memory of one request after another: nothing is allocated once it has grown, but for request filters and the
-// functions of VectorIndex.
+// Memory of one request after another: nothing is allocated once it has grown, but for request filters, rules and
+// indexes of vectors.
 struct RecommendScratch {
   ItemSet may;
   SourceScratch source;
