@@ -208,7 +208,7 @@ void add_learning_options(CLI::App& command, UpdateSettings& s) {
       "600 s), rating>=4; default: the run's rule, impression=0@600, click, like, cart and purchase 1, "
       "dislike 0");
   command.add_option("--batch", o.batch_rows, "new rows of a mini-batch")->capture_default_str();
-  command.add_option("--learning-rate", s.learning_rate, "default: a tenth of the run's")->check(CLI::PositiveNumber);
+  command.add_option("--learning-rate", s.learning_rate, "default: the run's")->check(CLI::PositiveNumber);
   command.add_option("--replay", o.replay, "share of each mini-batch that is past rows, 0 to 0.95")
       ->capture_default_str();
   command.add_option("--reservoir", o.reservoir_rows, "past rows kept for that: a uniform sample of all")

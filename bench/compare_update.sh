@@ -39,11 +39,11 @@ row() { echo "$1 $("$build/update_check" "$1" 4 test_rows.csv later.csv | tr '\n
 for seed in $seeds; do
   "$winnow" train ctr --config base.yaml --seed "$seed" --out base --quiet >/dev/null 2>&1
   learn none
-  learn fine-tuning --replay 0
-  learn replay --replay 0.5
+  learn fine-tuning --replay 0 --distill 0
+  learn replay --replay 0.5 --distill 0
   learn replay+distill --replay 0.5 --distill 0.5
-  learn ewc --replay 0 --ewc "${EWC:-1000}"
-  learn replay+ewc --replay 0.5 --ewc "${EWC:-1000}"
+  learn ewc --replay 0 --distill 0 --ewc 1e6
+  learn all --replay 0.5 --distill 0.5 --ewc 1e6
   before=$(date +%s%N)
   "$winnow" train ctr --config more.yaml --seed "$seed" --out retrained --quiet >/dev/null 2>&1
   row retrained $((($(date +%s%N) - before) / 1000000))
