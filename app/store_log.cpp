@@ -20,7 +20,7 @@ class StoreLog final : public EventLog {
  private:
   std::string name_;
   std::unique_ptr<EventStore> store_;
-  std::vector<Event> events_;
+  std::vector<UserEvent> events_;
 };
 
 }  // namespace

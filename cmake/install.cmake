@@ -15,9 +15,10 @@ endif()
 
 # Left out: the command line, factories and definitions that only the library itself includes, and headers that need its
 # inner ones, or libraries that are not asked of programs.
-foreach(part core ops nn models tokenizer data train train/tune serve serve/bandits serve/retrieval serve/store)
+foreach(part core ops nn models tokenizer data train train/tune train/update serve serve/bandits serve/delta serve/http
+             serve/recommend serve/retrieval serve/store)
   file(GLOB headers CONFIGURE_DEPENDS ${part}/*.h)
-  list(FILTER headers EXCLUDE REGEX "\\.def\\.h$|/models/models\\.h$|/train/([a-z]+_)?commands\\.h$|/train/train_arguments\\.h$|/train/tune/child\\.h$|/serve/retrieval/hnsw_graph\\.h$")
+  list(FILTER headers EXCLUDE REGEX "\\.def\\.h$|/models/models\\.h$|/train/([a-z]+_)?commands\\.h$|/train/train_arguments\\.h$|/train/tune/child\\.h$|/serve/retrieval/hnsw_graph\\.h$|/serve/http/(connection|exchange|loop|service)\\.h$")
   foreach(header ${headers})
     file(STRINGS ${header} inner REGEX "#include (\"[a-z/]*detail/|\"train/(text_job|evaluation_text)\\.h|<(nlohmann|CLI)/)")
     if(NOT inner)

@@ -129,8 +129,12 @@ void pack_weights(Ir& ir, FrozenWeights& frozen) {
     int32_t& input = node.inputs[static_cast<size_t>(wanted->input)];
     const ValueInfo& weight = ir.values[at(input)];
     if (weight.kind != ValueInfo::Persistent || written.contains(input)) continue;
-    Tensor& packed = frozen.packed[{weight.variable.get(), fmt::format("{}({})", wanted->op, wanted->attrs.str())}];
-    if (!packed.defined()) packed = run_eager(wanted->op, std::span(&weight.variable->value, 1), wanted->attrs)[0];
+    auto& form = frozen.packed[{weight.variable.get(), fmt::format("{}({})", wanted->op, wanted->attrs.str())}];
+    if (!form.tensor.defined()) {
+      form = {{}, weight.variable, wanted->op, wanted->attrs};
+      form.tensor = run_eager(wanted->op, std::span(&weight.variable->value, 1), wanted->attrs)[0];
+    }
+    const Tensor& packed = form.tensor;
     node.attrs = wanted->node;
     ValueInfo constant;
     constant.kind = ValueInfo::Constant;
@@ -142,6 +146,11 @@ void pack_weights(Ir& ir, FrozenWeights& frozen) {
 }
 
 }  // namespace
+
+void FrozenWeights::refresh() {
+  for (auto& [key, form] : packed)
+    form.tensor.copy_from(run_eager(form.op, std::span(&form.from->value, 1), form.attrs)[0]);
+}
 
 Program::Impl::Impl(Graph& graph, const CompileOptions& opts)
     : options(opts), device(device_info(graph.device())), ir(graph), inputs(graph.inputs()), fed(inputs.size()) {

@@ -29,7 +29,15 @@ class Arena {
 // first compile() that meets them (twice their memory; no packing while running). Programs over the same parameters
 // share one.
 struct FrozenWeights {
-  std::map<std::pair<const Variable*, std::string>, Tensor> packed;  // by variable and form
+  struct Packed {
+    Tensor tensor;
+    VariablePtr from;
+    const char* op = nullptr;  // that packs it
+    Attrs attrs;
+  };
+  std::map<std::pair<const Variable*, std::string>, Packed> packed;  // by variable and form
+  // Packs again, in place, after parameters were given other values between two runs.
+  void refresh();
 };
 
 struct CompileOptions {

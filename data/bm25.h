@@ -26,16 +26,27 @@ double bm25_weight(double idf, double tf, double relative_length, const Bm25Opti
 class Bm25 {
  public:
   explicit Bm25(std::span<const std::string> texts, const Bm25Options& options = {});
-  // scores[i] of text i; those without a common word have 0.
+  // The number of a further text; idf and mean length are at once those of all texts. Not beside anything else.
+  int32_t add(std::string_view text);
+  int64_t texts() const { return static_cast<int64_t>(lengths_.size()); }
+  // scores[i] of text i; those without a common word have 0. ShapeError: as many scores as texts.
   void score(std::string_view query, std::span<float> scores) const;
+  // The words of the query with each that is in no text, and has at least four characters, replaced by the word that is
+  // in most texts (the first of equals) of those one edit away: a character more, less, another, or two swapped. "":
+  // nothing was replaced. Looks at every word.
+  std::string corrected(std::string_view query) const;
 
  private:
   struct Posting {
     int32_t text;
-    float weight;  // of one such word in the query
+    float count;  // of the word there
   };
+  int32_t replacement(const std::string& word) const;  // -1: none
+  Bm25Options options_;
   StringIndex words_;
   std::vector<std::vector<Posting>> postings_;  // of each word, by text ascending
+  std::vector<int64_t> lengths_;
+  double total_length_ = 0;
 };
 
 }  // namespace winnow

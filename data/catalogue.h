@@ -53,6 +53,7 @@ class Catalogue {
   // IoError: absent, damaged, or of another feature map: every count and id is checked.
   Catalogue(const std::string& path, const FeatureMap& map);
 
+  const FeatureMap& features() const { return map_; }
   int64_t users() const { return user_keys_.size(); }
   int64_t items() const { return item_keys_.size(); }
   int64_t find_user(std::string_view key) const { return user_keys_.find(key); }  // -1: unknown
@@ -91,7 +92,7 @@ class Catalogue {
   void read_side(const std::string& path, FeatureSide which, int64_t count, Side& side);
 
   SafeTensors file_;
-  const FeatureMap& map_;
+  FeatureMap map_;  // shares its texts
   StringIndex user_keys_, item_keys_;
   Side user_, item_;
   EncodedRow stranger_;

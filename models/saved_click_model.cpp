@@ -16,6 +16,7 @@ SavedClickModel::SavedClickModel(const std::string& directory)
   WN_CHECK(job == "ctr", ConfigError, "{} holds a run of `winnow train {}`, not a click model", directory, job);
   CtrOptions options = read_ctr_options(config.root().child("model"));
   options.embedding_cache_rows = 0;  // its tables are read where they are
+  name = options.name;
   model = make_ctr_model(ctr_spec(map), options);
   model->initialize(0);
   load_parameters(file, model->parameters(), path);

@@ -12,6 +12,7 @@ namespace winnow {
 struct SavedClickModel {
   explicit SavedClickModel(const std::string& directory);  // IoError, ConfigError, DataError
   FeatureMap map;
+  std::string name;  // of the model: "DeepFM"
   std::unique_ptr<CtrModel> model;
 };
 

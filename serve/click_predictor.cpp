@@ -34,7 +34,7 @@ ClickPredictor::ClickPredictor(const SavedClickModel& saved, const ClickPredicto
            fmt::join(sizes, ", "));
   CompileOptions compile_options;
   compile_options.arena = std::make_shared<Arena>();
-  compile_options.frozen = std::make_shared<FrozenWeights>();
+  compile_options.frozen = frozen_;
   for (const int64_t size : sizes) forms_.push_back(std::make_unique<Form>(saved, size, compile_options));
   for (const auto& form : forms_) {  // warm, and with the arena as it stays
     form->program->run(form->feeds, *stream_);
@@ -43,47 +43,64 @@ ClickPredictor::ClickPredictor(const SavedClickModel& saved, const ClickPredicto
 }
 ClickPredictor::~ClickPredictor() = default;
 
-void ClickPredictor::logits(std::span<const EncodedRow> rows, std::span<float> logits) {
-  WN_CHECK(rows.size() == logits.size(), ShapeError, "{} rows and room for {} logits", rows.size(), logits.size());
-  while (!rows.empty()) {
-    const auto left = static_cast<int64_t>(rows.size());
+template <class F>
+void ClickPredictor::Place::advance(int64_t rows, F&& visit) {
+  for (int64_t n = 0; n < rows; ++row)
+    if (row == parts[part].rows.size())
+      ++part, row = static_cast<size_t>(-1);
+    else
+      visit(n++, parts[part], row);
+}
+
+void ClickPredictor::logits(std::span<const RowsToScore> parts) {
+  int64_t left = 0;
+  for (const RowsToScore& p : parts) {
+    WN_CHECK(p.rows.size() == p.logits.size(), ShapeError, "{} rows and room for {} logits", p.rows.size(),
+             p.logits.size());
+    left += static_cast<int64_t>(p.rows.size());
+  }
+  for (Place place{parts}; left > 0;) {
     const auto form = std::ranges::find_if(forms_, [&](const auto& f) { return f->rows >= left; });
     Form& chosen = form == forms_.end() ? *forms_.back() : **form;
-    const auto taken = static_cast<size_t>(std::min(left, chosen.rows));
-    run(chosen, rows.first(taken), logits.first(taken));
-    rows = rows.subspan(taken);
-    logits = logits.subspan(taken);
+    const int64_t taken = std::min(left, chosen.rows);
+    run(chosen, place, taken);
+    left -= taken;
   }
 }
 
-void ClickPredictor::run(Form& form, std::span<const EncodedRow> rows, std::span<float> logits) {
+void ClickPredictor::run(Form& form, Place& place, int64_t rows) {
   const FeatureMap& map = saved_.map;
   const size_t fields = map.fields().size(), width = static_cast<size_t>(map.dense_width());
   const bool bags = map.has_bags();
   const auto ids = form.feeds[1].span<int64_t>();
   const auto offsets = bags ? form.feeds[2].span<int64_t>() : std::span<int64_t>{};
   const auto dense = width > 0 ? form.feeds[bags ? 3 : 2].span<float>() : std::span<float>{};
+  const auto live = static_cast<size_t>(rows), most_ids = static_cast<size_t>(map.ids_per_row());
   size_t used = 0;
-  for (size_t r = 0; r < rows.size(); ++r) {
-    const EncodedRow& row = rows[r];
-    WN_CHECK(row.lengths.size() == fields && row.dense.size() == width, ShapeError,
-             "row {} has {} fields and {} numbers, the model {} and {}", r, row.lengths.size(), row.dense.size(),
-             fields, width);
+  Place answers = place;
+  place.advance(rows, [&](int64_t n, const RowsToScore& part, size_t at) {
+    const EncodedRow& row = part.rows[at];
+    const auto r = static_cast<size_t>(n);
+    WN_CHECK(row.lengths.size() == fields && row.dense.size() == width && row.ids.size() <= most_ids, ShapeError,
+             "row {} has {} fields with {} ids and {} numbers, the model {} with at most {} and {}", at,
+             row.lengths.size(), row.ids.size(), row.dense.size(), fields, most_ids, width);
     std::ranges::copy(row.ids, ids.begin() + static_cast<std::ptrdiff_t>(used));
     if (bags)
-      for (size_t f = 0, at = used; f < fields; ++f) {
-        at += static_cast<size_t>(row.lengths[f]);
-        offsets[r * fields + f + 1] = static_cast<int64_t>(at);
+      for (size_t f = 0, end = used; f < fields; ++f) {
+        end += static_cast<size_t>(row.lengths[f]);
+        offsets[r * fields + f + 1] = static_cast<int64_t>(end);
       }
     used += row.ids.size();
     std::ranges::copy(row.dense, dense.begin() + static_cast<std::ptrdiff_t>(r * width));
-  }
+  });
   // what is left of the batch: rows without ids, as in training
   std::ranges::fill(ids.subspan(used), -1);
-  if (bags) std::ranges::fill(offsets.subspan(rows.size() * fields + 1), static_cast<int64_t>(used));
-  if (width > 0) std::ranges::fill(dense.subspan(rows.size() * width), 0.f);
+  if (bags) std::ranges::fill(offsets.subspan(live * fields + 1), static_cast<int64_t>(used));
+  if (width > 0) std::ranges::fill(dense.subspan(live * width), 0.f);
   form.program->run(form.feeds, *stream_);
-  std::ranges::copy(form.logits.span<float>().first(rows.size()), logits.begin());
+  const auto logits = form.logits.span<float>();
+  answers.advance(
+      rows, [&](int64_t n, const RowsToScore& part, size_t at) { part.logits[at] = logits[static_cast<size_t>(n)]; });
 }
 
 }  // namespace winnow

@@ -19,8 +19,15 @@ namespace winnow {
 
 struct ClickPredictorOptions {
   // Rows of the batches that a request is cut into: each size is compiled once, on one arena. A remainder takes the
-  // smallest size that holds it.
-  std::vector<int64_t> batch_sizes = {1, 8, 32, 128, 512};
+  // smallest size that holds it: at most an eighth of a batch of 16 rows or more is padding.
+  std::vector<int64_t> batch_sizes = {1,  2,  4,  8,   12,  16,  20,  24,  28,  32,  40,  48,  56,
+                                      64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512};
+};
+
+// Rows to score and where their logits go.
+struct RowsToScore {
+  std::span<const EncodedRow> rows;
+  std::span<float> logits;
 };
 
 class ClickPredictor {
@@ -30,13 +37,28 @@ class ClickPredictor {
   ~ClickPredictor();
   const FeatureMap& features() const { return saved_.map; }
   // One logit a row. One call at a time. ShapeError: as many rows as logits are needed, and rows of this feature map.
-  void logits(std::span<const EncodedRow> rows, std::span<float> logits);
+  void logits(std::span<const EncodedRow> rows, std::span<float> logits) {
+    const RowsToScore part{rows, logits};
+    this->logits(std::span(&part, 1));
+  }
+  // Of several requests, in the same batches.
+  void logits(std::span<const RowsToScore> parts);
+  // To be called when the parameters of the model were given other values.
+  void refresh() { frozen_->refresh(); }
 
  private:
   struct Form;
-  void run(Form& form, std::span<const EncodedRow> rows, std::span<float> logits);
+  // Row by row through all parts.
+  struct Place {
+    std::span<const RowsToScore> parts;
+    size_t part = 0, row = 0;
+    template <class F>
+    void advance(int64_t rows, F&& visit);
+  };
+  void run(Form& form, Place& place, int64_t rows);
   const SavedClickModel& saved_;
   std::vector<std::unique_ptr<Form>> forms_;  // ascending
+  std::shared_ptr<FrozenWeights> frozen_ = std::make_shared<FrozenWeights>();
   std::unique_ptr<Stream> stream_;
 };
 

@@ -74,6 +74,21 @@ TEST_P(ClickPredictorTest, RequestsOfEverySizeHaveTheBitsOfTheEvaluation) {
   }
 }
 
+TEST_P(ClickPredictorTest, RequestsThatShareBatchesHaveThemToo) {
+  const SavedClickModel saved(run());
+  ClickPredictor predictor(saved, {.batch_sizes = {1, 16, 96}});
+  const std::vector<EncodedRow> rows = this->rows();
+  std::vector<float> logits(rows.size());
+  std::vector<RowsToScore> parts;
+  size_t at = 0;
+  for (const size_t n : {size_t{5}, size_t{0}, size_t{1}, size_t{96}, size_t{50}, size_t{0}, rows.size() - 152}) {
+    parts.push_back({std::span(rows).subspan(at, n), std::span(logits).subspan(at, n)});
+    at += n;
+  }
+  predictor.logits(parts);
+  EXPECT_EQ(logits, expected_);
+}
+
 TEST_P(ClickPredictorTest, WhatDoesNotFitIsNamed) {
   const SavedClickModel saved(run());
   ClickPredictor predictor(saved);

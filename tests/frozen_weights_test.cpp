@@ -56,6 +56,25 @@ TEST(FrozenWeights, GiveTheSameResultForFewAndManyRows) {
   EXPECT_EQ(frozen->packed.size(), 2u) << "one copy of each weight serves all programs";
 }
 
+TEST(FrozenWeights, RefreshTakesOverNewValues) {
+  const Layers layers;
+  const auto frozen = std::make_shared<FrozenWeights>();
+  Graph g;
+  g.output("y", layers(g.input("x", {DType::F32, {16, 40}})));
+  CompileOptions options;
+  options.frozen = frozen;
+  Program p = compile(g, options);
+  const auto stream = make_stream({});
+  const Tensor x = filled({16, 40}, 9);
+  p.run(std::span(&x, 1), *stream);
+  layers.up->value.copy_from(filled({40, 90}, 21));
+  layers.down->value.copy_from(filled({600, 90}, 22));
+  frozen->refresh();
+  p.run(std::span(&x, 1), *stream);
+  const Tensor y = p.output("y"), expected = outcome(layers, 16, std::make_shared<FrozenWeights>());
+  EXPECT_EQ(std::memcmp(y.raw(), expected.raw(), static_cast<size_t>(y.numel()) * sizeof(float)), 0);
+}
+
 TEST(FrozenWeights, AWeightThatTheProgramWritesIsNotPacked) {
   const Layers layers;
   Graph g;

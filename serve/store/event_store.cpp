@@ -21,7 +21,7 @@ void check_text(const std::string& text, const char* field, bool required, const
 
 }  // namespace
 
-void check_event(const Event& event, const std::string& where) {
+void check_event(const UserEvent& event, const std::string& where) {
   check_text(event.user, "user", true, where);
   check_text(event.item, "item", true, where);
   check_text(event.kind, "kind", true, where);
@@ -39,15 +39,17 @@ std::unique_ptr<EventStore> EventStore::open(const std::string& url, bool create
   if (url == "memory:") return detail::open_memory_store();
   if (url.starts_with("sqlite:")) return detail::open_sqlite_store(url.substr(7), create);
   if (url.starts_with("redis://")) return detail::open_redis_store(url);
-  raise<ConfigError>("store {}: expected sqlite:PATH, redis://HOST[:PORT][/DB] or memory:", quoted(url));
+  raise<ConfigError>("store {}: expected sqlite:PATH, redis://HOST[:PORT][/DB] or memory:",
+                     quoted(url.substr(0, url.find(':') + 1)));  // the rest may hold a password
 }
 
 namespace detail {
 
-void check_append(std::span<const Event> events) {
+void check_append(std::span<const UserEvent> events) {
   WN_CHECK(events.size() <= kMaxAppend, DataError, "append(): {} events, at most {} at a time", events.size(),
            kMaxAppend);
-  for (size_t i = 0; i < events.size(); ++i) check_event(events[i], events.size() == 1 ? "event" : fmt::format("events[{}]", i));
+  for (size_t i = 0; i < events.size(); ++i)
+    check_event(events[i], events.size() == 1 ? "event" : fmt::format("events[{}]", i));
 }
 
 void check_offset(const std::string& store, int64_t after, int64_t last) {

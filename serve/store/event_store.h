@@ -15,7 +15,7 @@
 
 namespace winnow {
 
-struct Event {
+struct UserEvent {
   int64_t sequence = 0;  // given by append(): 1, 2, ... without a hole
   int64_t time_us = 0;   // microseconds since 1970; 0: append() takes the clock's
   std::string user, item;
@@ -25,18 +25,18 @@ struct Event {
   int32_t position = -1;  // its place there
   double propensity = 0;  // with which a policy chose it; 0: not logged
   std::string variant;    // of an A/B split; ""
-  friend bool operator==(const Event&, const Event&) = default;
+  friend bool operator==(const UserEvent&, const UserEvent&) = default;
 };
 
-constexpr size_t kMaxEventText = 256;        // bytes of a text of an event
-constexpr size_t kMaxAppend = 100'000;       // events of one append()
-constexpr int64_t kMaxHistory = 10'000;      // events of one history()
+constexpr size_t kMaxEventText = 256;                  // bytes of a text of an event
+constexpr size_t kMaxAppend = 10'000;                  // events of one append()
+constexpr int64_t kMaxHistory = 10'000;                // events of one history()
 constexpr int64_t kMaxEventTime = 253402300799999999;  // the last microsecond of the year 9999
 
 // DataError "where: field: rule": a text over kMaxEventText bytes, not UTF-8 or with control characters, an empty user,
 // item or kind, a number that is not finite, a time outside [0, kMaxEventTime], a position below -1, a propensity
 // outside [0, 1].
-void check_event(const Event& event, const std::string& where);
+void check_event(const UserEvent& event, const std::string& where);
 
 struct StoreHealth {
   bool ok = true;
@@ -61,17 +61,17 @@ class EventStore {
   static std::unique_ptr<EventStore> open(const std::string& url, bool create = true);
   virtual ~EventStore() = default;
 
-  // All of them or none; the sequence of the last, 0 when they wait in the spool for Redis to give it, or for no events.
-  // Concurrent calls share one commit. DataError: check_event(), more than kMaxAppend; IoError: nothing was kept, or,
-  // with Redis and no spool, a text that says that it is not known.
-  virtual int64_t append(std::span<const Event> events) = 0;
+  // All of them or none; the sequence of the last, 0 when they wait in the spool for Redis to give it, or for no
+  // events. Concurrent calls share one commit. DataError: check_event(), more than kMaxAppend; IoError: nothing was
+  // kept, or, with Redis and no spool, a text that says that it is not known.
+  virtual int64_t append(std::span<const UserEvent> events) = 0;
   // 0 before the first. IoError.
   virtual int64_t last_sequence() const = 0;
   // Events with sequence > after, at most `limit`, ascending and without a hole. IoError also when the log ends before
   // `after`: it is not the log that was read before, or it lost events.
-  virtual void read(int64_t after, int64_t limit, std::vector<Event>& out) const = 0;
+  virtual void read(int64_t after, int64_t limit, std::vector<UserEvent>& out) const = 0;
   // By sequence; at most kMaxHistory. Redis away: what this process saw of the user (sequence 0 while in the spool).
-  virtual std::vector<Event> history(const std::string& user, int64_t limit) const = 0;
+  virtual std::vector<UserEvent> history(const std::string& user, int64_t limit) const = 0;
   virtual StoreHealth health() const = 0;
 };
 

@@ -9,12 +9,12 @@ namespace {
 
 class MemoryStore final : public EventStore {
  public:
-  int64_t append(std::span<const Event> events) override {
+  int64_t append(std::span<const UserEvent> events) override {
     check_append(events);
     if (events.empty()) return 0;
     const std::lock_guard lock(mutex_);
-    for (const Event& event : events) {
-      Event& kept = log_.emplace_back(event);
+    for (const UserEvent& event : events) {
+      UserEvent& kept = log_.emplace_back(event);
       kept.sequence = static_cast<int64_t>(log_.size());
       if (kept.time_us == 0) kept.time_us = clock_us();
       of_user_[kept.user].push_back(log_.size() - 1);
@@ -27,7 +27,7 @@ class MemoryStore final : public EventStore {
     return static_cast<int64_t>(log_.size());
   }
 
-  void read(int64_t after, int64_t limit, std::vector<Event>& out) const override {
+  void read(int64_t after, int64_t limit, std::vector<UserEvent>& out) const override {
     out.clear();
     const std::lock_guard lock(mutex_);
     const auto size = static_cast<int64_t>(log_.size());
@@ -37,13 +37,13 @@ class MemoryStore final : public EventStore {
     out.assign(log_.begin() + after, log_.begin() + end);
   }
 
-  std::vector<Event> history(const std::string& user, int64_t limit) const override {
+  std::vector<UserEvent> history(const std::string& user, int64_t limit) const override {
     const std::lock_guard lock(mutex_);
     const auto found = of_user_.find(user);
     if (found == of_user_.end()) return {};
     const std::vector<size_t>& places = found->second;
     const auto n = static_cast<size_t>(std::clamp<int64_t>(limit, 0, kMaxHistory));
-    std::vector<Event> events;
+    std::vector<UserEvent> events;
     for (size_t i = places.size() - std::min(n, places.size()); i < places.size(); ++i)
       events.push_back(log_[places[i]]);
     return events;
@@ -53,7 +53,7 @@ class MemoryStore final : public EventStore {
 
  private:
   mutable std::mutex mutex_;
-  std::deque<Event> log_;
+  std::deque<UserEvent> log_;
   std::unordered_map<std::string, std::vector<size_t>> of_user_;
 };
 

@@ -17,15 +17,14 @@ constexpr SqliteFormat kFormat{.application_id = 0x574E4556,  // "WNEV"
   value REAL NOT NULL, request TEXT NOT NULL, position INTEGER NOT NULL, propensity REAL NOT NULL,
   variant TEXT NOT NULL) STRICT;
 CREATE INDEX events_by_user ON events(user, sequence);
-CREATE TABLE failed_commits(id INTEGER PRIMARY KEY CHECK(id = 1), count INTEGER NOT NULL) STRICT;
-)"};
+)" WN_FAILED_COMMITS};
 constexpr size_t kGroup = 20'000;  // events of one commit
 
 constexpr const char* kLast = "SELECT ifnull(max(sequence), 0) FROM events";
 #define WN_EVENT_COLUMNS "sequence, time_us, user, item, kind, value, request, position, propensity, variant"
 
-Event event_of(SqliteStatement& row, const std::string& name) {
-  Event e;
+UserEvent event_of(SqliteStatement& row, const std::string& name) {
+  UserEvent e;
   e.sequence = row.integer(0), e.time_us = row.integer(1);
   e.user = row.text(2), e.item = row.text(3), e.kind = row.text(4);
   e.value = row.real(5), e.request = row.text(6);
@@ -49,20 +48,13 @@ class Writer {
 
   template <class Calls>
   void commit(const Calls& calls) {
-    try {
-      database_.begin();
+    database_.transaction([&] {
       int64_t last = read_last();
       for (auto* call : calls) {
-        for (const Event& event : *call->work) insert(event, ++last);
+        for (const UserEvent& event : *call->work) insert(event, ++last);
         call->result = last;
       }
-      database_.commit();
-    } catch (const Error&) {
-      database_.rollback();
-      overwrite_failed();
-      throw;
-    }
-    database_.bound_wal();
+    });
   }
 
  private:
@@ -72,22 +64,11 @@ class Writer {
     return last_.integer(0);
   }
 
-  void insert(const Event& e, int64_t sequence) {
+  void insert(const UserEvent& e, int64_t sequence) {
     insert_.bind(1, sequence).bind(2, e.time_us != 0 ? e.time_us : clock_us());
     insert_.bind(3, e.user).bind(4, e.item).bind(5, e.kind).bind(6, e.value).bind(7, e.request);
     insert_.bind(8, int64_t{e.position}).bind(9, e.propensity).bind(10, e.variant);
     insert_.run();
-  }
-
-  // A commit whose last step, fsync, failed lies whole in the WAL and would be found there by a start after a crash,
-  // though its callers were told that nothing was kept. The next transaction is written over it: make one now. Where
-  // the disk fails this too, only the next append that succeeds does it.
-  void overwrite_failed() noexcept {
-    try {
-      database_.begin();
-      database_.run("INSERT INTO failed_commits VALUES(1, 1) ON CONFLICT(id) DO UPDATE SET count = count + 1");
-      database_.commit();
-    } catch (const Error&) { database_.rollback(); }
   }
 
   SqliteDatabase database_;
@@ -110,7 +91,7 @@ class SqliteStore final : public EventStore {
   SqliteStore(const std::string& path, bool create)
       : path_(path), writer_(path, create), commits_(kGroup, [this](auto calls) { commit(calls); }) {}
 
-  int64_t append(std::span<const Event> events) override {
+  int64_t append(std::span<const UserEvent> events) override {
     check_append(events);
     return events.empty() ? 0 : commits_.run(events);
   }
@@ -120,7 +101,7 @@ class SqliteStore final : public EventStore {
     return last_of(*reader);
   }
 
-  void read(int64_t after, int64_t limit, std::vector<Event>& out) const override {
+  void read(int64_t after, int64_t limit, std::vector<UserEvent>& out) const override {
     out.clear();
     after = std::max<int64_t>(after, 0);
     const Lent reader(*this);
@@ -128,7 +109,7 @@ class SqliteStore final : public EventStore {
       const StatementReset reset(reader->after);
       reader->after.bind(1, after).bind(2, std::max<int64_t>(limit, 0));
       while (reader->after.step()) {
-        Event event = event_of(reader->after, path_);
+        UserEvent event = event_of(reader->after, path_);
         check_follows(path_, out.empty() ? after : out.back().sequence, event.sequence);
         out.push_back(std::move(event));
       }
@@ -136,11 +117,11 @@ class SqliteStore final : public EventStore {
     if (out.empty()) check_offset(path_, after, last_of(*reader));
   }
 
-  std::vector<Event> history(const std::string& user, int64_t limit) const override {
+  std::vector<UserEvent> history(const std::string& user, int64_t limit) const override {
     const Lent reader(*this);
     const StatementReset reset(reader->of_user);
     reader->of_user.bind(1, user).bind(2, std::clamp<int64_t>(limit, 0, kMaxHistory));
-    std::vector<Event> events;
+    std::vector<UserEvent> events;
     while (reader->of_user.step()) events.push_back(event_of(reader->of_user, path_));
     std::reverse(events.begin(), events.end());
     return events;
@@ -203,7 +184,7 @@ class SqliteStore final : public EventStore {
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Reader>> idle_;
   std::string failure_;
-  GroupCommit<std::span<const Event>> commits_;  // last: its thread uses the rest
+  GroupCommit<std::span<const UserEvent>> commits_;  // last: its thread uses the rest
 };
 
 }  // namespace

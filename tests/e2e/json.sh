@@ -52,6 +52,7 @@ one train ctr --config config.yaml "${settings[@]}" --out a
 one train ctr --config config.yaml "${settings[@]}" --model LR --out b
 one evaluate --run a
 one recommend --run a
+one candidates evaluate --run a --k 5,20
 one inspect a
 one doctor
 one report a

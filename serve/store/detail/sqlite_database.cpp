@@ -13,7 +13,7 @@ namespace winnow::detail {
 namespace {
 
 constexpr int kBusyMs = 10'000;
-constexpr int kCheckpointBusyMs = 200;  // the writer does not wait longer for a foreign reader
+constexpr int kShortBusyMs = 200;  // where the other will not let go, or need not
 
 int on_wal(void* pages, sqlite3*, const char*, int count) {
   *static_cast<int*>(pages) = count;
@@ -25,7 +25,10 @@ int on_wal(void* pages, sqlite3*, const char*, int count) {
 SqliteDatabase::SqliteDatabase(const std::string& path, Access access, const SqliteFormat& format, bool exclusive)
     : name_(path) {
   open_file(path, access);
-  if (exclusive) run("PRAGMA locking_mode=EXCLUSIVE");
+  if (exclusive) {
+    run("PRAGMA locking_mode=EXCLUSIVE");
+    sqlite3_busy_timeout(handle(), kShortBusyMs);  // who has it keeps it
+  }
   if (access == Access::Reader) {
     run("PRAGMA query_only=1");
     return;
@@ -76,34 +79,35 @@ void SqliteDatabase::check_format(const SqliteFormat& format, bool& is_new) {
   const int64_t application = number("PRAGMA application_id"), version = number("PRAGMA user_version");
   is_new = application == 0 && version == 0 && number("SELECT count(*) FROM sqlite_schema") == 0;
   if (is_new) return;
-  WN_CHECK(application == format.application_id, IoError, "{}: an SQLite database, but not an {} of winnow; name another file",
-           name_, format.kind);
+  WN_CHECK(application == format.application_id, IoError,
+           "{}: an SQLite database, but not an {} of winnow; name another file", name_, format.kind);
   WN_CHECK(version == format.version, IoError, "{}: an {} of version {}; this program reads version {}", name_,
            format.kind, version, format.version);
   if (number("PRAGMA page_count") * number("PRAGMA page_size") > kCheckedBytes) return;
   SqliteStatement check(*this, "PRAGMA quick_check(1)");
   if (!check.step()) return;
   const std::string found = check.text(0);
-  WN_CHECK(found == "ok", IoError, "{}: damaged: {}; bring back a copy, or save what can be read with sqlite3 {} .recover",
-           name_, found, name_);
+  WN_CHECK(found == "ok", IoError,
+           "{}: damaged: {}; bring back a copy, or save what can be read with sqlite3 {} .recover", name_, found,
+           name_);
 }
 
 void SqliteDatabase::check_schema(const SqliteFormat& format) {
   std::string found;
   SqliteStatement rows(*this, "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name");
   while (rows.step()) found += rows.text(0) + ";\n";
-  WN_CHECK(found == format.schema, IoError,
-           "{}: its tables are not those of an {} of winnow; name another file", name_, format.kind);
+  WN_CHECK(found == format.schema, IoError, "{}: its tables are not those of an {} of winnow; name another file", name_,
+           format.kind);
 }
 
 void SqliteDatabase::create(const SqliteFormat& format) {
-  begin();
+  run("BEGIN IMMEDIATE");
   try {
-    if (number("SELECT count(*) FROM sqlite_schema") == 0) {  // else another process was faster
-      run(format.schema);
-      run(fmt::format("PRAGMA application_id={}; PRAGMA user_version={}", format.application_id, format.version).c_str());
-    }
-    commit();
+    if (number("SELECT count(*) FROM sqlite_schema") == 0)  // else another process was faster
+      run(fmt::format("{} PRAGMA application_id={}; PRAGMA user_version={}", format.schema, format.application_id,
+                      format.version)
+              .c_str());
+    run("COMMIT");
   } catch (const Error&) {
     rollback();
     throw;
@@ -111,7 +115,7 @@ void SqliteDatabase::create(const SqliteFormat& format) {
 }
 
 void SqliteDatabase::run(const char* sql) {
-  if (sqlite3_exec(handle(), sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail(sql);
+  if (sqlite3_exec(handle(), sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail(quoted(sql).c_str());
 }
 
 int64_t SqliteDatabase::number(const char* sql) {
@@ -124,12 +128,20 @@ void SqliteDatabase::rollback() noexcept {
   if (sqlite3_get_autocommit(handle()) == 0) sqlite3_exec(handle(), "ROLLBACK", nullptr, nullptr, nullptr);
 }
 
+// A commit whose last step, fsync, failed lies whole in the WAL and would be found there by a start after a crash,
+// though its callers were told that nothing was kept. The next transaction is written over it: make one now. Where the
+// disk fails this too, only the next one that succeeds does it.
+void SqliteDatabase::overwrite_failed() noexcept {
+  const char* write = "INSERT INTO failed_commits VALUES(1, 1) ON CONFLICT(id) DO UPDATE SET count = count + 1";
+  if (sqlite3_exec(handle(), write, nullptr, nullptr, nullptr) != SQLITE_OK) rollback();
+}
+
 void SqliteDatabase::bound_wal() {
   if (wal_pages_ < passive_at_) return;
   // A passive checkpoint leaves what a reader still looks at, and the WAL begins anew only when nobody reads: readers
   // that overlap without end would let it grow. Past the second limit the writer waits for those that are there.
   const bool grown = wal_pages_ >= truncate_at_;
-  sqlite3_busy_timeout(handle(), kCheckpointBusyMs);
+  sqlite3_busy_timeout(handle(), kShortBusyMs);
   int pages = 0, copied = 0;
   const int mode = grown ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
   const int result = sqlite3_wal_checkpoint_v2(handle(), nullptr, mode, &pages, &copied);
@@ -145,8 +157,9 @@ void SqliteDatabase::fail(const char* what) const {
   const int system = sqlite3_system_errno(handle());
   const int code = sqlite3_errcode(handle()) & 0xff;
   const bool of_system = system != 0 && (code == SQLITE_IOERR || code == SQLITE_FULL || code == SQLITE_CANTOPEN);
-  raise<IoError>("{}: {}: {}{}", name_, what, sqlite3_errmsg(handle()),
-                 of_system ? fmt::format(" ({})", std::generic_category().message(system)) : "");
+  raise<IoError>("{}: {}: {}{}{}", name_, what, sqlite3_errmsg(handle()),
+                 of_system ? fmt::format(" ({})", std::generic_category().message(system)) : "",
+                 code == SQLITE_BUSY ? "; another process holds it" : "");
 }
 
 SqliteStatement::SqliteStatement(SqliteDatabase& database, const char* sql) : database_(database) {

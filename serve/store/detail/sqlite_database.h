@@ -15,8 +15,10 @@ struct SqliteFormat {
   int32_t application_id;
   int32_t version;
   const char* kind;    // in messages: "event log"
-  const char* schema;  // CREATE statements, each with its ';', in the order of their names
+  const char* schema;  // CREATE statements, each with its ';' and line end, by name; WN_FAILED_COMMITS among them
 };
+#define WN_FAILED_COMMITS \
+  "CREATE TABLE failed_commits(id INTEGER PRIMARY KEY CHECK(id = 1), count INTEGER NOT NULL) STRICT;\n"
 
 class SqliteDatabase {
  public:
@@ -34,12 +36,21 @@ class SqliteDatabase {
 
   void run(const char* sql);
   int64_t number(const char* sql);  // the first column of its one row
-  void begin() { run("BEGIN IMMEDIATE"); }
-  void commit() { run("COMMIT"); }
-  void rollback() noexcept;  // where a transaction is open
-  // After a commit: copies the WAL into the file when it has grown, so that it stays below some 64 MiB however many
-  // readers there are.
-  void bound_wal();
+  // All that body writes or, where it or the commit throws, nothing. Copies the WAL into the file when it has grown, so
+  // that it stays at some 64 MiB however many readers there are.
+  template <class F>
+  void transaction(F&& body) {
+    try {
+      run("BEGIN IMMEDIATE");
+      body();
+      run("COMMIT");
+    } catch (...) {
+      rollback();
+      overwrite_failed();
+      throw;
+    }
+    bound_wal();
+  }
   sqlite3* handle() const { return handle_.get(); }
   const std::string& name() const { return name_; }
   [[noreturn]] void fail(const char* what) const;
@@ -52,6 +63,9 @@ class SqliteDatabase {
   void check_format(const SqliteFormat& format, bool& is_new);
   void check_schema(const SqliteFormat& format);
   void create(const SqliteFormat& format);
+  void rollback() noexcept;
+  void overwrite_failed() noexcept;
+  void bound_wal();
 
   std::string name_;
   std::unique_ptr<sqlite3, Closer> handle_;

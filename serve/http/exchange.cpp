@@ -1,0 +1,68 @@
+#include "serve/http/exchange.h"
+
+#include "serve/http/connection.h"
+
+namespace winnow {
+namespace {
+
+constexpr size_t kMaxSpare = 256, kMaxSpareBody = 256 << 10;
+
+std::string_view value_of(const std::vector<std::pair<std::string, std::string>>& pairs, std::string_view name) {
+  for (const auto& [key, value] : pairs)
+    if (key == name) return value;
+  return {};
+}
+
+void deliver(HttpExchange::State& state, HttpReply reply) {
+  if (!state.answered.exchange(true)) state.connection->deliver(state.serial, std::move(reply));
+}
+
+void finish(HttpExchange::State* state, const std::shared_ptr<ExchangePool>& pool) noexcept {
+  std::unique_ptr<HttpExchange::State> owned(state);
+  try {
+    if (!owned->answered.exchange(true))
+      owned->connection->deliver(owned->serial, http_error(500, "the request was not answered"), true);
+    owned->connection.reset();
+    pool->give_back(std::move(owned));
+  } catch (const std::exception&) {}  // no memory: handler_time ends the request
+}
+
+}  // namespace
+
+std::string_view HttpRequest::field(std::string_view name) const { return value_of(fields, name); }
+std::string_view HttpRequest::parameter(std::string_view name) const { return value_of(parameters, name); }
+std::string_view HttpRequest::path_parameter(std::string_view name) const { return value_of(path_parameters, name); }
+
+const HttpRequest& HttpExchange::request() const { return state_->request; }
+void HttpExchange::reply(HttpReply reply) { deliver(*state_, std::move(reply)); }
+bool HttpExchange::is_open() const {
+  return state_->open.load(std::memory_order_relaxed) && !state_->answered.load(std::memory_order_relaxed);
+}
+
+std::unique_ptr<HttpExchange::State> ExchangePool::take() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!spare_.empty()) {
+      std::unique_ptr<HttpExchange::State> state = std::move(spare_.back());
+      spare_.pop_back();
+      return state;
+    }
+  }
+  return std::make_unique<HttpExchange::State>();
+}
+
+std::shared_ptr<HttpExchange::State> ExchangePool::share(std::unique_ptr<HttpExchange::State> state) {
+  return {state.release(), [pool = shared_from_this()](HttpExchange::State* s) { finish(s, pool); }};
+}
+
+void ExchangePool::give_back(std::unique_ptr<HttpExchange::State> state) {
+  state->answered = false;
+  state->open = true;
+  state->connection.reset();
+  state->request.body.clear();
+  if (state->request.body.capacity() > kMaxSpareBody) state->request.body.shrink_to_fit();
+  const std::lock_guard lock(mutex_);
+  if (spare_.size() < kMaxSpare) spare_.push_back(std::move(state));
+}
+
+}  // namespace winnow

@@ -1,0 +1,156 @@
+#include "serve/score_queue.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/parallel.h"
+
+namespace winnow {
+namespace {
+
+constexpr size_t kKept = 256;  // jobs whose memory waits for the next
+
+}  // namespace
+
+void ScoreJob::resize(size_t rows) {
+  if (rows_.size() < rows) rows_.resize(rows), logits_.resize(rows);
+  count_ = rows;
+}
+
+ScoreQueue::ScoreQueue(const ScoreQueueOptions& options) : options_(options) {
+  WN_CHECK(options.batch_rows >= 1 && options.max_rows >= 1, ConfigError,
+           "score queue: batch_rows {} and max_rows {} must be at least 1", options.batch_rows, options.max_rows);
+  if (options_.threads <= 0) options_.threads = num_threads();
+  thread_ = std::thread([this] { run(); });
+}
+
+ScoreQueue::~ScoreQueue() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  arrived_.notify_all();
+  thread_.join();
+  for (auto& job : waiting_) finish(std::move(job), ScoreOutcome::Expired);
+}
+
+std::unique_ptr<ScoreJob> ScoreQueue::job() {
+  const std::lock_guard lock(mutex_);
+  if (free_.empty()) return std::make_unique<ScoreJob>();
+  auto job = std::move(free_.back());
+  free_.pop_back();
+  return job;
+}
+
+bool ScoreQueue::submit(std::unique_ptr<ScoreJob>& job) {
+  WN_CHECK(job->model != nullptr && job->done != nullptr, ConfigError, "a job needs a model and somebody to tell");
+  const auto rows = static_cast<int64_t>(job->count_);
+  {
+    const std::lock_guard lock(mutex_);
+    const double wait = static_cast<double>(counts_.waiting_rows) * counts_.row_microseconds;
+    const auto until = [&](double microseconds) {
+      return std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<int64_t>(microseconds));
+    };
+    const bool late = wait > static_cast<double>(std::chrono::microseconds(options_.max_wait).count()) ||
+                      (job->deadline != std::chrono::steady_clock::time_point::max() &&
+                       until(wait + static_cast<double>(rows) * counts_.row_microseconds) > job->deadline);
+    if (stopping_ || late || counts_.waiting_rows + rows > std::max(options_.max_rows, rows)) {
+      ++counts_.refused;
+      return false;
+    }
+    counts_.waiting_rows += rows;
+    ++counts_.jobs;
+    waiting_.push_back(std::move(job));
+  }
+  arrived_.notify_one();
+  return true;
+}
+
+ScoreCounts ScoreQueue::counts() const {
+  const std::lock_guard lock(mutex_);
+  return counts_;
+}
+
+void ScoreQueue::run() {
+  set_num_threads(options_.threads);
+  std::vector<std::unique_ptr<ScoreJob>> batch;
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      arrived_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+      if (stopping_) return;
+      if (options_.linger.count() > 0 && counts_.waiting_rows < options_.batch_rows)
+        arrived_.wait_for(lock, options_.linger,
+                          [&] { return stopping_ || counts_.waiting_rows >= options_.batch_rows; });
+      int64_t rows = 0;
+      while (!waiting_.empty()) {
+        const auto next = static_cast<int64_t>(waiting_.front()->count_);
+        const bool fits =
+            batch.empty() || (rows + next <= options_.batch_rows && waiting_.front()->model == batch.front()->model);
+        if (!fits) break;
+        rows += next;
+        batch.push_back(std::move(waiting_.front()));
+        waiting_.pop_front();
+      }
+    }
+    compute(batch);
+  }
+}
+
+void ScoreQueue::compute(std::vector<std::unique_ptr<ScoreJob>>& batch) {
+  const auto start = std::chrono::steady_clock::now();
+  int64_t waited = 0, rows = 0;
+  size_t live = 0;
+  for (auto& job : batch) {
+    waited += static_cast<int64_t>(job->count_);
+    if (job->deadline < start) {
+      finish(std::move(job), ScoreOutcome::Expired);
+    } else {
+      rows += static_cast<int64_t>(job->count_);
+      batch[live++] = std::move(job);  // onto itself, or a place before it
+    }
+  }
+  batch.resize(live);
+  ScoreOutcome outcome = ScoreOutcome::Scored;
+  std::string error;
+  try {
+    parts_.clear();
+    for (const auto& job : batch) parts_.push_back({job->rows(), job->logits()});
+    if (live > 0) batch.front()->model->predictor.logits(parts_);
+  } catch (const std::exception& e) {
+    outcome = ScoreOutcome::Failed;
+    error = e.what();
+  }
+  const double spent = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+  {
+    const std::lock_guard lock(mutex_);
+    counts_.waiting_rows -= waited;
+    counts_.rows += rows;
+    counts_.batches += live > 0 ? 1 : 0;
+    if (rows > 0) {
+      const double row = spent / static_cast<double>(rows);
+      counts_.row_microseconds = counts_.row_microseconds == 0 ? row : 0.9 * counts_.row_microseconds + 0.1 * row;
+    }
+  }
+  for (auto& job : batch) {
+    job->error = error;
+    finish(std::move(job), outcome);
+  }
+  batch.clear();
+}
+
+void ScoreQueue::finish(std::unique_ptr<ScoreJob> job, ScoreOutcome outcome) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (outcome == ScoreOutcome::Expired) ++counts_.expired;
+    if (outcome == ScoreOutcome::Failed) ++counts_.failed;
+  }
+  job->done(*job, outcome);
+  job->model = nullptr;
+  job->done = nullptr;
+  job->deadline = std::chrono::steady_clock::time_point::max();
+  const std::lock_guard lock(mutex_);
+  if (free_.size() < kKept) free_.push_back(std::move(job));
+}
+
+}  // namespace winnow
