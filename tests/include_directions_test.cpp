@@ -24,7 +24,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"models", {"core", "ops", "nn", "data", "tokenizer"}},
     {"train", {"core", "core/cpu", "ops", "nn", "models", "data", "tokenizer"}},
     {"serve", {"core", "core/cpu", "ops", "nn", "models", "data", "tokenizer"}},
-    {"app", {"core", "models", "train", "serve"}},
+    {"app", {"core", "data", "models", "train", "serve"}},
 };
 
 std::string part_of(const std::string& path) {
