@@ -22,6 +22,7 @@ for part in events later; do
   { echo user,item,kind,value,time_us; awk -F'\t' -v part="$part" '$1 == part {print $2 "," $3 ",rating," $4 "," $5 "000000"}' parts; } >"$part.csv"
 done
 sed -e "s#data_cache/ml-100k#$PWD#; s#file: ml-100k.inter#file: old.inter#; s#split: {.*#split: {method: random, train: 0.8, valid: 0.1, test: 0.1}#" "$config" >base.yaml
+"$winnow" events append events.csv --store sqlite:events.db --quiet >/dev/null
 "$winnow" data split --config base.yaml --out splits --quiet >/dev/null 2>&1 || "$winnow" data split --config base.yaml --out splits >/dev/null
 { echo user,item,value; tail -n +2 splits/test.csv | awk -F, '{print $1 "," $2 "," $3}'; } >test_rows.csv
 { head -1 old.inter; tail -q -n +2 splits/train.csv splits/valid.csv | tr , '\t'; sed -n 's/^events\t//p' parts; } >more.inter
@@ -31,7 +32,7 @@ learn() {  # NAME OPTION...: a copy of the run learns the events once
   local name=$1 before; shift
   rm -rf "$name"; mkdir "$name"; cp base/*.yaml base/*.json base/*.safetensors "$name"
   before=$(date +%s%N)
-  [[ $name == none ]] || "$winnow" update --run "$name" --events events.csv --once --quiet "$@" >/dev/null
+  [[ $name == none ]] || "$winnow" update --run "$name" --store sqlite:events.db --once --quiet "$@" >/dev/null
   row "$name" $((($(date +%s%N) - before) / 1000000))
 }
 row() { echo "$1 $("$build/update_check" "$1" 4 test_rows.csv later.csv | tr '\n' ' ') $2" >>results; }
