@@ -89,9 +89,9 @@ class TableReader {
                "{}: column {} is no field of an event{}; choose columns with --columns user=COLUMN,item=COLUMN,...",
                input.path, quoted(field), did_you_mean(field, kFields));
     const bool has_kind = std::find(fields_.begin(), fields_.end(), "kind") != fields_.end();
-    WN_CHECK(has_kind != !input.kind.empty(), ConfigError,
-             has_kind ? "{}: has a column for kind, --kind is for tables without one"
-                      : "{}: has no column for kind; give it with --kind",
+    WN_CHECK(!has_kind || input.kind.empty(), ConfigError,
+             "{}: has a column for kind; --kind is for tables without one", input.path);
+    WN_CHECK(has_kind || !input.kind.empty(), ConfigError, "{}: has no column for kind; give it with --kind",
              input.path);
   }
 
