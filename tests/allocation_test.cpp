@@ -187,9 +187,9 @@ TEST(Allocation, NoneInTheScoringPathOnceWarm) {
     for (int64_t n = 0; n < times; ++n) {
       std::unique_ptr<ScoreJob> job = queue.job();
       job->model = served;
-      job->resize(static_cast<size_t>(1 + n % 40));
+      job->resize(static_cast<size_t>(1 + n % served->catalogue->items()));
       for (size_t i = 0; i < job->rows().size(); ++i)
-        served->catalogue->row(n % 60, static_cast<int64_t>(i), job->rows()[i]);
+        served->catalogue->row(n % served->catalogue->users(), static_cast<int64_t>(i), job->rows()[i]);
       job->done = [&answered](ScoreJob& done, ScoreOutcome outcome) {
         answered += outcome == ScoreOutcome::Scored && std::isfinite(done.logits()[0]) ? 1 : 0;
       };
