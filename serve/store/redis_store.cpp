@@ -2,6 +2,7 @@
 // the spool to Redis: then, and only then, directly again, so that the order holds.
 #include <sys/random.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
