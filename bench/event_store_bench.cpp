@@ -59,15 +59,15 @@ int main(int argc, char** argv) {
     std::vector<double> all;
     for (const auto& some : waits) all.insert(all.end(), some.begin(), some.end());
     std::sort(all.begin(), all.end());
+    std::printf("%d callers: %.0f events/s, wait p50 %.2f ms, p99 %.2f ms, most %.1f ms\n", callers,
+                static_cast<double>(all.size()) * batch / taken, 1e3 * percentile(all, .5), 1e3 * percentile(all, .99),
+                1e3 * all.back());
     const auto read_start = Clock::now();
     std::vector<winnow::UserEvent> page;
     int64_t read = 0;
     for (int64_t at = 0; store->read(at, 1000, page), !page.empty(); at = page.back().sequence)
       read += static_cast<int64_t>(page.size());
-    const double read_rate = static_cast<double>(read) / seconds_since(read_start);
-    std::printf("%d callers: %.0f events/s, wait p50 %.2f ms, p99 %.2f ms, most %.1f ms; read %.0f events/s\n", callers,
-                static_cast<double>(all.size()) * batch / taken, 1e3 * percentile(all, .5), 1e3 * percentile(all, .99),
-                1e3 * all.back(), read_rate);
+    std::printf("read: %.0f events/s\n", static_cast<double>(read) / seconds_since(read_start));
   } catch (const winnow::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
