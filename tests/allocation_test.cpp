@@ -1,4 +1,4 @@
-// No allocation in steady state: malloc and its relatives are counted while DeepFM trains.
+// No allocation in steady state: malloc and its relatives are counted while DeepFM trains and lists are made.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -9,7 +9,9 @@
 #include "core/rng.h"
 #include "models/ctr.h"
 #include "ops/losses.h"
+#include "serve/recommend/build.h"
 #include "tests/data_files.h"
+#include "tests/small_catalogue.h"
 #include "tests/toy_task.h"
 #include "train/metrics_log.h"
 #include "train/optimizer.h"
@@ -135,6 +137,31 @@ TEST(Allocation, NoneInTheTrainersStepsOfSeveralFormsAndSeveralBatches) {
     const int64_t points = 1500 / (6000 / each / kPointsPerEpoch);
     EXPECT_LE(allocating, points) << each << " batches an update";
   }
+}
+
+// Without request filters, rules and indexes of vectors, which allocate.
+TEST(Allocation, NoneInListsOfTheRecommenderOnceWarm) {
+  const SmallCatalogue shop;
+  const ItemKnowledge items{std::make_shared<ItemValues>(*shop.catalogue, shop.dataset.map), nullptr, nullptr};
+  RecommendOptions options = default_recommend_options();
+  options.diversity.method = DiversityOptions::Mmr;
+  const auto rank = [](const EncodedSide&, std::span<const int64_t> asked, std::span<float> logits) {
+    for (size_t n = 0; n < asked.size(); ++n) logits[n] = -static_cast<float>(asked[n]);
+  };
+  const auto recommender = make_recommender(options, *shop.catalogue, shop.dataset.map, items, rank);
+  RecommendScratch scratch;
+  std::vector<RecommendedItem> out;
+  size_t named = 0;
+  int64_t before = 0;
+  for (int round = 0; round < 2; ++round) {
+    before = allocation_count;
+    for (int64_t user = -1; user < shop.catalogue->users(); ++user) {
+      recommender->recommend({.user = user, .k = 10}, scratch, out);
+      named += out.size();
+    }
+  }
+  EXPECT_EQ(allocation_count - before, 0);
+  EXPECT_GT(named, 500u);
 }
 
 }  // namespace

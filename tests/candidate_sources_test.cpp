@@ -37,23 +37,27 @@ Interactions random_interactions(int64_t users, int64_t items, uint64_t seed) {
 
 // w_ij straight from the header's formula; the last time of each of the latest `most` distinct items counts.
 double weight_by_hand(const Interactions& all, int64_t i, int64_t j, const CoOccurrenceOptions& o) {
-  double together = 0, n_i = 0, n_j = 0;
+  double together = 0, n_i = 0, n_j = 0, total = 0;
   for (int64_t u = 0; u < all.users; ++u) {
     std::map<int64_t, int64_t> last;
     for (int64_t n = all.offsets[static_cast<size_t>(u) + 1]; n-- > all.offsets[static_cast<size_t>(u)];)
       if (static_cast<int64_t>(last.size()) < o.most_history || last.contains(all.item[static_cast<size_t>(n)]))
         last.emplace(all.item[static_cast<size_t>(n)], all.time[static_cast<size_t>(n)]);
-    n_i += last.contains(i) ? 1 : 0;
-    n_j += last.contains(j) ? 1 : 0;
+    const double w = o.inverse_user_frequency
+                         ? std::log((1.0 + static_cast<double>(all.users)) / (1.0 + static_cast<double>(last.size())))
+                         : 1;
+    total += w;
+    n_i += last.contains(i) ? w : 0;
+    n_j += last.contains(j) ? w : 0;
     if (!last.contains(i) || !last.contains(j)) continue;
     const auto apart = static_cast<double>(std::abs(last[i] - last[j])) / kDay;
-    together += o.pair_half_life_days > 0 ? std::exp2(-apart / o.pair_half_life_days) : 1;
+    together += o.pair_half_life_days > 0 ? w * std::exp2(-apart / o.pair_half_life_days) : w;
   }
   if (together == 0) return 0;
   const double trust = together / (together + o.shrinkage);
   if (o.weight == CoOccurrenceOptions::Cosine) return trust * together / std::sqrt(n_i * n_j);
-  if (o.weight == CoOccurrenceOptions::Conditional) return trust * together / (n_i * std::sqrt(n_j));
-  return trust * together * static_cast<double>(all.users) / (n_i * n_j);
+  if (o.weight == CoOccurrenceOptions::Conditional) return trust * together / (n_i * std::pow(n_j, o.alpha));
+  return trust * together * total / (n_i * n_j);
 }
 
 TEST(CoOccurrence, WeightsAreThoseOfTheFormulas) {
@@ -61,7 +65,8 @@ TEST(CoOccurrence, WeightsAreThoseOfTheFormulas) {
   for (const auto weight : {CoOccurrenceOptions::Cosine, CoOccurrenceOptions::Conditional, CoOccurrenceOptions::Lift})
     for (const double half_life : {0.0, 2.5})
       for (const int64_t most : {3, 500}) {
-        const CoOccurrenceOptions o{weight, 2.0, half_life, 100, most};
+        const bool inverse = most == 500;
+        const CoOccurrenceOptions o{weight, 0.3, 2.0, inverse, half_life, 100, most};
         const ItemNeighbours neighbours(all, o);
         ASSERT_EQ(neighbours.items(), 20);
         int64_t pairs = 0;

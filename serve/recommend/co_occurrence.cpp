@@ -17,7 +17,23 @@ struct Histories {
   std::vector<int64_t> user_begin, item_begin;
   std::vector<int32_t> item, user;
   std::vector<int64_t> time, time_of_user;  // of (user, item) in the order of either
+  std::vector<double> weight, count;        // w_u, n_i
+  double total_weight = 0;
 };
+
+void weigh_users(const CoOccurrenceOptions& o, Histories& h) {
+  const size_t users = h.user_begin.size() - 1;
+  h.count.assign(h.item_begin.size() - 1, 0.0);
+  for (size_t u = 0; u < users; ++u) {
+    const auto items = static_cast<double>(h.user_begin[u + 1] - h.user_begin[u]);
+    // below 0: more items than users
+    h.weight.push_back(
+        o.inverse_user_frequency ? std::max(std::log((1 + static_cast<double>(users)) / (1 + items)), 0.0) : 1);
+    h.total_weight += h.weight[u];
+    for (int64_t n = h.user_begin[u]; n < h.user_begin[u + 1]; ++n)
+      h.count[static_cast<size_t>(h.item[static_cast<size_t>(n)])] += h.weight[u];
+  }
+}
 
 Histories distinct(const Interactions& all, int64_t most) {
   Histories h;
@@ -51,12 +67,12 @@ Histories distinct(const Interactions& all, int64_t most) {
   return h;
 }
 
-double weight_of(const CoOccurrenceOptions& o, double together, double n_i, double n_j, double users) {
+double weight_of(const CoOccurrenceOptions& o, double together, double n_i, double n_j, double total) {
   const double trust = together / (together + o.shrinkage);
   switch (o.weight) {
     case CoOccurrenceOptions::Cosine: return trust * together / std::sqrt(n_i * n_j);
-    case CoOccurrenceOptions::Conditional: return trust * together / (n_i * std::sqrt(n_j));
-    case CoOccurrenceOptions::Lift: return trust * together * users / (n_i * n_j);
+    case CoOccurrenceOptions::Conditional: return trust * together / (n_i * std::pow(n_j, o.alpha));
+    case CoOccurrenceOptions::Lift: return trust * together * total / (n_i * n_j);
   }
   return 0;
 }
@@ -69,8 +85,8 @@ struct Neighbour {
 // Counts of one row of c at a time: a number an item, however large the catalogue's square is.
 class Row {
  public:
-  Row(const Histories& histories, const CoOccurrenceOptions& options, int64_t items, int64_t users)
-      : h_(histories), o_(options), users_(static_cast<double>(users)), together_(static_cast<size_t>(items)) {}
+  Row(const Histories& histories, const CoOccurrenceOptions& options)
+      : h_(histories), o_(options), together_(histories.count.size()) {}
 
   std::vector<Neighbour> operator()(int64_t item) {
     touched_.clear();
@@ -79,7 +95,7 @@ class Row {
     std::vector<Neighbour> best;
     for (const int32_t other : touched_) {
       const double together = std::exchange(together_[static_cast<size_t>(other)], 0.0);
-      const auto weight = static_cast<float>(weight_of(o_, together, count(item), count(other), users_));
+      const auto weight = static_cast<float>(weight_of(o_, together, count(item), count(other), h_.total_weight));
       if (weight > 0) best.push_back({other, weight});
     }
     const auto order = [](const Neighbour& a, const Neighbour& b) {
@@ -92,25 +108,23 @@ class Row {
   }
 
  private:
-  double count(int64_t item) const {
-    return static_cast<double>(h_.item_begin[static_cast<size_t>(item) + 1] - h_.item_begin[static_cast<size_t>(item)]);
-  }
+  double count(int64_t item) const { return h_.count[static_cast<size_t>(item)]; }
   void add_user(int64_t item, int32_t user, int64_t time) {
     for (int64_t n = h_.user_begin[static_cast<size_t>(user)]; n < h_.user_begin[static_cast<size_t>(user) + 1]; ++n) {
       const int32_t other = h_.item[static_cast<size_t>(n)];
       if (other == item) continue;
-      double part = 1;
+      double part = h_.weight[static_cast<size_t>(user)];
       if (o_.pair_half_life_days > 0)
-        part = std::exp2(-std::abs(static_cast<double>(h_.time[static_cast<size_t>(n)] - time)) /
-                         (o_.pair_half_life_days * kDay));
+        part *= std::exp2(-std::abs(static_cast<double>(h_.time[static_cast<size_t>(n)] - time)) /
+                          (o_.pair_half_life_days * kDay));
       double& sum = together_[static_cast<size_t>(other)];
-      if (sum == 0 && part > 0) touched_.push_back(other);
+      if (part <= 0) continue;
+      if (sum == 0) touched_.push_back(other);
       sum += part;
     }
   }
   const Histories& h_;
   const CoOccurrenceOptions& o_;
-  double users_;
   std::vector<double> together_;
   std::vector<int32_t> touched_;
 };
@@ -118,11 +132,12 @@ class Row {
 }  // namespace
 
 ItemNeighbours::ItemNeighbours(const Interactions& all, const CoOccurrenceOptions& options) {
-  const Histories histories = distinct(all, options.most_history);
+  Histories histories = distinct(all, options.most_history);
+  weigh_users(options, histories);
   std::vector<std::vector<Neighbour>> rows(static_cast<size_t>(all.items));
   constexpr int64_t kBlock = 256;
   parallel_tasks((all.items + kBlock - 1) / kBlock, [&](int64_t block) {
-    Row row(histories, options, all.items, all.users);
+    Row row(histories, options);
     for (int64_t i = block * kBlock; i < std::min(all.items, (block + 1) * kBlock); ++i)
       rows[static_cast<size_t>(i)] = row(i);
   });

@@ -1,13 +1,15 @@
 // Item-to-item collaborative filtering: what was taken by the same people.
 //
 // Linden, Smith and York 2003, "Amazon.com recommendations: item-to-item collaborative filtering"; Deshpande and
-// Karypis 2004, "Item-based top-N recommendation algorithms". With histories H_u of distinct items,
-//   c_ij = sum over users with i and j in H_u of 2^(-|t_ui - t_uj| / pair half-life),  n_i = #{u: i in H_u},
+// Karypis 2004, "Item-based top-N recommendation algorithms". With histories H_u of distinct items and weights w_u,
+//   c_ij = sum over users with i and j in H_u of w_u 2^(-|t_ui - t_uj| / pair half-life),
+//   n_i = sum over users with i in H_u of w_u,  W = sum over users of w_u,
 //   cosine       c_ij / sqrt(n_i n_j)
-//   conditional  c_ij / (n_i n_j^alpha), alpha = .5: P(j | i), damped where j is popular (Deshpande and Karypis, eq. 7)
-//   lift         c_ij users / (n_i n_j)
+//   conditional  c_ij / (n_i n_j^alpha): P(j | i), damped where j is popular (Deshpande and Karypis, section 4.2)
+//   lift         c_ij W / (n_i n_j)
 // each times c_ij / (c_ij + shrinkage) (Bell and Koren 2007, "Improved neighborhood-based collaborative filtering"):
-// few common users say little.
+// few common users say little. w_u = 1, or with inverse_user_frequency log((1 + users) / (1 + |H_u|)): who takes
+// everything says little too (Breese, Heckerman and Kadie 1998, "Empirical analysis of predictive algorithms").
 #pragma once
 #include <memory>
 #include <span>
@@ -20,8 +22,10 @@
 namespace winnow {
 
 struct CoOccurrenceOptions {
-  enum Weight : uint8_t { Cosine, Conditional, Lift } weight = Cosine;
+  enum Weight : uint8_t { Cosine, Conditional, Lift } weight = Conditional;
+  double alpha = 0.5;
   double shrinkage = 10;
+  bool inverse_user_frequency = true;
   double pair_half_life_days = 0;  // 0: however far apart
   int64_t neighbours = 200;        // of an item that are kept
   int64_t most_history = 500;      // the latest items of a user that count: a robot's thousands would cost their square

@@ -10,10 +10,12 @@ int64_t default_limit(const std::string& type) {
 }
 
 void read_co_occurrence(const ConfigNode& node, CoOccurrenceOptions& o) {
-  const std::string weight = node.choice("weight", "cosine", {"cosine", "conditional", "lift"});
+  const std::string weight = node.choice("weight", "conditional", {"cosine", "conditional", "lift"});
   o.weight = weight == "cosine"        ? CoOccurrenceOptions::Cosine
              : weight == "conditional" ? CoOccurrenceOptions::Conditional
                                        : CoOccurrenceOptions::Lift;
+  if (o.weight == CoOccurrenceOptions::Conditional) o.alpha = node.get("alpha", o.alpha, between(0, 1));
+  o.inverse_user_frequency = node.get("inverse_user_frequency", o.inverse_user_frequency);
   o.shrinkage = node.get("shrinkage", o.shrinkage, at_least(0));
   o.pair_half_life_days = node.get("pair_half_life_days", o.pair_half_life_days, at_least(0));
   o.neighbours = node.get("neighbours", o.neighbours, between(1, 100000));

@@ -102,10 +102,13 @@ void Recommender::prepare(const RecommendRequest& request, RecommendScratch& s) 
   }
 }
 
+int64_t Recommender::now(const RecommendRequest& request) const {
+  if (request.now > 0) return request.now;
+  return std::max(latest_, request.since.empty() ? 0 : request.since.back().time);
+}
+
 CandidateRequest Recommender::candidate_request(const RecommendRequest& request, RecommendScratch& s) const {
-  int64_t now = request.now;
-  if (now == 0) now = std::max(latest_, request.since.empty() ? 0 : request.since.back().time);
-  return {request.user, s.history, now, &s.may, &s.source};
+  return {request.user, s.history, now(request), &s.may, &s.source};
 }
 
 namespace {
@@ -240,14 +243,14 @@ void Recommender::finish(const RecommendRequest& request, RecommendScratch& s,
                          std::vector<RecommendedItem>& out) const {
   s.ranked.clear();
   for (const int64_t at : s.order) s.ranked.push_back(s.items[static_cast<size_t>(at)]);
-  const int64_t now = request.now;
+  const int64_t at_time = now(request);
   arrange({.ranked = s.ranked,
            .k = request.k,
            .pinned = s.pins,
            .values = parts_.values.get(),
            .limits = limits_,
            .new_share = parts_.fresh != nullptr ? options_.new_share : NewShare{},
-           .is_new = [&](int64_t item) { return parts_.fresh->is_new(item, now); }},
+           .is_new = [&](int64_t item) { return parts_.fresh->is_new(item, at_time); }},
           s.diverse);
   out.resize(s.diverse.size());
   for (size_t n = 0; n < out.size(); ++n) {

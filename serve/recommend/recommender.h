@@ -67,8 +67,8 @@ struct RecommendTrace {
   double source_seconds = 0, rank_seconds = 0, arrange_seconds = 0;
 };
 
-// Memory of one request after another: nothing is allocated once it has grown, but for request filters and the
-// functions of VectorIndex.
+// Memory of one request after another: nothing is allocated once it has grown, but for request filters, rules and
+// indexes of vectors.
 struct RecommendScratch {
   ItemSet may;
   SourceScratch source;
@@ -131,6 +131,7 @@ class Recommender {
   };
   const CandidateSource& source(std::string_view name) const;
   void prepare(const RecommendRequest& request, RecommendScratch& scratch) const;
+  int64_t now(const RecommendRequest& request) const;
   CandidateRequest candidate_request(const RecommendRequest& request, RecommendScratch& scratch) const;
   void merge(const RecommendRequest& request, RecommendScratch& scratch, RecommendTrace* trace) const;
   void score(const RecommendRequest& request, RecommendScratch& scratch) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 namespace winnow {
 namespace {
@@ -91,7 +92,12 @@ class Arranger {
 
 void arrange(const Arrangement& arrangement, std::vector<int64_t>& order) {
   order.clear();
-  Arranger(arrangement, order).run();
+  if (!arrangement.pinned.empty() || !arrangement.limits.empty() || arrangement.new_share.share > 0) {
+    Arranger(arrangement, order).run();
+    return;
+  }
+  order.resize(std::min(arrangement.ranked.size(), static_cast<size_t>(arrangement.k)));
+  std::iota(order.begin(), order.end(), 0);
 }
 
 }  // namespace winnow
