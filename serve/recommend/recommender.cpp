@@ -15,6 +15,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+constexpr float kFusionRank = 60;
+
 float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
 
 }  // namespace
@@ -172,22 +174,30 @@ void Recommender::merge(const RecommendRequest& request, RecommendScratch& s, Re
     parts_.sources[i].source->candidates(asked, parts_.sources[i].limit, s.lists[i]);
     if (trace != nullptr) trace->of_sources.push_back(static_cast<int64_t>(s.lists[i].size()));
   }
-  s.merged.resize(static_cast<size_t>(parts_.catalogue->items()));
+  s.named.resize(static_cast<size_t>(parts_.catalogue->items()));
   s.items.clear();
-  const auto take = [&](int64_t item) {
-    if (std::exchange(s.merged[static_cast<size_t>(item)], 1) == 0) s.items.push_back(item);
+  constexpr float kNotNamed = 1e-4f;  // of a pinned item: log r = -5.1
+  const auto take = [&](int64_t item, float reciprocal) {
+    float& sum = s.named[static_cast<size_t>(item)];
+    if (sum == 0) s.items.push_back(item);
+    sum += reciprocal;
   };
   bool any = true;
   for (size_t rank = 0; any; ++rank) {
     any = false;
     for (const auto& list : s.lists) {
-      if (rank >= list.size() || static_cast<int64_t>(s.items.size()) >= options_.candidates) continue;
+      if (rank >= list.size()) continue;
       any = true;
-      take(list[rank].item);
+      if (static_cast<int64_t>(s.items.size()) < options_.candidates ||
+          s.named[static_cast<size_t>(list[rank].item)] > 0)
+        take(list[rank].item, 1 / (kFusionRank + static_cast<float>(rank + 1)));
     }
   }
-  for (const Arrangement::Pin& pin : s.pins) take(pin.item);
-  for (const int64_t item : s.items) s.merged[static_cast<size_t>(item)] = 0;
+  for (const Arrangement::Pin& pin : s.pins)
+    if (s.named[static_cast<size_t>(pin.item)] == 0) take(pin.item, kNotNamed);
+  s.agreement.clear();
+  for (const int64_t item : s.items)
+    s.agreement.push_back(std::log((kFusionRank + 1) * std::exchange(s.named[static_cast<size_t>(item)], 0.0f)));
 }
 
 void Recommender::score(const RecommendRequest& request, RecommendScratch& s) const {
@@ -199,8 +209,10 @@ void Recommender::score(const RecommendRequest& request, RecommendScratch& s) co
                                     : catalogue.stranger(),
                 s.items, s.logits);
   else
-    for (size_t i = 0; i < s.items.size(); ++i) s.logits[i] = -std::log(static_cast<float>(i + 1));
+    s.logits = s.agreement;
   s.scores = s.logits;
+  if (parts_.rank && options_.blend > 0)
+    for (size_t i = 0; i < s.items.size(); ++i) s.scores[i] += static_cast<float>(options_.blend) * s.agreement[i];
   for (const Boost& boost : boosts_)
     for (size_t i = 0; i < s.items.size(); ++i)
       if (boost.items.has(s.items[i])) s.scores[i] += boost.by;
