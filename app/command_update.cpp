@@ -21,7 +21,7 @@ using Clock = std::chrono::steady_clock;
 using Json = nlohmann::json;
 
 struct UpdateArguments {
-  std::string run, store, events, kafka, topic, every = "2s";
+  std::string run, store, kafka, topic, every = "2s";
   UpdateSettings settings;
   PublisherOptions publisher;
   std::optional<int64_t> rollback;
@@ -43,9 +43,7 @@ std::chrono::milliseconds parse_every(const std::string& text) {
 }
 
 std::unique_ptr<EventLog> open_log(const UpdateArguments& a) {
-  if (!a.store.empty()) return open_store_log(a.store);
-  if (!a.events.empty()) return open_table_log(a.events);
-  return open_kafka_log(a.kafka, a.topic);
+  return a.store.empty() ? open_kafka_log(a.kafka, a.topic) : open_store_log(a.store);
 }
 
 // One process that learns and publishes.
@@ -189,10 +187,6 @@ class UpdateLoop {
 };
 
 int run_update(const UpdateArguments& a) {
-  const int sources = !a.store.empty() + !a.events.empty() + !a.kafka.empty();
-  WN_CHECK(sources == 1 || a.rollback, ConfigError, "update: give one of --store, --events and --kafka");
-  WN_CHECK(a.kafka.empty() || !a.topic.empty(), ConfigError, "update: --kafka needs --topic");
-  WN_CHECK(a.events.empty() || a.once, ConfigError, "update: --events reads a table to its end: add --once");
   if (a.threads > 0) set_num_threads(a.threads);
   UpdateLoop loop(a);
   if (a.rollback) return loop.roll_back(*a.rollback);
@@ -208,7 +202,7 @@ void add_learning_options(CLI::App& command, UpdateSettings& s) {
       "600 s), rating>=4; default: the run's rule, impression=0@600, click, like, cart and purchase 1, "
       "dislike 0");
   command.add_option("--batch", o.batch_rows, "new rows of a mini-batch")->capture_default_str();
-  command.add_option("--learning-rate", s.learning_rate, "default: a tenth of the run's")->check(CLI::PositiveNumber);
+  command.add_option("--learning-rate", s.learning_rate, "default: the run's")->check(CLI::PositiveNumber);
   command.add_option("--replay", o.replay, "share of each mini-batch that is past rows, 0 to 0.95")
       ->capture_default_str();
   command.add_option("--reservoir", o.reservoir_rows, "past rows kept for that: a uniform sample of all")
@@ -233,10 +227,12 @@ void add_update_command(CLI::App& app, Action& chosen) {
   CLI::App* command =
       app.add_subcommand("update", "Go on learning from what users do, and publish the difference to running servers");
   command->add_option("--run", a->run, "directory of `winnow train ctr`")->required();
-  command->add_option("--store", a->store, "event log: sqlite:events.db, redis://127.0.0.1:6379/0");
-  command->add_option("--events", a->events, "or a table: columns user, item, kind, also time_us, value, request");
-  command->add_option("--kafka", a->kafka, "or brokers of Kafka, as 127.0.0.1:9092");
-  command->add_option("--topic", a->topic, "of Kafka: one JSON event a message");
+  CLI::Option* store =
+      command->add_option("--store", a->store, "event log: sqlite:events.db, redis://127.0.0.1:6379/0");
+  CLI::Option* topic = command->add_option("--topic", a->topic, "of Kafka: one JSON event a message");
+  CLI::Option* kafka =
+      command->add_option("--kafka", a->kafka, "or brokers of Kafka, as 127.0.0.1:9092")->needs(topic)->excludes(store);
+  topic->needs(kafka);
   command->add_flag("--once", a->once, "end when the log is read; otherwise wait for more until Ctrl-C");
   command->add_option("--every", a->every, "time between two versions, as 500ms, 2s, 1m")->capture_default_str();
   add_learning_options(*command, a->settings);
@@ -253,11 +249,14 @@ void add_update_command(CLI::App& app, Action& chosen) {
       "Examples:\n"
       "  winnow update --run runs/ml --store sqlite:events.db --every 2s\n"
       "  winnow update --run runs/ml --store sqlite:events.db --once --replay 0.5 --json\n"
-      "  winnow update --run runs/ml --events events.csv --once --label 'rating>=4'\n"
+      "  winnow update --run runs/ml --store sqlite:events.db --label 'rating>=4' --label click=1\n"
       "  winnow update --run runs/ml --rollback 12\n"
       "Exit codes: 0 done, or ended by Ctrl-C with everything saved; 1 an error, or --once was stopped before the end; "
       "2 wrong usage.\ndocs/update.md");
-  command->callback([a, &chosen] { chosen = [a] { return run_update(*a); }; });
+  command->callback([a, &chosen] {
+    if (a->store.empty() && a->kafka.empty() && !a->rollback) throw CLI::RequiredError("--store or --kafka");
+    chosen = [a] { return run_update(*a); };
+  });
 }
 
 }  // namespace winnow

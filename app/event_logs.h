@@ -8,9 +8,6 @@
 namespace winnow {
 
 std::unique_ptr<EventLog> open_store_log(const std::string& url);  // serve/store/event_store.h
-// A table of any format (docs/data_sources.md), read once from its start: columns user, item, kind, and where they are
-// there time_us, value, request. DataError with file:line.
-std::unique_ptr<EventLog> open_table_log(const std::string& path);
 // A Kafka topic of JSON events (docs/update.md). ConfigError where Winnow was built without librdkafka.
 std::unique_ptr<EventLog> open_kafka_log(const std::string& brokers, const std::string& topic);
 

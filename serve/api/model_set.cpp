@@ -55,6 +55,7 @@ struct ModelSet::Slot {
   NamedRun run;
   ClickPredictorOptions options;
   std::function<void(const ServedModel&)> prepare;
+  bool deltas = true;
   std::atomic<std::shared_ptr<const ServedModel>> current;
   Copy serving, spare;  // of the thread that looks
   FileIdentity file;
@@ -80,6 +81,7 @@ struct ModelSet::Slot {
     copy.model->predictor.refresh();
   }
   int64_t pinned_or(int64_t newest) const {
+    if (!deltas) return 0;
     const int64_t pin = pinned_version(run.directory);
     return pin >= 0 ? pin : newest;
   }
@@ -140,6 +142,7 @@ ModelSet::ModelSet(const std::vector<NamedRun>& runs, const ModelSetOptions& opt
     slot->run = run;
     slot->options = options.predictor;
     slot->prepare = options.prepare;
+    slot->deltas = options.deltas;
     slot->start();
     slots_.push_back(std::move(slot));
   }

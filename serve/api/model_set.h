@@ -32,6 +32,7 @@ struct NamedRun {
 struct ModelSetOptions {
   ClickPredictorOptions predictor;
   std::chrono::milliseconds every{200};  // between looks; 0: never
+  bool deltas = true;                    // follow them; false: the run itself
   uint64_t split_seed = 1;
   std::function<void(const ServedModel&)> prepare = {};  // called with a new artefact before it takes its place
 };

@@ -50,7 +50,10 @@ std::optional<HttpReply> HttpConnection::admit(Clock::time_point now) {
   if (!is_known_http_method(request.method)) return http_error(501, "the method is not known here");
   if (request.path == "*") return options_reply("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
   if (methods == nullptr) return http_error(404, "there is nothing at this path");
-  if (route_ != nullptr) return std::nullopt;
+  if (route_ != nullptr) {
+    if (route_->open || service_->exchanges->in_flight() < service_->options.max_in_flight) return std::nullopt;
+    return with_field(http_error(503, "too much to do: wait as long as Retry-After says"), "Retry-After", "1");
+  }
   std::string allow = HttpRoutes::allow(*methods);
   if (request.method == "OPTIONS") return options_reply(std::move(allow));
   return with_field(http_error(405, "the path does not take this method: see Allow"), "Allow", std::move(allow));

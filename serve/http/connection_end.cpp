@@ -49,7 +49,8 @@ void HttpConnection::write(HttpReply reply, bool keep_alive) {
     add(service_->counters.failed);
     reply = http_error(500, "the answer could not be sent");
   }
-  keep_alive_ = keep_alive && !ended_ && !service_->draining.load(std::memory_order_relaxed);
+  const bool last = (ended_ && begin_ == end_) || service_->draining.load(std::memory_order_relaxed);
+  keep_alive_ = keep_alive && !last;
   reply_ = std::move(reply);
   out_.clear();
   append_http_head(reply_, loop_->date(), keep_alive_, out_);
@@ -73,7 +74,7 @@ void HttpConnection::on_written(const NetError& error, size_t bytes) {
   early_.reset();
   if (out_.capacity() > kKeptBuffer) std::string().swap(out_);
   reply_.body.clear();
-  if (!keep_alive_) return linger();
+  if (!keep_alive_ || service_->draining.load(std::memory_order_relaxed)) return linger();
   begin_head();
   process();
 }

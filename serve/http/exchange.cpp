@@ -22,9 +22,8 @@ void finish(HttpExchange::State* state, const std::shared_ptr<ExchangePool>& poo
   try {
     if (!owned->answered.exchange(true))
       owned->connection->deliver(owned->serial, http_error(500, "the request was not answered"), true);
-    owned->connection.reset();
-    pool->give_back(std::move(owned));
   } catch (const std::exception&) {}  // no memory: handler_time ends the request
+  pool->give_back(std::move(owned));
 }
 
 }  // namespace
@@ -39,6 +38,8 @@ bool HttpExchange::is_open() const {
   return state_->open.load(std::memory_order_relaxed) && !state_->answered.load(std::memory_order_relaxed);
 }
 
+ExchangePool::ExchangePool() { spare_.reserve(kMaxSpare); }
+
 std::unique_ptr<HttpExchange::State> ExchangePool::take() {
   {
     const std::lock_guard lock(mutex_);
@@ -52,17 +53,19 @@ std::unique_ptr<HttpExchange::State> ExchangePool::take() {
 }
 
 std::shared_ptr<HttpExchange::State> ExchangePool::share(std::unique_ptr<HttpExchange::State> state) {
+  in_flight_.fetch_add(1, std::memory_order_relaxed);
   return {state.release(), [pool = shared_from_this()](HttpExchange::State* s) { finish(s, pool); }};
 }
 
-void ExchangePool::give_back(std::unique_ptr<HttpExchange::State> state) {
+void ExchangePool::give_back(std::unique_ptr<HttpExchange::State> state) noexcept {
+  in_flight_.fetch_sub(1, std::memory_order_relaxed);
   state->answered = false;
   state->open = true;
   state->connection.reset();
   state->request.body.clear();
   if (state->request.body.capacity() > kMaxSpareBody) state->request.body.shrink_to_fit();
   const std::lock_guard lock(mutex_);
-  if (spare_.size() < kMaxSpare) spare_.push_back(std::move(state));
+  if (spare_.size() < spare_.capacity()) spare_.push_back(std::move(state));
 }
 
 }  // namespace winnow

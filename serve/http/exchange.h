@@ -20,12 +20,15 @@ struct HttpExchange::State {
 
 class ExchangePool : public std::enable_shared_from_this<ExchangePool> {
  public:
+  ExchangePool();
   std::unique_ptr<HttpExchange::State> take();
   // The last copy that goes answers with 500 unless there was a reply, and the state returns to the pool.
   std::shared_ptr<HttpExchange::State> share(std::unique_ptr<HttpExchange::State> state);
-  void give_back(std::unique_ptr<HttpExchange::State> state);
+  int64_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
+  void give_back(std::unique_ptr<HttpExchange::State> state) noexcept;
 
  private:
+  std::atomic<int64_t> in_flight_{0};  // shared and not back
   std::mutex mutex_;
   std::vector<std::unique_ptr<HttpExchange::State>> spare_;
 };

@@ -1,5 +1,6 @@
 #include "serve/http/head.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "serve/http/chars.h"
@@ -10,6 +11,8 @@ namespace {
 // Twice in a request, each of these says two things: which framing, which client, which service.
 constexpr std::string_view kSingle[] = {"host",   "content-length", "transfer-encoding", "content-type",
                                         "expect", "authorization",  "x-api-key"};
+
+constexpr size_t kAroundTarget = 64;  // of a request line: method, blanks, version
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -124,14 +127,19 @@ std::string_view HttpHead::field(std::string_view name) const {
 }
 
 size_t HttpHeadScan::find_end(std::string_view bytes, const HttpHeadLimits& limits, HttpFault& fault) {
-  if (!bytes.empty() && !is_http_char(bytes[0], kTokenChar)) {
+  if (bytes.empty()) return 0;
+  if (!is_http_char(bytes[0], kTokenChar)) {
     fault = {400, "the request does not begin with a method"};
     return 0;
   }
-  const std::string_view within = bytes.substr(0, limits.max_head);
-  while (at_ < within.size()) {
+  const size_t longest_line = std::min(limits.max_head, limits.max_target + kAroundTarget);
+  while (true) {
+    const std::string_view within = bytes.substr(0, line_ == 0 ? longest_line : limits.max_head);
     const void* found = std::memchr(within.data() + at_, '\n', within.size() - at_);
-    if (found == nullptr) break;
+    if (found == nullptr) {
+      at_ = within.size();
+      break;
+    }
     const auto end = static_cast<size_t>(static_cast<const char*>(found) - within.data());
     if (end == 0 || within[end - 1] != '\r') {
       fault = {400, "a line does not end in CR LF"};
@@ -141,9 +149,8 @@ size_t HttpHeadScan::find_end(std::string_view bytes, const HttpHeadLimits& limi
     line_ = at_ = end + 1;
     if (empty) return line_;
   }
-  at_ = within.size();
-  if (bytes.size() >= limits.max_head)
-    fault = line_ == 0 ? HttpFault{414, "the request line is too long"} : HttpFault{431, "the headers are too long"};
+  if (line_ == 0 && at_ == longest_line) fault = {414, "the request line is too long"};
+  if (line_ > 0 && at_ == limits.max_head) fault = {431, "the headers are too long"};
   return 0;
 }
 

@@ -52,6 +52,7 @@ void HttpLoop::tick() {
     const std::shared_ptr<HttpConnection> late = connections_[i];  // it may leave the list
     late->on_deadline(now);
   }
+  if (draining_ && connections_.empty()) return;  // left within this tick, or while it was due
   timer_.expires_after(tick_);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) tick();

@@ -1,7 +1,6 @@
 #include "serve/http/server.h"
 
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 
 #include "core/error.h"
 #include "serve/http/connection.h"
@@ -15,6 +14,7 @@ using net::ip::tcp;
 using Acceptor = net::basic_socket_acceptor<tcp, net::io_context::executor_type>;
 
 constexpr std::chrono::milliseconds kAcceptPause{20};
+constexpr int kSendBuffer = 256 << 10;
 
 tcp::endpoint resolve(const HttpOptions& options) {
   net::io_context io;
@@ -63,6 +63,9 @@ void HttpServer::Impl::bind() {
   NetError error;
   acceptor->open(endpoint.protocol(), error);
   if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
+  // Connections take these over. The bound on what the kernel keeps for a client that does not read is ours to set.
+  if (!error) acceptor->set_option(tcp::no_delay(true), error);
+  if (!error) acceptor->set_option(net::socket_base::send_buffer_size(kSendBuffer), error);
   if (!error) acceptor->bind(endpoint, error);
   WN_CHECK(!error, IoError, "HttpServer: {}:{} cannot be listened at: {}", options.host, options.port, error.message());
   port = acceptor->local_endpoint().port();
@@ -92,7 +95,6 @@ void HttpServer::Impl::take(HttpSocket socket) {
   NetError error;
   const tcp::endpoint remote = socket.remote_endpoint(error);
   if (error) return;  // gone already
-  socket.set_option(tcp::no_delay(true), error);
   const std::string peer = HttpPeers::name(remote.address());
   const bool entered = service->peers.enter(peer);
   add(service->counters.connections);

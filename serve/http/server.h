@@ -32,6 +32,7 @@ struct HttpOptions {
   std::string certificate, private_key;  // PEM files: TLS 1.2 and 1.3
   size_t max_body = 1 << 20, max_head = 16 << 10, max_target = 8 << 10, max_fields = 100;
   int64_t max_connections = 1024, max_connections_per_peer = 64;  // a peer: an IPv4 address, or an IPv6 /64
+  int64_t max_in_flight = 1024;  // exchanges that handlers hold, those past 504 too; more are 503 at once
   // head_time: of a whole head, TLS handshakes too. write_time: until the kernel has taken a whole reply.
   std::chrono::milliseconds head_time{10'000}, idle_time{30'000}, body_grace{5'000}, write_time{10'000};
   size_t body_bytes_per_second = 1024;             // in every second after body_grace
@@ -73,9 +74,9 @@ using HttpHandler = std::function<void(HttpExchange)>;  // what it throws is ans
 
 struct HttpCounts {
   int64_t connections = 0, open_connections = 0;
-  int64_t requests = 0;      // whole heads, whatever was answered
+  int64_t requests = 0;      // heads, sound or not
   int64_t bad_requests = 0;  // 400, 413, 414, 417, 431, 501
-  int64_t refused = 0;       // 401, 429, and connections over a limit (503)
+  int64_t refused = 0;       // 401, 429, 503
   int64_t timeouts = 0;      // 408, 504, handshakes, replies that were not read
   int64_t failed = 0;        // 500: dropped exchanges, handlers that threw
   int64_t bytes_in = 0, bytes_out = 0;
@@ -89,7 +90,8 @@ class HttpServer {
   explicit HttpServer(HttpOptions options);  // ConfigError; IoError: the port is taken, a certificate is none
   ~HttpServer();                             // stop() without grace
   // pattern: "/v1/score", "/v2/models/{name}/infer"; a {name} is one segment that is not empty, and a pattern without
-  // any goes first. Before start(). `open`: no key is needed (health, the page). GET serves HEAD as well; OPTIONS, 404
+  // any goes first. Before start(). `open`: no key is needed, and max_in_flight
+  // does not count (health, the page). GET serves HEAD as well; OPTIONS, 404
   // and 405 are answered here. ConfigError: the pattern is none, or there already.
   void route(std::string method, std::string pattern, HttpHandler handler, bool open = false);
   void start();  // returns; the threads serve. Once.

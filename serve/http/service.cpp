@@ -23,8 +23,9 @@ const HttpOptions& checked(const HttpOptions& o) {
       o.max_head, o.max_target, o.max_fields);
   WN_CHECK(o.max_head <= (1 << 20) && o.max_body <= (size_t{1} << 40), ConfigError,
            "HttpServer: max_head {} and max_body {}: at most 1 MiB and 1 TiB", o.max_head, o.max_body);
-  WN_CHECK(o.max_connections >= 1 && o.max_connections_per_peer >= 1, ConfigError,
-           "HttpServer: {} connections, {} per peer: at least 1", o.max_connections, o.max_connections_per_peer);
+  WN_CHECK(o.max_connections >= 1 && o.max_connections_per_peer >= 1 && o.max_in_flight >= 1, ConfigError,
+           "HttpServer: {} connections, {} per peer, {} requests in flight: at least 1", o.max_connections,
+           o.max_connections_per_peer, o.max_in_flight);
   WN_CHECK(std::min({o.head_time, o.idle_time, o.body_grace, o.write_time, o.handler_time}) >= 1ms, ConfigError,
            "HttpServer: every time must be at least a millisecond");
   WN_CHECK(o.certificate.empty() == o.private_key.empty(), ConfigError,

@@ -104,6 +104,11 @@ one bandit simulate --policy epsilon_greedy --epsilon 0.5 --arms 3 --dim 2 --rou
 one bandit simulate --policy squarecb --arms 3 --dim 2 --rounds 500 --seed 2 --world-seed 1 --save policy.safetensors \
   --csv regret.csv --html regret.html
 one ope --log played.csv --features 'x_*' --policy policy.safetensors --resamples 200
+one events append "$table" --store sqlite:events.db --columns user=user_id,item=item_id,time_us=timestamp --time-unit s \
+  --kind view
+one events list --store sqlite:events.db --after 5 --limit 3
+one events tail --store sqlite:events.db
+one events stats --store sqlite:events.db --top 3
 one data describe "$table"
 one data schema "$table"
 one data check --config config.yaml

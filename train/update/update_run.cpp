@@ -53,7 +53,7 @@ UpdateRun::UpdateRun(const std::string& directory, const UpdateSettings& setting
   for (const std::string& text : settings.labels) rules_.push_back(parse_label_rule(text));
   if (rules_.empty()) rules_ = default_label_rules(config.schema);
   options_.optimizer = update_optimizer(config.loop.train.optimizer);
-  options_.learning_rate = settings.learning_rate.value_or(config.loop.train.schedule.learning_rate / 10);
+  options_.learning_rate = settings.learning_rate.value_or(config.loop.train.schedule.learning_rate);
   options_.negatives = settings.negatives.value_or(config.schema.negatives.per_positive);
   options_.seed = settings.seed.value_or(config.loop.train.seed);
   if (options_.distill > 0) before_ = std::make_unique<SavedClickModel>(directory);

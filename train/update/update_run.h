@@ -16,7 +16,7 @@ namespace winnow {
 struct UpdateSettings {
   std::vector<std::string> labels;      // label rules; empty: default_label_rules()
   UpdateOptions options;                // optimizer is the run's (update_optimizer())
-  std::optional<double> learning_rate;  // none: a tenth of the run's
+  std::optional<double> learning_rate;  // none: the run's
   std::optional<int64_t> negatives;     // none: those of the run's data
   std::optional<uint64_t> seed;         // none: the run's
 };
