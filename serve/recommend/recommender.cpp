@@ -17,8 +17,6 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 constexpr float kFusionRank = 60;
 
-float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
-
 }  // namespace
 
 Recommender::Recommender(RecommendOptions options, Parts parts)
@@ -94,10 +92,7 @@ void Recommender::prepare(const RecommendRequest& request, RecommendScratch& s) 
   }
   for (const int64_t item : request.deny) s.may.remove(item);
   for (const ValueFilter& filter : request.where) s.may.keep(parts_.values->passing(filter));
-  s.history.clear();
-  if (request.user >= 0)
-    for (int64_t n = 0; n < catalogue.taken(request.user); ++n)
-      if (const TakenItem taken = catalogue.taken(request.user, n); taken.label > 0.5f) s.history.push_back(taken);
+  liked(catalogue, request.user, s.history);
   for (const TakenItem& taken : request.since) {
     check_items({&taken.item, 1});
     if (taken.label > 0.5f) s.history.push_back(taken);
@@ -159,8 +154,7 @@ void Recommender::similar(int64_t item, const RecommendRequest& request, Recomme
     auto& list = lists.emplace_back();
     for (const Candidate& c : found) list.push_back({c.item, c.score});
   }
-  WN_CHECK(!lists.empty(), DataError, "no source knows similar items: embedding, text or co_occurrence is needed{}",
-           "");
+  WN_CHECK(!lists.empty(), DataError, "no source knows similar items: embedding, text or co_occurrence is needed");
   fuse(lists, std::vector<double>(lists.size(), 1.0), {}, out);
   out.resize(std::min(out.size(), static_cast<size_t>(request.k)));
 }
@@ -235,7 +229,7 @@ void Recommender::diversify(const RecommendRequest& request, RecommendScratch& s
   const size_t among = std::min(s.order.size(), static_cast<size_t>(std::max(d.among, request.k)));
   s.relevance.clear();
   for (size_t i = 0; i < among; ++i)
-    s.relevance.push_back(static_cast<double>(sigmoid(s.scores[static_cast<size_t>(s.order[i])])));
+    s.relevance.push_back(static_cast<double>(math::sigmoid(s.scores[static_cast<size_t>(s.order[i])])));
   to_unit_range(s.relevance);
   const PairSimilarity pair = [&](int64_t a, int64_t b) {
     return similarity(s.items[static_cast<size_t>(s.order[static_cast<size_t>(a)])],
@@ -270,7 +264,7 @@ void Recommender::finish(const RecommendRequest& request, RecommendScratch& s,
     RecommendedItem& r = out[n];
     r.item = s.items[at];
     r.score = s.scores[at];
-    r.probability = sigmoid(s.logits[at]);
+    r.probability = math::sigmoid(s.logits[at]);
     r.pinned = std::ranges::find(s.pins, r.item, &Arrangement::Pin::item) != s.pins.end();
     r.causes.clear();
     for (size_t i = 0; i < s.lists.size(); ++i)
