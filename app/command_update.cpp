@@ -72,7 +72,7 @@ class UpdateLoop {
       events.clear();
       log->read(updater_.offset(), kEventsAtATime, events);
       updater_.learn(events);
-      caught_up = events.empty();
+      caught_up = events.empty() && log->at_end();
       const bool end = interrupted() || (caught_up && a_.once);
       if (end || Clock::now() - published_at >= every_) {
         if (updater_.offset() != published_offset_) {
@@ -81,7 +81,7 @@ class UpdateLoop {
         }
         if (end) break;
       }
-      if (caught_up) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      if (events.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     if (a_.once && !caught_up)
       say("stopped with events left to learn; everything so far is saved, the same command goes on");
