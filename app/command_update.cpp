@@ -235,6 +235,7 @@ void add_update_command(CLI::App& app, Action& chosen) {
   topic->needs(kafka);
   command->add_flag("--once", a->once, "end when the log is read; otherwise wait for more until Ctrl-C");
   command->add_option("--every", a->every, "time between two versions, as 500ms, 2s, 1m")->capture_default_str();
+  a->settings.options.distill = 0.5;
   add_learning_options(*command, a->settings);
   command->add_option("--snapshot-every", a->publisher.snapshot_every, "versions between two that hold all parameters")
       ->check(CLI::Range(1, 1000000))
