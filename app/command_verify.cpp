@@ -137,6 +137,7 @@ int verify(const VerifyArguments& a) {
   Service service(options);
   HttpOptions http;
   http.port = 0;
+  http.head_time = http.idle_time = std::chrono::hours(1);  // the evaluation beside takes its time
   HttpServer server(http);
   service.attach(server);
   server.start();
