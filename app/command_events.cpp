@@ -78,6 +78,7 @@ int append(EventsArguments a) {
       progress.update(events += static_cast<int64_t>(some.size()));
     });
   } catch (const Error& error) {
+    if (events == 0) throw;
     throw DataError(fmt::format("{}; {} events before this batch are in the log", error.what(), events));
   }
   progress.clear();

@@ -31,7 +31,7 @@ ScoreQueue::~ScoreQueue() {
   }
   arrived_.notify_all();
   thread_.join();
-  for (auto& job : waiting_) finish(std::move(job), ScoreOutcome::Expired);
+  for (; any(); ++next_) finish(std::move(waiting_[next_]), ScoreOutcome::Expired);
 }
 
 std::unique_ptr<ScoreJob> ScoreQueue::job() {
@@ -77,20 +77,23 @@ void ScoreQueue::run() {
   while (true) {
     {
       std::unique_lock lock(mutex_);
-      arrived_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+      arrived_.wait(lock, [&] { return stopping_ || any(); });
       if (stopping_) return;
       if (options_.linger.count() > 0 && counts_.waiting_rows < options_.batch_rows)
         arrived_.wait_for(lock, options_.linger,
                           [&] { return stopping_ || counts_.waiting_rows >= options_.batch_rows; });
       int64_t rows = 0;
-      while (!waiting_.empty()) {
-        const auto next = static_cast<int64_t>(waiting_.front()->count_);
-        const bool fits =
-            batch.empty() || (rows + next <= options_.batch_rows && waiting_.front()->model == batch.front()->model);
+      for (; any(); ++next_) {
+        std::unique_ptr<ScoreJob>& first = waiting_[next_];
+        const auto next = static_cast<int64_t>(first->count_);
+        const bool fits = batch.empty() || (rows + next <= options_.batch_rows && first->model == batch.front()->model);
         if (!fits) break;
         rows += next;
-        batch.push_back(std::move(waiting_.front()));
-        waiting_.pop_front();
+        batch.push_back(std::move(first));
+      }
+      if (next_ >= waiting_.size() / 2) {
+        waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<int64_t>(next_));
+        next_ = 0;
       }
     }
     compute(batch);

@@ -13,7 +13,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -74,10 +73,12 @@ class ScoreQueue {
   void run();
   void compute(std::vector<std::unique_ptr<ScoreJob>>& batch);
   void finish(std::unique_ptr<ScoreJob> job, ScoreOutcome outcome);
+  bool any() const { return next_ < waiting_.size(); }
   ScoreQueueOptions options_;
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
-  std::deque<std::unique_ptr<ScoreJob>> waiting_;
+  std::vector<std::unique_ptr<ScoreJob>> waiting_;  // those from next_ on, in order of arrival
+  size_t next_ = 0;
   std::vector<std::unique_ptr<ScoreJob>> free_;
   ScoreCounts counts_;
   bool stopping_ = false;

@@ -2,19 +2,24 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
+#include <thread>
 
 #include "core/parallel.h"
 #include "core/program.h"
 #include "core/rng.h"
+#include "data/synthetic.h"
 #include "models/ctr.h"
 #include "ops/losses.h"
 #include "serve/recommend/build.h"
+#include "serve/score_queue.h"
 #include "tests/data_files.h"
 #include "tests/small_catalogue.h"
 #include "tests/toy_task.h"
 #include "train/metrics_log.h"
 #include "train/optimizer.h"
+#include "train/run.h"
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
@@ -162,6 +167,42 @@ TEST(Allocation, NoneInListsOfTheRecommenderOnceWarm) {
   }
   EXPECT_EQ(allocation_count - before, 0);
   EXPECT_GT(named, 500u);
+}
+
+// From a user and items by number to logits, through the queue and its thread.
+TEST(Allocation, NoneInTheScoringPathOnceWarm) {
+  const TemporaryDirectory directory;
+  const std::string store = directory.path() + "/store", run = directory.path() + "/run";
+  write_synthetic_store(store, {.users = 60, .items = 40, .impressions = 3000, .pictures = 0});
+  const CtrConfig config(CommonOptions{"examples/ctr/synthetic.yaml",
+                                       {"data.path='" + store + "'", "model.name=DeepFM", "model.hidden_units=[32]"}});
+  const Dataset dataset = load_dataset(config.schema);
+  const auto model = make_ctr_model(ctr_spec(dataset.map), config.model);
+  model->initialize(3);
+  save_run(run, config, dataset, *model);
+  const auto served = std::make_shared<const ServedModel>(run, "store", 1);
+  ScoreQueue queue({.threads = 2, .max_wait = std::chrono::seconds(60)});
+  std::atomic<int64_t> answered = 0;
+  const auto ask = [&](int64_t times) {
+    for (int64_t n = 0; n < times; ++n) {
+      std::unique_ptr<ScoreJob> job = queue.job();
+      job->model = served;
+      job->resize(static_cast<size_t>(1 + n % served->catalogue->items()));
+      for (size_t i = 0; i < job->rows().size(); ++i)
+        served->catalogue->row(n % served->catalogue->users(), static_cast<int64_t>(i), job->rows()[i]);
+      job->done = [&answered](ScoreJob& done, ScoreOutcome outcome) {
+        answered += outcome == ScoreOutcome::Scored && std::isfinite(done.logits()[0]) ? 1 : 0;
+      };
+      ASSERT_TRUE(queue.submit(job));
+      if (n % 4 == 3)  // some share a batch
+        while (queue.counts().waiting_rows > 0) std::this_thread::yield();
+    }
+  };
+  ask(2000);
+  const int64_t before = allocation_count;
+  ask(400);
+  EXPECT_EQ(allocation_count - before, 0);
+  while (answered < 2400) std::this_thread::yield();
 }
 
 }  // namespace

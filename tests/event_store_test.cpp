@@ -2,7 +2,9 @@
 #include "serve/store/event_store.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <fstream>
@@ -289,6 +291,32 @@ TEST_F(SqliteStore, EventsRemovedByHandAreAHole) {
   sql("DELETE FROM events WHERE sequence = 3");
   const auto store = open();
   EXPECT_NE(text_of<IoError>([&] { all_of(*store); }).find("event 2 is followed by 4"), std::string::npos);
+}
+
+TEST_F(SqliteStore, AFullDiskRefusesAnAppendAndTheNextOneWorksWhenThereIsSpace) {
+  const auto store = open();
+  store->append(std::vector{event("u", "a")});
+  const auto ignored = ::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit full = before;
+  full.rlim_cur = std::filesystem::file_size(path() + "-wal");
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+  const std::string refused = text_of<IoError>([&] { store->append(Events(1000, event("u", "b"))); });
+  const StoreHealth ill = store->health();
+  const size_t readable = all_of(*store).size();
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  ::signal(SIGXFSZ, ignored);
+  EXPECT_NE(refused.find("nothing of this append was kept"), std::string::npos) << refused;
+  EXPECT_NE(refused.find("events.db"), std::string::npos) << refused;
+  EXPECT_FALSE(ill.ok);
+  EXPECT_NE(ill.text.find("the last append failed"), std::string::npos) << ill.text;
+  EXPECT_EQ(readable, 1u);
+  EXPECT_EQ(store->append(Events(1000, event("u", "c"))), 1001);
+  EXPECT_TRUE(store->health().ok);
+  const Events all = all_of(*store);
+  EXPECT_EQ(all.size(), 1001u);
+  EXPECT_EQ(all[1].item, "c");
 }
 
 TEST_F(SqliteStore, ADamagedFileIsAnErrorAndNeverACrash) {

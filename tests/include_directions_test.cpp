@@ -23,21 +23,22 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"data", {"core", "tokenizer"}},
     {"models", {"core", "ops", "nn", "data", "tokenizer"}},
     {"train", {"core", "core/cpu", "ops", "nn", "models", "data", "tokenizer"}},
-    {"serve", {"core", "core/cpu", "ops", "nn", "models", "data", "tokenizer", "serve/http"}},
+    {"serve", {"core", "core/cpu", "ops", "nn", "models", "data", "tokenizer", "serve/http", "serve/store"}},
     {"serve/http", {"core"}},
-    {"app", {"core", "data", "models", "train", "serve", "serve/http"}},
+    {"serve/store", {"core"}},
+    {"app", {"core", "data", "models", "train", "serve", "serve/http", "serve/store"}},
 };
 
 std::string part_of(const std::string& path) {
-  for (const char* inner : {"core/cpu/", "core/cuda/", "serve/http/"})
+  for (const char* inner : {"core/cpu/", "core/cuda/", "serve/http/", "serve/store/"})
     if (path.starts_with(inner)) return path.substr(0, std::string(inner).size() - 1);
   return path.substr(0, path.find('/'));
 }
 
 // Library headers that one part alone may include.
 const std::map<std::string, std::string> kOnlyIn = {
-    {"dnnl", "core/cpu"},  {"cuda", "core/cuda"},   {"cublas", "core/cuda"},  {"cudnn", "core/cuda"},
-    {"nccl", "core/cuda"}, {"boost", "serve/http"}, {"openssl", "serve/http"}};
+    {"dnnl", "core/cpu"},  {"cuda", "core/cuda"},   {"cublas", "core/cuda"},   {"cudnn", "core/cuda"},
+    {"nccl", "core/cuda"}, {"boost", "serve/http"}, {"openssl", "serve/http"}, {"hiredis", "serve/store"}};
 
 TEST(IncludeDirections, EveryIncludeFollowsTheDependencyDirection) {
   const std::regex include(R"(^\s*#\s*include\s*[<"]([^>"]+)[>"])");

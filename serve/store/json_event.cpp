@@ -1,5 +1,6 @@
 #include "serve/store/json_event.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>

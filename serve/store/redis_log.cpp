@@ -1,5 +1,6 @@
 #include "serve/store/detail/redis_log.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "core/error.h"

@@ -1,5 +1,7 @@
 #include "serve/store/detail/redis_spool.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "serve/store/json_event.h"
 

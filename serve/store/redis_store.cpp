@@ -2,6 +2,7 @@
 // the spool to Redis: then, and only then, directly again, so that the order holds.
 #include <sys/random.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -104,8 +105,8 @@ RedisStore::RedisStore(const RedisUrl& url)
     if (!spool_) throw;
     go_down(error.what());
   }
-  back_ = std::thread([this] { bring_back(); });
   commits_.emplace(kGroup, [this](std::span<Call* const> calls) { commit(calls); });
+  back_ = std::thread([this] { bring_back(); });
 }
 
 RedisStore::~RedisStore() {
@@ -150,7 +151,7 @@ void RedisStore::commit(std::span<Call* const> calls) {
   }
   if (!spool_) {
     const std::lock_guard state(mutex_);
-    throw IoError(down_ +
+    throw IoError((down_.empty() ? url_.name() + ": is coming back" : down_) +
                   (unknown ? "; it is not known whether the events of this append were kept"
                            : "; nothing of this append was kept") +
                   " (a spool takes them while Redis is away: ?spool=PATH)");

@@ -49,17 +49,17 @@ judge() {
 }
 
 sweep() {
-  local n=$((1 - step)) persistent=
+  local n=$((1 - one)) persistent=
   [[ $fault = *+ ]] && persistent=+
   while :; do
-    n=$((n + step)) when=$n$persistent
+    n=$((n + one)) when=$n$persistent
     run || break
     judge
     [[ $n -gt 2000 ]] && complain "more calls than a run has" && break
   done
 }
 
-mode=append
+mode=append one=$step
 for call in openat pwrite64 write fdatasync fsync ftruncate unlink fcntl mmap; do
   for fault in signal=SIGKILL error=ENOSPC error=EIO error=ENOSPC+ error=EIO+; do
     # locks and maps that fail are another story than a full disk; to be killed there is the same one
@@ -69,6 +69,7 @@ for call in openat pwrite64 write fdatasync fsync ftruncate unlink fcntl mmap; d
 done
 mode=once
 for call in pwrite64 fdatasync; do
+  [[ $call = fdatasync ]] && one=1  # few calls, and the ones that matter
   for fault in error=ENOSPC error=EIO; do sweep; done
 done
 echo "event log: $runs runs, $fired faults fired, $killed kills, $recovered failures survived, $refused refusals, $failed failures"

@@ -35,16 +35,21 @@ SqliteDatabase::SqliteDatabase(const std::string& path, Access access, const Sql
   }
   bool is_new = false;
   check_format(format, is_new);
-  // The default answer to a mode that could not be set is the old mode, not an error.
-  SqliteStatement mode(*this, "PRAGMA journal_mode=WAL");
-  WN_CHECK(mode.step() && mode.text(0) == "wal", IoError,
-           "{}: this file system does not offer what SQLite's write-ahead log needs", name_);
-  mode.reset();
+  use_wal();
   run("PRAGMA synchronous=FULL");
   run("PRAGMA journal_size_limit=67108864");
   sqlite3_wal_hook(handle(), on_wal, &wal_pages_);  // in place of SQLite's own checkpoints: bound_wal()
   if (is_new) create(format);
   check_schema(format);
+}
+
+// The pragma answers with the mode it has in mind, and with the old one where that cannot be; it takes effect, or
+// fails, only when the statement ends. So it is asked for again.
+void SqliteDatabase::use_wal() {
+  run("PRAGMA journal_mode=WAL");
+  SqliteStatement mode(*this, "PRAGMA journal_mode");
+  WN_CHECK(mode.step() && mode.text(0) == "wal", IoError,
+           "{}: this file system does not offer what SQLite's write-ahead log needs", name_);
 }
 
 void SqliteDatabase::open_file(const std::string& path, Access access) {

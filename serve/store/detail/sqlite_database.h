@@ -60,6 +60,7 @@ class SqliteDatabase {
     void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
   };
   void open_file(const std::string& path, Access access);
+  void use_wal();
   void check_format(const SqliteFormat& format, bool& is_new);
   void check_schema(const SqliteFormat& format);
   void create(const SqliteFormat& format);
