@@ -18,7 +18,7 @@ namespace {
 
 struct ServeArguments {
   std::vector<std::string> runs, sets;
-  std::string config, split, keys;
+  std::string config, split, keys, policy_file;
   ServiceOptions service;
   HttpOptions http;
   int64_t max_wait_ms = 50, time_ms = 1000, reload_ms = 200, port = 8080;
@@ -69,12 +69,16 @@ std::vector<std::string> read_keys(const std::string& path) {
 }
 
 void read_config(ServeArguments& a) {
-  if (a.config.empty() && a.sets.empty()) return;
+  if (a.config.empty() && a.sets.empty() && a.policy_file.empty()) return;
   Config config = a.config.empty() ? Config::parse("{}", "--set") : Config::load(a.config);
   for (const std::string& set : a.sets) config.apply_override(set);
   const ConfigNode root = config.root();
   if (root.has("recommend")) a.service.recommend = read_recommend_options(root.child("recommend"));
   if (root.has("search")) a.service.search = read_search_options(root.child("search"));
+  if (root.has("policy")) a.service.policy = read_list_policy(root.child("policy"));
+  WN_CHECK(a.policy_file.empty() || a.service.policy, ConfigError,
+           "--policy-state {}: there is no policy; give --config with the section `policy`", a.policy_file);
+  if (a.service.policy) a.service.policy->file = a.policy_file;
   const ConfigNode taste = root.child("taste");
   a.service.taste.liked = taste.get("liked", a.service.taste.liked);
   a.service.taste.liked_rating = taste.get("liked_rating", a.service.taste.liked_rating);
@@ -128,12 +132,14 @@ int serve(ServeArguments& a) {
   server.start();
   say_ready(a, service, server);
   std::vector<ModelFacts> last = service.models().facts();
-  while (!interrupted()) {
+  for (int64_t n = 1; !interrupted(); ++n) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     if (!a.quiet) report_changes(service, last);
+    if (n % 100 == 0) service.save_policy();
   }
   if (!a.quiet) print_message("ending: requests under way are answered");
   server.stop();
+  service.save_policy();
   return 0;
 }
 
@@ -151,8 +157,9 @@ void add_serve_command(CLI::App& app, Action& chosen) {
   c->add_option("--store", a->service.store, "where events go: sqlite:PATH, redis://HOST[:PORT][/DB], memory:")
       ->capture_default_str();
   c->add_option("--encoder", a->service.encoder, "a sentence encoder's directory: search by meaning, /v1/embeddings");
-  c->add_option("--config", a->config, "YAML with the sections recommend, search, taste (docs/serving.md)");
+  c->add_option("--config", a->config, "YAML with the sections recommend, search, policy, taste (docs/serving.md)");
   c->add_option("--set", a->sets, "a key of it: a.b=c (repeatable)")->allow_extra_args(false);
+  c->add_option("--policy-state", a->policy_file, "a file for what the section `policy` of the config learns");
   c->add_option("--api-keys", a->keys, "a file with one key a line");
   c->add_flag("--open", a->http.open, "serve other machines without keys");
   c->add_option("--rate", a->http.requests_per_second, "requests a second of one client; 0: no limit")

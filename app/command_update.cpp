@@ -72,7 +72,7 @@ class UpdateLoop {
       events.clear();
       log->read(updater_.offset(), kEventsAtATime, events);
       updater_.learn(events);
-      caught_up = events.empty();
+      caught_up = events.empty() && log->at_end();
       const bool end = interrupted() || (caught_up && a_.once);
       if (end || Clock::now() - published_at >= every_) {
         if (updater_.offset() != published_offset_) {
@@ -81,7 +81,7 @@ class UpdateLoop {
         }
         if (end) break;
       }
-      if (caught_up) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      if (events.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     if (a_.once && !caught_up)
       say("stopped with events left to learn; everything so far is saved, the same command goes on");
@@ -235,6 +235,7 @@ void add_update_command(CLI::App& app, Action& chosen) {
   topic->needs(kafka);
   command->add_flag("--once", a->once, "end when the log is read; otherwise wait for more until Ctrl-C");
   command->add_option("--every", a->every, "time between two versions, as 500ms, 2s, 1m")->capture_default_str();
+  a->settings.options.distill = 0.5;
   add_learning_options(*command, a->settings);
   command->add_option("--snapshot-every", a->publisher.snapshot_every, "versions between two that hold all parameters")
       ->check(CLI::Range(1, 1000000))

@@ -9,6 +9,10 @@ class StoreLog final : public EventLog {
   explicit StoreLog(const std::string& url) : name_(url), store_(EventStore::open(url, false)) {}
   std::string name() const override { return name_; }
   int64_t last_sequence() const override { return store_->last_sequence(); }
+  void seek(const std::string& position, int64_t /*sequence*/) override {
+    WN_CHECK(position.empty(), ConfigError,
+             "these updates were begun on a Kafka topic; go on with that, or start anew with --restart");
+  }
   void read(int64_t after, int64_t limit, std::vector<UpdateEvent>& out) override {
     events_.clear();
     store_->read(after, limit, events_);

@@ -69,8 +69,8 @@ std::string request_text(const Options& options, const Target& target) {
 
 // What was measured: requests that were due within the measured time.
 struct Results {
-  std::vector<double> latencies;  // seconds, of replies
-  std::map<int, int64_t> statuses;
+  std::vector<double> latencies;                // seconds, of replies
+  std::map<int, std::vector<double>> statuses;  // the same of each status
   std::map<std::string, int64_t> errors;
   int64_t bytes = 0, unanswered = 0;
 };
@@ -300,7 +300,7 @@ void Load::finish() {
 void Load::record(Clock::time_point due, int status, size_t bytes) {
   if (!measured(due)) return;
   results.latencies.push_back(std::chrono::duration<double>(Clock::now() - due).count());
-  ++results.statuses[status];
+  results.statuses[status].push_back(results.latencies.back());
   results.bytes += static_cast<int64_t>(bytes);
 }
 
@@ -331,7 +331,12 @@ void print(const Options& options, Results& results) {
                                   {"unanswered", results.unanswered}};
     for (const auto& [name, q] : kQuantiles) out["latency_ms"][name] = 1e3 * quantile(l, q);
     out["statuses"] = nlohmann::ordered_json::object();
-    for (const auto& [status, n] : results.statuses) out["statuses"][std::to_string(status)] = n;
+    for (auto& [status, latencies] : results.statuses) {
+      std::sort(latencies.begin(), latencies.end());
+      auto& of = out["statuses"][std::to_string(status)];
+      of["replies"] = latencies.size();
+      for (const auto& [name, q] : kQuantiles) of["latency_ms"][name] = 1e3 * quantile(latencies, q);
+    }
     out["errors"] = nlohmann::ordered_json::object();
     for (const auto& [what, n] : results.errors) out["errors"][what] = n;
     std::printf("%s\n", out.dump().c_str());
@@ -341,7 +346,11 @@ void print(const Options& options, Results& results) {
               static_cast<double>(results.bytes) / options.seconds / 1e6);
   for (const auto& [name, q] : kQuantiles) std::printf("%s %.3f ms  ", name, 1e3 * quantile(l, q));
   std::printf("\n");
-  for (const auto& [status, n] : results.statuses) std::printf("status %d: %lld\n", status, static_cast<long long>(n));
+  for (auto& [status, latencies] : results.statuses) {
+    std::sort(latencies.begin(), latencies.end());
+    std::printf("status %d: %zu, p50 %.3f ms, p99 %.3f ms\n", status, latencies.size(), 1e3 * quantile(latencies, .5),
+                1e3 * quantile(latencies, .99));
+  }
   for (const auto& [what, n] : results.errors)
     std::printf("error, %s: %lld\n", what.c_str(), static_cast<long long>(n));
   if (results.unanswered > 0) std::printf("never sent: %lld\n", static_cast<long long>(results.unanswered));

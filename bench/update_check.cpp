@@ -20,7 +20,6 @@ void check(const SavedClickModel& saved, const Catalogue& catalogue, double like
   const size_t user = reader->column("user"), item = reader->column("item"), value = reader->column("value");
   std::vector<EncodedRow> rows;
   std::vector<float> labels;
-  std::vector<int64_t> users;
   int64_t strangers = 0;
   for (RowBlock block; reader->next(block);)
     for (int64_t r = 0; r < block.rows; ++r) {
@@ -29,14 +28,13 @@ void check(const SavedClickModel& saved, const Catalogue& catalogue, double like
       strangers += u < 0 ? 1 : 0;
       catalogue.row(u, i, rows.emplace_back());
       labels.push_back(std::stod(std::string(block.cell(r, value))) >= liked_from ? 1.f : 0.f);
-      users.push_back(u);
     }
   std::vector<float> logits(rows.size());
   ClickPredictor predictor(saved);
   predictor.logits(rows, logits);
   BinaryEvaluation options;
   options.bootstrap.resamples = 0;
-  const auto metrics = evaluate_binary({logits, labels, {}, users}, options);
+  const auto metrics = evaluate_binary({logits, labels, {}, {}}, options);
   std::printf("%.4f %.4f %zu %lld\n", *find_metric(metrics, "auc")->value, *find_metric(metrics, "logloss")->value,
               rows.size(), static_cast<long long>(strangers));
 }

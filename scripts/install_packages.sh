@@ -4,7 +4,7 @@
 set -euo pipefail
 packages=(g++ cmake ninja-build ccache libdnnl-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libfmt-dev libicu-dev
   libsentencepiece-dev libpng-dev libjpeg-dev zlib1g-dev libzstd-dev libsqlite3-dev libpq-dev libboost-dev libssl-dev
-  libhiredis-dev libsimdjson-dev zstd unzip python3-pip)
+  libhiredis-dev libsimdjson-dev librdkafka-dev zstd unzip python3-pip)
 if [[ "${1:-}" == --tests ]]; then
   packages+=(libgtest-dev libbenchmark-dev clang-14 libclang-rt-14-dev libomp-14-dev strace clang-format clang-tidy
     postgresql sqlite3 redis-server chromium)

@@ -19,9 +19,9 @@ namespace winnow {
 
 struct ClickPredictorOptions {
   // Rows of the batches that a request is cut into: each size is compiled once, on one arena. A remainder takes the
-  // smallest size that holds it: at most an eighth of a batch of 16 rows or more is padding.
-  std::vector<int64_t> batch_sizes = {1,  2,  4,  8,   12,  16,  20,  24,  28,  32,  40,  48,  56,
-                                      64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512};
+  // smallest size that holds it, the rest of which is padding.
+  std::vector<int64_t> batch_sizes = {1,  2,  4,  8,   12,  16,  20,  24,  28,  32,  40,  48,  56,  64, 72,
+                                      80, 88, 96, 104, 112, 120, 128, 160, 192, 224, 256, 320, 384, 448, 512};
 };
 
 // Rows to score and where their logits go.

@@ -312,8 +312,8 @@ TEST(HttpAttack, DISABLED_SlowClientsDoNotSlowTheOthers) {
   std::atomic<int64_t> begun{0};
   const auto keep = [&](const std::function<HttpClient()>& make, const std::function<bool(HttpClient&)>& go_on) {
     std::vector<std::unique_ptr<HttpClient>> clients(1000);
-    for (size_t i = 0; !ended; i = (i + 1) % clients.size()) {  // each is looked at some four times a second
-      if (i % 10 == 0) std::this_thread::sleep_for(2500us);
+    for (size_t i = 0; !ended; i = (i + 1) % clients.size()) {  // 500 a second: slow clients, not a flood
+      std::this_thread::sleep_for(2ms);
       if (clients[i] && go_on(*clients[i])) continue;
       clients[i] = std::make_unique<HttpClient>(make());
       ++begun;
@@ -342,14 +342,14 @@ TEST(HttpAttack, DISABLED_SlowClientsDoNotSlowTheOthers) {
           return recv(c.fd(), few, sizeof few, MSG_DONTWAIT) != 0 && c.send(" ");
         });
   });
-  std::this_thread::sleep_for(2s);
+  std::this_thread::sleep_for(3s);
   const double attacked = p99_of_good_clients(server.port(), 15s);
   ended = true;
   slowloris.join();
   slow_readers.join();
   RecordProperty("p99_alone_us", static_cast<int>(1e6 * alone));
   RecordProperty("p99_attacked_us", static_cast<int>(1e6 * attacked));
-  EXPECT_GE(begun, 4000) << "attackers were not thrown out";
+  EXPECT_GE(begun, 6000) << "attackers were not thrown out";
   EXPECT_GT(server.counts().timeouts, 2000);
   // Four threads of good clients and two of attackers share the cores with the server: below 5 ms the scheduler
   // decides.

@@ -181,6 +181,23 @@ TEST_F(RecommenderTest, BoostsMoveScoresAndNotProbabilities) {
   EXPECT_EQ(sorted, all);
 }
 
+TEST_F(RecommenderTest, WhatSourcesAgreeOnCountsByReciprocalRanks) {
+  const auto alone = make("", {}), blended = make("blend: 2");
+  const auto agreement = [](const RecommendedItem& i) {
+    double sum = 0;
+    for (const Cause& cause : i.causes) sum += 1 / (60 + static_cast<double>(cause.rank));
+    return std::log(61 * sum);
+  };
+  double before = 1e9;
+  for (const RecommendedItem& i : ask(*alone, {.user = 4, .k = 100})) {
+    EXPECT_NEAR(i.score, agreement(i), 1e-5);
+    EXPECT_LE(i.score, before + 1e-6);
+    before = i.score;
+  }
+  for (const RecommendedItem& i : ask(*blended, {.user = 4, .k = 100}))
+    EXPECT_NEAR(i.score, -static_cast<double>(i.item) / 10 + 2 * agreement(i), 1e-5);
+}
+
 TEST_F(RecommenderTest, PinsLimitsAndNewItemsHoldInTheAnswer) {
   const auto r = make(
       "sources: [{type: popular}, {type: new, days: 250}]\n"

@@ -34,8 +34,13 @@ void Service::Impl::add_event_routes(HttpServer& server) {
         R"({"accepted": 1, "sequence": 77})"},
        [this](HttpExchange& x, Measured& m) {
          std::vector<UserEvent> events = parse_events(x.request().body, "body");
-         for (UserEvent& e : events)
+         for (UserEvent& e : events) {
            if (e.variant.empty()) e.variant = models->for_user(e.user)->name;
+           if (policy != nullptr && !e.request.empty()) {
+             const double propensity = policy->feedback(e.request, e.item, e.kind);
+             if (e.propensity == 0) e.propensity = propensity;
+           }
+         }
          const int64_t last = store->append(events);
          std::set<std::string> users;
          for (const UserEvent& e : events) users.insert(e.user);

@@ -44,6 +44,23 @@ void write_reason(JsonWriter& json, const Recommender& recommender, const Catalo
   if (reason.item >= 0) json.field("because", catalogue.item_key(reason.item));
 }
 
+// The policy's choice of what stands first among the best, and of the order behind it; the first `k` stay.
+double arrange(ListPolicy& policy, const std::string& request, const Catalogue& catalogue, int64_t k,
+               std::vector<RecommendedItem>& items) {
+  std::vector<PolicyCandidate> candidates;
+  std::vector<std::string> keys;
+  for (const RecommendedItem& item : items) {
+    const bool is_new = std::ranges::any_of(item.causes, [](const Cause& c) { return c.source == "new"; });
+    candidates.push_back({item.score, is_new, catalogue.positives(item.item)});
+    keys.emplace_back(catalogue.item_key(item.item));
+  }
+  const ListPolicy::Choice choice = policy.choose(request, candidates, keys, k);
+  std::vector<RecommendedItem> chosen;
+  for (const int32_t place : choice.order) chosen.push_back(std::move(items[static_cast<size_t>(place)]));
+  items = std::move(chosen);
+  return choice.propensity;
+}
+
 }  // namespace
 
 // {"genres": "Comedy"}, {"genres": ["Comedy", "Drama"], "year": {"not": "1995"}}
@@ -91,7 +108,8 @@ void Service::Impl::add_recommend_routes(HttpServer& server) {
          const auto known = knowledge_of(*model);
          const Catalogue& c = *known->catalogue;
          RecommendRequest request{.user = user.empty() ? -1 : c.find_user(user)};
-         request.k = o.integer("k", 10, 1, 1000);
+         const int64_t k = o.integer("k", 10, 1, 1000);
+         request.k = policy == nullptr ? k : std::max(k, policy->options().among);
          const std::vector<ValueFilter> where = read_where(o);
          request.where = where;
          s.allow = items_of(c, o, "allow"), s.deny = items_of(c, o, "deny");
@@ -112,9 +130,10 @@ void Service::Impl::add_recommend_routes(HttpServer& server) {
            const RequestModel mine(model, deadline(x));
            known->recommender->recommend(request, s.recommend, s.items, &trace);
          }
+         const std::string id = fmt::format("{:x}-{:x}", started_us, answers.fetch_add(1));
          JsonWriter json;
-         json.open('{').field("model", model->name).field("version", model->version);
-         json.field("request", fmt::format("{:x}-{:x}", started_us, requests.load()));
+         json.open('{').field("model", model->name).field("version", model->version).field("request", id);
+         if (policy != nullptr) json.field("propensity", arrange(*policy, id, c, k, s.items));
          json.field("known_user", request.user >= 0).field("recent_events", s.since.size());
          json.field("candidates", trace.candidates).key("items").open('[');
          for (const RecommendedItem& item : s.items) {

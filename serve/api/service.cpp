@@ -61,6 +61,7 @@ Service::Impl::Impl(const ServiceOptions& given)
                 [](const std::string& user, const std::vector<UserEvent>& events) {
                   return user.size() + events.size() * sizeof(UserEvent);
                 }),
+      policy(options.policy ? std::make_unique<ListPolicy>(*options.policy) : nullptr),
       queue(options.queue),
       started_us(now_us()),
       workers(options.workers, static_cast<size_t>(options.waiting)) {
@@ -167,7 +168,6 @@ void Service::Impl::route(HttpServer& server, RouteText text, Handler handler, b
   server.route(
       text.method, text.path,
       [this, handler = std::move(handler), kept](HttpExchange x) {
-        requests.fetch_add(1, std::memory_order_relaxed);
         try {
           handler(x, *kept);
         } catch (...) { fail(x, *kept, std::current_exception()); }
@@ -192,6 +192,11 @@ void Service::Impl::work(HttpServer& server, RouteText text, Handler handler, bo
       open);
 }
 
+void Service::save_policy() const {
+  if (impl_->policy == nullptr) return;
+  impl_->policy->expire();
+  impl_->policy->save();
+}
 Service::Service(const ServiceOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 Service::~Service() = default;
 const ModelSet& Service::models() const { return *impl_->models; }

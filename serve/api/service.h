@@ -8,9 +8,11 @@
 #pragma once
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "serve/api/list_policy.h"
 #include "serve/api/model_set.h"
 #include "serve/http/server.h"
 #include "serve/recommend/options.h"
@@ -35,12 +37,13 @@ struct ServiceOptions {
   std::string encoder;            // a sentence encoder's directory for search and embeddings; "" none
   std::string store = "memory:";  // serve/store/event_store.h
   TasteOptions taste;
-  int workers = 4;                        // threads for what is more than scoring
-  int64_t waiting = 256;                  // requests that wait for one of them; more are refused
-  std::chrono::milliseconds time{1'000};  // a request that could not be answered in it is not computed: 503
-  int64_t max_rows = 10'000;              // of one request
-  std::chrono::seconds history_ttl{30};   // of histories kept from the store
-  std::string version = "";               // of the program
+  std::optional<ListPolicyOptions> policy;  // what chooses the first item of a list; none: the recommender
+  int workers = 4;                          // threads for what is more than scoring
+  int64_t waiting = 256;                    // requests that wait for one of them; more are refused
+  std::chrono::milliseconds time{1'000};    // a request that could not be answered in it is not computed: 503
+  int64_t max_rows = 10'000;                // of one request
+  std::chrono::seconds history_ttl{30};     // of histories kept from the store
+  std::string version = "";                 // of the program
 };
 
 class Service {
@@ -50,6 +53,7 @@ class Service {
   ~Service();  // after the server's end
   void attach(HttpServer& server);
   const ModelSet& models() const;
+  void save_policy() const;  // its state to its file. IoError
 
   struct Impl;
 

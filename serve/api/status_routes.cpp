@@ -130,7 +130,17 @@ void Service::Impl::add_status_routes(HttpServer& server) {
          const ScoreCounts c = queue.counts();
          json.close(']').key("scoring").open('{').field("rows", c.rows).field("batches", c.batches);
          json.field("refused", c.refused).field("expired", c.expired).field("row_microseconds", c.row_microseconds);
-         json.close('}').field("last_event", store->last_sequence()).field("encoder", encoder != nullptr).close('}');
+         json.close('}');
+         if (policy != nullptr) {
+           const ListPolicy::Counts counts = policy->counts();
+           json.key("policy").open('{').field("kind", name_of(policy->options().bandit.kind));
+           json.field("decisions", counts.decisions).field("rewarded", counts.rewarded);
+           json.field("unrewarded", counts.unrewarded)
+               .field("reward", counts.reward)
+               .field("open", counts.open)
+               .close('}');
+         }
+         json.field("last_event", store->last_sequence()).field("encoder", encoder != nullptr).close('}');
          reply_json(x, m, json);
        });
 

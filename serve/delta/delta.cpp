@@ -133,16 +133,17 @@ Delta parse_delta(const SafeTensors& file, const std::string& source) {
     part = {name.substr(5), file.at(name), file.at(names[++i])};
     check_rows(part, source);
   }
-  const std::string chain = delta_chain(delta);
-  WN_CHECK(chain == delta.header.id.chain, IoError, "{}: its content belongs to chain {}, its header says {}", source,
-           chain, delta.header.id.chain);
   return delta;
 }
 
 Delta read_delta(const std::string& path) {
   const SafeTensors file = SafeTensors::open(path);
   file.verify();
-  return parse_delta(file, path);
+  Delta delta = parse_delta(file, path);
+  const std::string chain = delta_chain(delta);
+  WN_CHECK(chain == delta.header.id.chain, IoError, "{}: its content belongs to chain {}, its header says {}", path,
+           chain, delta.header.id.chain);
+  return delta;
 }
 
 void write_delta(const std::string& path, const Delta& delta) {

@@ -49,6 +49,7 @@ struct Delta {
 // IoError names the file and the part: a checksum, a header or an index that does not hold. Every index is checked
 // against the others here and against the model by check_delta().
 Delta read_delta(const std::string& path);
+// The structure alone, without the checksums and the chain.
 Delta parse_delta(const SafeTensors& file, const std::string& source);
 void write_delta(const std::string& path, const Delta& delta);
 // What header.id.chain must be.

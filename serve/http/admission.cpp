@@ -1,4 +1,6 @@
 // Which requests reach a handler.
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "serve/http/connection.h"

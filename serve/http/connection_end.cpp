@@ -147,14 +147,14 @@ void HttpConnection::close() {
   phase_ = Phase::kClosed;
   const std::shared_ptr<HttpConnection> self = shared_from_this();
   mark_gone();
-  NetError ignored;
-  socket_.close(ignored);
-  loop_->remove(*this);
-  if (counted_) {
+  if (counted_) {  // before the client sees the end, so that it may come again
     service_->peers.leave(peer_);
   } else {
     service_->peers.leave_refused();
   }
+  NetError ignored;
+  socket_.close(ignored);
+  loop_->remove(*this);
 }
 
 }  // namespace winnow

@@ -1,5 +1,6 @@
 #include "serve/http/loop.h"
 
+#include <algorithm>
 #include <csignal>
 
 #include "serve/http/connection.h"

@@ -1,5 +1,7 @@
 #include "serve/http/reply.h"
 
+#include <fmt/format.h>
+
 #include <ctime>
 #include <iterator>
 #include <nlohmann/json.hpp>

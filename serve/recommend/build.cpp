@@ -78,7 +78,7 @@ std::unique_ptr<Recommender> make_recommender(RecommendOptions options, const Ca
   DiversityOptions& d = options.diversity;
   if (d.method != DiversityOptions::None) {
     if (d.by.empty()) d.by = category_feature(map);
-    WN_CHECK(!d.by.empty(), ConfigError, "recommend.diversity: items have no category; set `by`{}", "");
+    WN_CHECK(!d.by.empty(), ConfigError, "recommend.diversity: items have no category; set `by`");
     if (d.by == "embedding" || d.by == "text") {
       parts.diversity = d.by == "embedding" ? items.embedding : items.text;
       WN_CHECK(parts.diversity != nullptr, ConfigError, "recommend.diversity: there are no vectors of kind {}", d.by);

@@ -107,6 +107,7 @@ RecommendOptions default_recommend_options() {
 RecommendOptions read_recommend_options(const ConfigNode& node) {
   RecommendOptions o = default_recommend_options();
   o.candidates = node.get("candidates", o.candidates, between(1, 100000));
+  o.blend = node.get("blend", o.blend, between(0, 100));
   if (node.has("sources")) {
     o.sources.clear();
     for (const ConfigNode& source : node.list("sources")) o.sources.push_back(read_source(source));

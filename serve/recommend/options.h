@@ -31,6 +31,7 @@ struct DiversityOptions {
 
 struct RecommendOptions {
   int64_t candidates = 500;            // ranked in a request
+  double blend = 0;                    // weight of what the sources agree on, beside the ranker's logit
   std::vector<SourceOptions> sources;  // in this order
   DiversityOptions diversity;
   std::vector<ValueFilter> exclude;  // items that pass any of these are never named

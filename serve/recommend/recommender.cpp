@@ -15,7 +15,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
+constexpr float kFusionRank = 60;
 
 }  // namespace
 
@@ -92,10 +92,7 @@ void Recommender::prepare(const RecommendRequest& request, RecommendScratch& s) 
   }
   for (const int64_t item : request.deny) s.may.remove(item);
   for (const ValueFilter& filter : request.where) s.may.keep(parts_.values->passing(filter));
-  s.history.clear();
-  if (request.user >= 0)
-    for (int64_t n = 0; n < catalogue.taken(request.user); ++n)
-      if (const TakenItem taken = catalogue.taken(request.user, n); taken.label > 0.5f) s.history.push_back(taken);
+  liked(catalogue, request.user, s.history);
   for (const TakenItem& taken : request.since) {
     check_items({&taken.item, 1});
     if (taken.label > 0.5f) s.history.push_back(taken);
@@ -157,8 +154,7 @@ void Recommender::similar(int64_t item, const RecommendRequest& request, Recomme
     auto& list = lists.emplace_back();
     for (const Candidate& c : found) list.push_back({c.item, c.score});
   }
-  WN_CHECK(!lists.empty(), DataError, "no source knows similar items: embedding, text or co_occurrence is needed{}",
-           "");
+  WN_CHECK(!lists.empty(), DataError, "no source knows similar items: embedding, text or co_occurrence is needed");
   fuse(lists, std::vector<double>(lists.size(), 1.0), {}, out);
   out.resize(std::min(out.size(), static_cast<size_t>(request.k)));
 }
@@ -172,22 +168,30 @@ void Recommender::merge(const RecommendRequest& request, RecommendScratch& s, Re
     parts_.sources[i].source->candidates(asked, parts_.sources[i].limit, s.lists[i]);
     if (trace != nullptr) trace->of_sources.push_back(static_cast<int64_t>(s.lists[i].size()));
   }
-  s.merged.resize(static_cast<size_t>(parts_.catalogue->items()));
+  s.named.resize(static_cast<size_t>(parts_.catalogue->items()));
   s.items.clear();
-  const auto take = [&](int64_t item) {
-    if (std::exchange(s.merged[static_cast<size_t>(item)], 1) == 0) s.items.push_back(item);
+  constexpr float kNotNamed = 1e-4f;  // of a pinned item: log r = -5.1
+  const auto take = [&](int64_t item, float reciprocal) {
+    float& sum = s.named[static_cast<size_t>(item)];
+    if (sum == 0) s.items.push_back(item);
+    sum += reciprocal;
   };
   bool any = true;
   for (size_t rank = 0; any; ++rank) {
     any = false;
     for (const auto& list : s.lists) {
-      if (rank >= list.size() || static_cast<int64_t>(s.items.size()) >= options_.candidates) continue;
+      if (rank >= list.size()) continue;
       any = true;
-      take(list[rank].item);
+      if (static_cast<int64_t>(s.items.size()) < options_.candidates ||
+          s.named[static_cast<size_t>(list[rank].item)] > 0)
+        take(list[rank].item, 1 / (kFusionRank + static_cast<float>(rank + 1)));
     }
   }
-  for (const Arrangement::Pin& pin : s.pins) take(pin.item);
-  for (const int64_t item : s.items) s.merged[static_cast<size_t>(item)] = 0;
+  for (const Arrangement::Pin& pin : s.pins)
+    if (s.named[static_cast<size_t>(pin.item)] == 0) take(pin.item, kNotNamed);
+  s.agreement.clear();
+  for (const int64_t item : s.items)
+    s.agreement.push_back(std::log((kFusionRank + 1) * std::exchange(s.named[static_cast<size_t>(item)], 0.0f)));
 }
 
 void Recommender::score(const RecommendRequest& request, RecommendScratch& s) const {
@@ -199,8 +203,10 @@ void Recommender::score(const RecommendRequest& request, RecommendScratch& s) co
                                     : catalogue.stranger(),
                 s.items, s.logits);
   else
-    for (size_t i = 0; i < s.items.size(); ++i) s.logits[i] = -std::log(static_cast<float>(i + 1));
+    s.logits = s.agreement;
   s.scores = s.logits;
+  if (parts_.rank && options_.blend > 0)
+    for (size_t i = 0; i < s.items.size(); ++i) s.scores[i] += static_cast<float>(options_.blend) * s.agreement[i];
   for (const Boost& boost : boosts_)
     for (size_t i = 0; i < s.items.size(); ++i)
       if (boost.items.has(s.items[i])) s.scores[i] += boost.by;
@@ -223,7 +229,7 @@ void Recommender::diversify(const RecommendRequest& request, RecommendScratch& s
   const size_t among = std::min(s.order.size(), static_cast<size_t>(std::max(d.among, request.k)));
   s.relevance.clear();
   for (size_t i = 0; i < among; ++i)
-    s.relevance.push_back(static_cast<double>(sigmoid(s.scores[static_cast<size_t>(s.order[i])])));
+    s.relevance.push_back(static_cast<double>(math::sigmoid(s.scores[static_cast<size_t>(s.order[i])])));
   to_unit_range(s.relevance);
   const PairSimilarity pair = [&](int64_t a, int64_t b) {
     return similarity(s.items[static_cast<size_t>(s.order[static_cast<size_t>(a)])],
@@ -258,7 +264,7 @@ void Recommender::finish(const RecommendRequest& request, RecommendScratch& s,
     RecommendedItem& r = out[n];
     r.item = s.items[at];
     r.score = s.scores[at];
-    r.probability = sigmoid(s.logits[at]);
+    r.probability = math::sigmoid(s.logits[at]);
     r.pinned = std::ranges::find(s.pins, r.item, &Arrangement::Pin::item) != s.pins.end();
     r.causes.clear();
     for (size_t i = 0; i < s.lists.size(); ++i)

@@ -3,7 +3,9 @@
 //
 //   1. may = available items, those that pass the filters, without the seen and the denied
 //   2. each source names up to its limit of them; the union, taken in turn from all of them, up to `candidates`
-//   3. score = logit of the ranker + the boosts
+//   3. score = logit of the ranker + the boosts + blend log r, r = 61 sum over the sources that name the item of
+//      1 / (60 + its rank there) (reciprocal rank fusion, serve/recommend/fusion.h); without a ranker the logit is log
+//      r
 //   4. diversity over the best `among`; then limits, pins and the share of new items (serve/recommend/rules.h)
 //
 //   const auto recommender = make_recommender(options, catalogue, &saved, encoder, rank);   // serve/recommend/build.h
@@ -54,7 +56,7 @@ struct Cause {
 
 struct RecommendedItem {
   int64_t item = -1;
-  float score = 0;        // logit and boosts: what the list was ordered by before diversity and rules
+  float score = 0;        // 3. above: what the list was ordered by before diversity and rules
   float probability = 0;  // sigmoid(logit): of the model alone
   bool pinned = false;
   std::vector<Cause> causes;  // in the order of the sources; none for a pinned item that no source named
@@ -74,9 +76,9 @@ struct RecommendScratch {
   SourceScratch source;
   std::vector<TakenItem> history;
   std::vector<std::vector<Candidate>> lists;
-  std::vector<char> merged;  // of each item
+  std::vector<float> named;  // of each item: the sum of its reciprocal ranks
   std::vector<int64_t> items, order, diverse, ranked;
-  std::vector<float> logits, scores;
+  std::vector<float> agreement, logits, scores;
   std::vector<double> relevance;
   std::vector<Arrangement::Pin> pins;
   RerankScratch rerank;
@@ -92,7 +94,7 @@ class Recommender {
     const Catalogue* catalogue = nullptr;  // outlives the recommender, as `map` does within it
     std::shared_ptr<const ItemValues> values;
     std::vector<Slot> sources;
-    RankItems rank;                                // empty: the order of the candidates decides
+    RankItems rank;                                // empty: what the sources say decides
     std::shared_ptr<const ItemVectors> diversity;  // of options.diversity.by embedding and text
     std::shared_ptr<const NewSource> fresh;        // what is new to rules; null: nothing
   };

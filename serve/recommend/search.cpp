@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
+
+#include "core/math.h"
 
 namespace winnow {
 namespace {
@@ -73,7 +74,7 @@ SearchOptions read_search_options(const ConfigNode& node) {
 ItemSearch::ItemSearch(SearchOptions options, Parts parts)
     : options_(options), parts_(std::move(parts)), bm25_(texts_of(parts_), options.bm25) {
   WN_CHECK((parts_.text == nullptr) == !parts_.encode, ConfigError,
-           "search by meaning needs the vectors of the titles and an encoder of queries, or neither{}", "");
+           "search by meaning needs the vectors of the titles and an encoder of queries, or neither");
 }
 
 void ItemSearch::by_words(std::string_view query, SearchScratch& s) const {
@@ -104,7 +105,7 @@ void ItemSearch::personalise(const EncodedSide& user, SearchScratch& s, std::vec
   s.logits.resize(n);
   parts_.rank(user, s.items, s.logits);
   for (size_t i = 0; i < n; ++i) {
-    hits[i].probability = 1 / (1 + std::exp(-s.logits[i]));
+    hits[i].probability = math::sigmoid(s.logits[i]);
     s.probability.push_back(static_cast<double>(*hits[i].probability));
   }
   to_unit_range(s.relevance);

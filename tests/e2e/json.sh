@@ -109,6 +109,7 @@ one events append "$table" --store sqlite:events.db --columns user=user_id,item=
 one events list --store sqlite:events.db --after 5 --limit 3
 one events tail --store sqlite:events.db
 one events stats --store sqlite:events.db --top 3
+one update --run a --store sqlite:events.db --once --label view=1 --every 10ms
 one data describe "$table"
 one data schema "$table"
 one data check --config config.yaml

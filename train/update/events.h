@@ -34,6 +34,9 @@ class EventLog {
   // Appends the events after sequence `after` in order, at most `limit`. DataError: the log ends before `after`.
   virtual void read(int64_t after, int64_t limit, std::vector<UpdateEvent>& out) = 0;
   virtual int64_t last_sequence() const = 0;
+  virtual bool at_end() const {
+    return true;
+  }  // when read() appended nothing: there is no more, not just no answer yet
   // Where a log of several parts stands, for its next start; kept in the state, beside the parameters.
   virtual std::string position() const { return ""; }
   virtual void seek(const std::string& /*position*/, int64_t /*sequence*/) {}

@@ -54,12 +54,13 @@ struct Service::Impl {
   std::map<const Catalogue*, std::shared_ptr<const Knowledge>> knowledge;
   std::unique_ptr<EventStore> store;
   TtlCache<std::string, std::vector<UserEvent>> histories;
+  std::unique_ptr<ListPolicy> policy;  // null: none
   ScoreQueue queue;
   std::unique_ptr<ModelSet> models;
   Metrics metrics;
   std::map<std::string, std::unique_ptr<Measured>> measured;  // by route
   std::vector<RouteText> texts;
-  std::atomic<uint64_t> requests{0};
+  std::atomic<uint64_t> answers{0};  // that feedback can name
   const uint64_t started_us;
   Workers workers;  // ends first: its tasks use all of the above
 
