@@ -187,7 +187,7 @@ TEST_F(RedisStore, AProcessKilledWithAFullSpoolIsContinuedByTheNext) {
 }
 
 TEST_F(RedisStore, AnAppendLargerThanWhatIsForwardedAtOnceComesWhole) {
-  const auto store = EventStore::open(spooled());
+  const auto store = EventStore::open(server_->url("timeout_ms=10000&spool=" + spool()));
   server_->kill();
   Events large;
   for (int i = 0; i < 10'000; ++i) large.push_back(event("u", std::to_string(i)));
