@@ -51,6 +51,6 @@ for seed in $seeds; do
   rm -rf base retrained
 done
 printf '%-16s %9s %9s %9s %9s %8s\n' way 'old AUC' logloss 'later AUC' logloss seconds
-awk '{if (!($1 in n)) order[++k] = $1; n[$1]++; a[$1] += $2; b[$1] += $3; c[$1] += $6; d[$1] += $7; s[$1] += $10; rows = $4; later = $8; strange = $9}
+awk '{if (!($1 in n)) order[++k] = $1; n[$1]++; a[$1] += $2; b[$1] += $3; c[$1] += $6; d[$1] += $7; s[$1] += $10; if (!rows) {rows = $4; later = $8; strange = $9}}
   END {for (i = 1; i <= k; ++i) {w = order[i]; printf "%-16s %9.4f %9.4f %9.4f %9.4f %8.2f\n", w, a[w] / n[w], b[w] / n[w], c[w] / n[w], d[w] / n[w], s[w] / n[w] / 1000}
        printf "%d old rows, %d later rows (%d of users unknown)\n", rows, later, strange}' results

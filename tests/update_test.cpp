@@ -22,7 +22,9 @@ UpdateEvent event(int64_t sequence, int64_t second, const std::string& user, con
 }
 
 KnownIds ten_ids() {
-  const auto number = [](std::string_view key) { return key.size() == 1 && key[0] >= '0' && key[0] <= '9' ? key[0] - '0' : -1; };
+  const auto number = [](std::string_view key) {
+    return key.size() == 1 && key[0] >= '0' && key[0] <= '9' ? key[0] - '0' : -1;
+  };
   return {number, number, 10, 10, [](int64_t user, int64_t item) { return user == item; }};
 }
 
