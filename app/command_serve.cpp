@@ -21,7 +21,7 @@ struct ServeArguments {
   std::string config, split, keys, policy_file;
   ServiceOptions service;
   HttpOptions http;
-  int64_t max_wait_ms = 50, time_ms = 1000, reload_ms = 200, port = 8080;
+  int64_t max_wait_ms = 15, time_ms = 1000, reload_ms = 200, port = 8080;
   int threads = 0;
   bool json = false, quiet = false;
 };
@@ -167,6 +167,10 @@ void add_serve_command(CLI::App& app, Action& chosen) {
   c->add_option("--certificate", a->http.certificate, "PEM: HTTPS")
       ->needs(c->add_option("--key", a->http.private_key, "PEM: its private key"));
   c->add_option("--threads", a->threads, "compute threads; default: all cores")->check(CLI::Range(1, 1024));
+  c->add_option("--scorers", a->service.queue.scorers,
+                "threads that compute side by side, sharing --threads; 0: one a thread, up to four")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
   c->add_option("--workers", a->service.workers, "threads for lists and search")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

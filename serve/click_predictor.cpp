@@ -25,7 +25,9 @@ struct ClickPredictor::Form {
 };
 
 ClickPredictor::ClickPredictor(const SavedClickModel& saved, const ClickPredictorOptions& options)
-    : saved_(saved), stream_(make_stream(Device{})) {
+    : saved_(saved),
+      frozen_(options.frozen != nullptr ? options.frozen : std::make_shared<FrozenWeights>()),
+      stream_(make_stream(Device{})) {
   std::vector<int64_t> sizes = options.batch_sizes;
   std::ranges::sort(sizes);
   const auto repeated = std::ranges::unique(sizes);
@@ -60,8 +62,11 @@ void ClickPredictor::logits(std::span<const RowsToScore> parts) {
     left += static_cast<int64_t>(p.rows.size());
   }
   for (Place place{parts}; left > 0;) {
-    const auto form = std::ranges::find_if(forms_, [&](const auto& f) { return f->rows >= left; });
-    Form& chosen = form == forms_.end() ? *forms_.back() : **form;
+    auto form = std::ranges::find_if(forms_, [&](const auto& f) { return f->rows >= left; });
+    constexpr int64_t kFew = 16;  // rows that may be padded whatever their share
+    const bool wasteful = form == forms_.end() || (*form)->rows - left > std::max((*form)->rows / 16, kFew);
+    if (wasteful && form != forms_.begin()) --form;
+    Form& chosen = **form;
     const int64_t taken = std::min(left, chosen.rows);
     run(chosen, place, taken);
     left -= taken;

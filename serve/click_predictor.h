@@ -19,9 +19,11 @@ namespace winnow {
 
 struct ClickPredictorOptions {
   // Rows of the batches that a request is cut into: each size is compiled once, on one arena. A remainder takes the
-  // smallest size that holds it, the rest of which is padding.
-  std::vector<int64_t> batch_sizes = {1,  2,  4,  8,   12,  16,  20,  24,  28,  32,  40,  48,  56,  64, 72,
+  // smallest size that holds it, the rest of which is padding, or where that is more than a sixteenth first the largest
+  // that it fills.
+  std::vector<int64_t> batch_sizes = {1,  2,  4,  8,   12,  16,  20,  24,  28,  32,  40,  48,  56,  64,  72,
                                       80, 88, 96, 104, 112, 120, 128, 160, 192, 224, 256, 320, 384, 448, 512};
+  std::shared_ptr<FrozenWeights> frozen = {};  // shared by predictors of one model; null: an own one
 };
 
 // Rows to score and where their logits go.
@@ -43,8 +45,9 @@ class ClickPredictor {
   }
   // Of several requests, in the same batches.
   void logits(std::span<const RowsToScore> parts);
-  // To be called when the parameters of the model were given other values.
+  // To be called when the parameters of the model were given other values, of one of the predictors that share weights.
   void refresh() { frozen_->refresh(); }
+  const std::shared_ptr<FrozenWeights>& frozen() const { return frozen_; }
 
  private:
   struct Form;
@@ -58,7 +61,7 @@ class ClickPredictor {
   void run(Form& form, Place& place, int64_t rows);
   const SavedClickModel& saved_;
   std::vector<std::unique_ptr<Form>> forms_;  // ascending
-  std::shared_ptr<FrozenWeights> frozen_ = std::make_shared<FrozenWeights>();
+  std::shared_ptr<FrozenWeights> frozen_;
   std::unique_ptr<Stream> stream_;
 };
 

@@ -18,10 +18,14 @@ void ScoreJob::resize(size_t rows) {
 }
 
 ScoreQueue::ScoreQueue(const ScoreQueueOptions& options) : options_(options) {
-  WN_CHECK(options.batch_rows >= 1 && options.max_rows >= 1, ConfigError,
-           "score queue: batch_rows {} and max_rows {} must be at least 1", options.batch_rows, options.max_rows);
-  if (options_.threads <= 0) options_.threads = num_threads();
-  thread_ = std::thread([this] { run(); });
+  WN_CHECK(options.batch_rows >= 1 && options.max_rows >= 1 && options.scorers >= 0, ConfigError,
+           "score queue: batch_rows {} and max_rows {} must be at least 1, scorers {} not negative", options.batch_rows,
+           options.max_rows, options.scorers);
+  constexpr int kMostScorers = 4;
+  const int threads = options.threads > 0 ? options.threads : num_threads();
+  const int scorers = options.scorers > 0 ? options.scorers : std::min(threads, kMostScorers);
+  for (int s = 0; s < scorers; ++s)
+    threads_.emplace_back([this, s, team = std::max(threads / scorers, 1)] { run(static_cast<size_t>(s), team); });
 }
 
 ScoreQueue::~ScoreQueue() {
@@ -30,7 +34,7 @@ ScoreQueue::~ScoreQueue() {
     stopping_ = true;
   }
   arrived_.notify_all();
-  thread_.join();
+  for (std::thread& t : threads_) t.join();
   for (; any(); ++next_) finish(std::move(waiting_[next_]), ScoreOutcome::Expired);
 }
 
@@ -47,7 +51,7 @@ bool ScoreQueue::submit(std::unique_ptr<ScoreJob>& job) {
   const auto rows = static_cast<int64_t>(job->count_);
   {
     const std::lock_guard lock(mutex_);
-    const double wait = static_cast<double>(counts_.waiting_rows) * counts_.row_microseconds;
+    const double wait = wait_us();
     const auto until = [&](double microseconds) {
       return std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<int64_t>(microseconds));
     };
@@ -66,14 +70,24 @@ bool ScoreQueue::submit(std::unique_ptr<ScoreJob>& job) {
   return true;
 }
 
+// Of a job that comes now.
+double ScoreQueue::wait_us() const {
+  return static_cast<double>(counts_.waiting_rows) * counts_.row_microseconds / static_cast<double>(threads_.size());
+}
+
+bool ScoreQueue::is_full() const {
+  const std::lock_guard lock(mutex_);
+  return stopping_ || wait_us() > static_cast<double>(std::chrono::microseconds(options_.max_wait).count());
+}
+
 ScoreCounts ScoreQueue::counts() const {
   const std::lock_guard lock(mutex_);
   return counts_;
 }
 
-void ScoreQueue::run() {
-  set_num_threads(options_.threads);
-  std::vector<std::unique_ptr<ScoreJob>> batch;
+void ScoreQueue::run(size_t scorer, int team) {
+  set_num_threads(team);
+  Work work;
   while (true) {
     {
       std::unique_lock lock(mutex_);
@@ -82,25 +96,34 @@ void ScoreQueue::run() {
       if (options_.linger.count() > 0 && counts_.waiting_rows < options_.batch_rows)
         arrived_.wait_for(lock, options_.linger,
                           [&] { return stopping_ || counts_.waiting_rows >= options_.batch_rows; });
-      int64_t rows = 0;
-      for (; any(); ++next_) {
-        std::unique_ptr<ScoreJob>& first = waiting_[next_];
-        const auto next = static_cast<int64_t>(first->count_);
-        const bool fits = batch.empty() || (rows + next <= options_.batch_rows && first->model == batch.front()->model);
-        if (!fits) break;
-        rows += next;
-        batch.push_back(std::move(first));
-      }
-      if (next_ >= waiting_.size() / 2) {
-        waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<int64_t>(next_));
-        next_ = 0;
-      }
+      take(work);
     }
-    compute(batch);
+    if (!work.batch.empty()) compute(scorer, work);
   }
 }
 
-void ScoreQueue::compute(std::vector<std::unique_ptr<ScoreJob>>& batch) {
+// The first that wait, of one model: what is theirs of the rows that wait, so that no scorer idles while another has a
+// long batch, and at most batch_rows.
+void ScoreQueue::take(Work& work) {
+  const auto scorers = static_cast<int64_t>(threads_.size());
+  const int64_t most = std::min(options_.batch_rows, (counts_.waiting_rows + scorers - 1) / scorers);
+  int64_t rows = 0;
+  for (; any(); ++next_) {
+    std::unique_ptr<ScoreJob>& first = waiting_[next_];
+    const auto next = static_cast<int64_t>(first->count_);
+    const bool fits = work.batch.empty() || (rows + next <= most && first->model == work.batch.front()->model);
+    if (!fits) break;
+    rows += next;
+    work.batch.push_back(std::move(first));
+  }
+  if (next_ >= waiting_.size() / 2) {
+    waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<int64_t>(next_));
+    next_ = 0;
+  }
+}
+
+void ScoreQueue::compute(size_t scorer, Work& work) {
+  auto& batch = work.batch;
   const auto start = std::chrono::steady_clock::now();
   int64_t waited = 0, rows = 0;
   size_t live = 0;
@@ -117,9 +140,9 @@ void ScoreQueue::compute(std::vector<std::unique_ptr<ScoreJob>>& batch) {
   ScoreOutcome outcome = ScoreOutcome::Scored;
   std::string error;
   try {
-    parts_.clear();
-    for (const auto& job : batch) parts_.push_back({job->rows(), job->logits()});
-    if (live > 0) batch.front()->model->predictor.logits(parts_);
+    work.parts.clear();
+    for (const auto& job : batch) work.parts.push_back({job->rows(), job->logits()});
+    if (live > 0) batch.front()->model->predictor(scorer).logits(work.parts);
   } catch (const std::exception& e) {
     outcome = ScoreOutcome::Failed;
     error = e.what();

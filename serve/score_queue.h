@@ -1,4 +1,4 @@
-// Rows of many requests, scored by one thread: what waits together shares batches, and what waits in vain is let go.
+// Rows of many requests, scored by a few threads: what waits together shares batches, and what waits in vain is let go.
 //
 //   ScoreQueue queue({.threads = 2});
 //   auto job = queue.job();                       // recycled: no allocation once warm
@@ -31,7 +31,7 @@ class ScoreJob {
  public:
   std::shared_ptr<const ServedModel> model;  // whose feature map encoded the rows
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
-  // Called once, on the computing thread, which should not be kept. error: of Failed.
+  // Called once, on a computing thread, which should not be kept. error: of Failed.
   std::function<void(ScoreJob&, ScoreOutcome)> done;
   std::string error;
 
@@ -47,17 +47,21 @@ class ScoreJob {
 };
 
 struct ScoreQueueOptions {
-  int threads = 0;           // of the computing thread's team; 0: as set_num_threads() of the process
-  int64_t batch_rows = 512;  // jobs are computed together up to so many rows
-  // A job that finds the thread idle waits for company so long, 0: not at all.
+  int threads = 0;  // in all; 0: as set_num_threads() of the process
+  // Threads that compute, each with a team of threads / scorers and each with batches of its own. More of them: more
+  // answers a second, as none waits for a thread of its team; fewer: one answer alone is quicker. 0: one a thread, up
+  // to four.
+  int scorers = 0;
+  int64_t batch_rows = 256;  // jobs are computed together up to so many rows
+  // A job that finds a thread idle waits for company so long, 0: not at all.
   std::chrono::microseconds linger{0};
-  std::chrono::milliseconds max_wait{50};
+  std::chrono::milliseconds max_wait{15};
   int64_t max_rows = 1 << 20;  // that wait at the same time
 };
 
 struct ScoreCounts {
   int64_t jobs = 0, rows = 0, batches = 0, refused = 0, expired = 0, failed = 0, waiting_rows = 0;
-  double row_microseconds = 0;  // the moving mean that admission goes by
+  double row_microseconds = 0;  // of one scorer: the moving mean that admission goes by
 };
 
 class ScoreQueue {
@@ -67,11 +71,20 @@ class ScoreQueue {
   std::unique_ptr<ScoreJob> job();
   // False: not taken, and `job` is as it was. ConfigError: a job without a model or done.
   bool submit(std::unique_ptr<ScoreJob>& job);
+  // True: submit() would refuse now, so that a request need not even be read.
+  bool is_full() const;
+  size_t scorers() const { return threads_.size(); }  // that a ServedModel must have predictors for
   ScoreCounts counts() const;
 
  private:
-  void run();
-  void compute(std::vector<std::unique_ptr<ScoreJob>>& batch);
+  struct Work {  // of one scorer
+    std::vector<std::unique_ptr<ScoreJob>> batch;
+    std::vector<RowsToScore> parts;
+  };
+  void run(size_t scorer, int team);
+  void take(Work& work);
+  void compute(size_t scorer, Work& work);
+  double wait_us() const;
   void finish(std::unique_ptr<ScoreJob> job, ScoreOutcome outcome);
   bool any() const { return next_ < waiting_.size(); }
   ScoreQueueOptions options_;
@@ -82,8 +95,7 @@ class ScoreQueue {
   std::vector<std::unique_ptr<ScoreJob>> free_;
   ScoreCounts counts_;
   bool stopping_ = false;
-  std::vector<RowsToScore> parts_;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace winnow

@@ -4,14 +4,6 @@
 
 namespace winnow {
 
-ServedModel::ServedModel(std::unique_ptr<SavedClickModel> model, std::shared_ptr<const Catalogue> known,
-                         std::string its_name, int64_t its_version, const ClickPredictorOptions& options)
-    : name(std::move(its_name)),
-      version(its_version),
-      saved(std::move(model)),
-      catalogue(std::move(known)),
-      predictor(*saved, options) {}
-
 namespace {
 
 std::shared_ptr<const Catalogue> catalogue_of(const std::string& directory, const FeatureMap& map) {
@@ -21,12 +13,22 @@ std::shared_ptr<const Catalogue> catalogue_of(const std::string& directory, cons
 
 }  // namespace
 
+ServedModel::ServedModel(std::unique_ptr<SavedClickModel> model, std::shared_ptr<const Catalogue> known,
+                         std::string its_name, int64_t its_version, const ClickPredictorOptions& options,
+                         size_t scorers)
+    : name(std::move(its_name)), version(its_version), saved(std::move(model)), catalogue(std::move(known)) {
+  ClickPredictorOptions shared = options;
+  for (size_t s = 0; s < scorers; ++s) {
+    predictors_.push_back(std::make_unique<ClickPredictor>(*saved, shared));
+    shared.frozen = predictors_[0]->frozen();
+  }
+}
+
 ServedModel::ServedModel(const std::string& directory, std::string its_name, int64_t its_version,
-                         const ClickPredictorOptions& options)
-    : name(std::move(its_name)),
-      version(its_version),
-      saved(std::make_unique<SavedClickModel>(directory)),
-      catalogue(catalogue_of(directory, saved->map)),
-      predictor(*saved, options) {}
+                         const ClickPredictorOptions& options, size_t scorers)
+    : ServedModel(std::make_unique<SavedClickModel>(directory), nullptr, std::move(its_name), its_version, options,
+                  scorers) {
+  catalogue = catalogue_of(directory, saved->map);
+}
 
 }  // namespace winnow

@@ -13,17 +13,22 @@ namespace winnow {
 struct ServedModel {
   // A run directory, warm. catalogue: null where the run has none (a run of an earlier program): such a model scores
   // features, not users and items by name. IoError, ConfigError, DataError.
+  // scorers: threads that compute with it at the same time.
   ServedModel(const std::string& directory, std::string name, int64_t version,
-              const ClickPredictorOptions& options = {});
+              const ClickPredictorOptions& options = {}, size_t scorers = 1);
   // Further parameters of the same run.
   ServedModel(std::unique_ptr<SavedClickModel> saved, std::shared_ptr<const Catalogue> catalogue, std::string name,
-              int64_t version, const ClickPredictorOptions& options = {});
+              int64_t version, const ClickPredictorOptions& options = {}, size_t scorers = 1);
+  ClickPredictor& predictor(size_t scorer = 0) const { return *predictors_.at(scorer); }
+  void refresh() const { predictors_[0]->refresh(); }  // after its parameters were given other values
 
   std::string name;
   int64_t version = 0;
   std::unique_ptr<SavedClickModel> saved;
   std::shared_ptr<const Catalogue> catalogue;
-  mutable ClickPredictor predictor;  // of the thread that computes
+
+ private:
+  std::vector<std::unique_ptr<ClickPredictor>> predictors_;
 };
 
 }  // namespace winnow

@@ -180,7 +180,7 @@ TEST(Allocation, NoneInTheScoringPathOnceWarm) {
   const auto model = make_ctr_model(ctr_spec(dataset.map), config.model);
   model->initialize(3);
   save_run(run, config, dataset, *model);
-  const auto served = std::make_shared<const ServedModel>(run, "store", 1);
+  const auto served = std::make_shared<const ServedModel>(run, "store", 1, ClickPredictorOptions{}, 2);
   ScoreQueue queue({.threads = 2, .max_wait = std::chrono::seconds(60)});
   std::atomic<int64_t> answered = 0;
   const auto ask = [&](int64_t times) {

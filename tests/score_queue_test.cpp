@@ -27,14 +27,14 @@ class ScoreQueueTest : public ::testing::Test {
     const auto model = make_ctr_model(ctr_spec(dataset.map), config.model);
     model->initialize(3);
     save_run(run, config, dataset, *model);
-    served_ = std::make_shared<const ServedModel>(run, "store", 1, ClickPredictorOptions{{1, 16, 64}});
-    other_ = std::make_shared<const ServedModel>(run, "store", 2, ClickPredictorOptions{{1, 16, 64}});
+    served_ = std::make_shared<const ServedModel>(run, "store", 1, ClickPredictorOptions{{1, 16, 64}, nullptr}, 2);
+    other_ = std::make_shared<const ServedModel>(run, "store", 2, ClickPredictorOptions{{1, 16, 64}, nullptr}, 2);
     EncodedRow row;
     std::vector<EncodedRow> rows;
     for (int64_t u = 0; u < served_->catalogue->users(); ++u)
       for (int64_t i = 0; i < served_->catalogue->items(); ++i) served_->catalogue->row(u, i, row), rows.push_back(row);
     expected_.resize(rows.size());
-    served_->predictor.logits(rows, expected_);
+    served_->predictor().logits(rows, expected_);
   }
   // A job that scores all items for a user.
   std::unique_ptr<ScoreJob> job(ScoreQueue& queue, int64_t user, std::shared_ptr<const ServedModel> model) {
@@ -83,7 +83,7 @@ TEST_F(ScoreQueueTest, ManyThreadsGetTheBitsOfTheirOwnRows) {
 }
 
 TEST_F(ScoreQueueTest, WhatCannotBeInTimeIsRefusedOrTold) {
-  ScoreQueue queue({.threads = 1, .max_wait = 1ms});
+  ScoreQueue queue({.threads = 1, .scorers = 1, .max_wait = 1ms});
   std::promise<void> entered, leave;
   auto first = job(queue, 0, served_);
   first->done = [&](ScoreJob&, ScoreOutcome) { entered.set_value(), leave.get_future().wait(); };
@@ -122,7 +122,7 @@ TEST_F(ScoreQueueTest, FailuresAndTheEndAreTold) {
   std::promise<void> entered, leave;
   std::atomic<int> expired = 0;
   {
-    ScoreQueue queue({.threads = 1, .max_wait = 60s});
+    ScoreQueue queue({.threads = 1, .scorers = 1, .max_wait = 60s});
     auto bad = job(queue, 0, served_);
     bad->rows()[3].lengths.clear();
     bad->done = [&](ScoreJob& j, ScoreOutcome o) { error.set_value(o == ScoreOutcome::Failed ? j.error : ""); };

@@ -106,6 +106,7 @@ void Service::Impl::add_infer_routes(HttpServer& server) {
         {"POST", "/v2/models/{name}/infer", "Probabilities of rows of features, a tensor each.",
          R"({"inputs": [{"name": "user_id", "datatype": "BYTES", "shape": [1], "data": ["196"]}]})", ""},
         [this](HttpExchange& x, Measured& m) {
+          if (queue.is_full()) throw Overloaded();
           thread_local JsonBody body;
           const JsonObject o = body.object(x.request().body, {"id", "parameters", "inputs", "outputs"});
           auto job = queue.job();

@@ -56,6 +56,7 @@ struct ModelSet::Slot {
   ClickPredictorOptions options;
   std::function<void(const ServedModel&)> prepare;
   bool deltas = true;
+  size_t scorers = 1;
   std::atomic<std::shared_ptr<const ServedModel>> current;
   Copy serving, spare;  // of the thread that looks
   FileIdentity file;
@@ -66,10 +67,10 @@ struct ModelSet::Slot {
   Copy load(std::shared_ptr<const Catalogue> catalogue) const {
     Copy c;
     if (catalogue == nullptr) {
-      c.model = std::make_shared<ServedModel>(run.directory, run.name, 0, options);
+      c.model = std::make_shared<ServedModel>(run.directory, run.name, 0, options, scorers);
     } else {
       auto saved = std::make_unique<SavedClickModel>(run.directory);
-      c.model = std::make_shared<ServedModel>(std::move(saved), std::move(catalogue), run.name, 0, options);
+      c.model = std::make_shared<ServedModel>(std::move(saved), std::move(catalogue), run.name, 0, options, scorers);
     }
     c.version = std::make_unique<ModelVersion>(run.directory, c.model->saved->model->parameters());
     return c;
@@ -78,7 +79,7 @@ struct ModelSet::Slot {
     if (copy.version->id().version == version) return;
     copy.version->go_to(version);
     copy.model->version = version;
-    copy.model->predictor.refresh();
+    copy.model->refresh();
   }
   int64_t pinned_or(int64_t newest) const {
     if (!deltas) return 0;
@@ -143,6 +144,7 @@ ModelSet::ModelSet(const std::vector<NamedRun>& runs, const ModelSetOptions& opt
     slot->options = options.predictor;
     slot->prepare = options.prepare;
     slot->deltas = options.deltas;
+    slot->scorers = options.scorers;
     slot->start();
     slots_.push_back(std::move(slot));
   }

@@ -31,6 +31,7 @@ struct NamedRun {
 
 struct ModelSetOptions {
   ClickPredictorOptions predictor;
+  size_t scorers = 1;                    // ScoreQueue::scorers()
   std::chrono::milliseconds every{200};  // between looks; 0: never
   bool deltas = true;                    // follow them; false: the run itself
   uint64_t split_seed = 1;

@@ -113,6 +113,7 @@ void Service::Impl::add_score_routes(HttpServer& server) {
       {"POST", "/v1/score", "The probability of a click of each candidate for a user.",
        R"({"user": "196", "items": ["242", "302"]})", R"({"model": "store", "version": 0, "scores": [0.41, 0.07]})"},
       [this](HttpExchange& x, Measured& m) {
+        if (queue.is_full()) throw Overloaded();
         thread_local ScoreReader r;
         const JsonObject o = r.body.object(
             x.request().body, {"model", "user", "user_features", "context", "items", "candidates", "logits"});

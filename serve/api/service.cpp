@@ -68,6 +68,7 @@ Service::Impl::Impl(const ServiceOptions& given)
   options.models.prepare = [this](const ServedModel& model) {
     if (model.catalogue != nullptr) knowledge_of(model);
   };
+  options.models.scorers = queue.scorers();
   models = std::make_unique<ModelSet>(options.runs, options.models);
 }
 
