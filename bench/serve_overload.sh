@@ -11,7 +11,7 @@ trap 'kill "${server:-}" 2>/dev/null || true; rm -rf "$log"' EXIT
 "$build/winnow" serve "$log/run" --port "$port" --threads "$threads" --reload 20 --quiet &
 server=$!
 for _ in $(seq 100); do curl -sf -o /dev/null "localhost:$port/v2/health/ready" && break; sleep .1; done
-load() { "$build/http_load" --warmup 1 --body "$work/request.json" --json "http://127.0.0.1:$port/v1/score" "$@"; }
+load() { "$build/http_load" --body "$work/request.json" --json "http://127.0.0.1:$port/v1/score" "$@"; }
 resident() { awk '/VmRSS/ {print int($2 / 1024)}' "/proc/$server/status"; }
 show() { # name file
   python3 - "$1" "$2" <<'PY'
@@ -21,21 +21,21 @@ parts = [f'{s}: {v["replies"]} p50 {v["latency_ms"]["p50"]:.2f} p99 {v["latency_
 print(f'{sys.argv[1]}: rate {j["rate"]:.0f}/s | ' + " | ".join(parts) + f' | errors {j["errors"]} unanswered {j["unanswered"]}')
 PY
 }
-load --connections 8 --seconds "$seconds" >"$log/full"
+load --warmup 1 --connections 8 --seconds "$seconds" >"$log/full"
 show "closed loop, 8 connections" "$log/full"
 capacity=$(python3 -c "import json; print(json.load(open('$log/full'))['statuses']['200']['replies'] / $seconds)")
-load --connections 60 --seconds "$seconds" --rate "$(awk -v c="$capacity" 'BEGIN {print .7 * c}')" >"$log/part"
+load --warmup 1 --connections 60 --seconds "$seconds" --rate "$(awk -v c="$capacity" 'BEGIN {print .7 * c}')" >"$log/part"
 show "70 %" "$log/part"
-load --connections 60 --seconds "$seconds" --rate "$(awk -v c="$capacity" 'BEGIN {print 10 * c}')" >"$log/over"
+load --warmup 1 --connections 60 --seconds "$seconds" --rate "$(awk -v c="$capacity" 'BEGIN {print 10 * c}')" >"$log/over"
 show "ten times" "$log/over"
 load --connections 60 --seconds 2 --warmup 0 --rate "$(awk -v c="$capacity" 'BEGIN {print .7 * c}')" >"$log/after"
 show "the two seconds after" "$log/after"
-load --connections 60 --seconds "$seconds" --rate "$(awk -v c="$capacity" 'BEGIN {print .3 * c}')" >"$log/idle"
+load --warmup 1 --connections 60 --seconds "$seconds" --rate "$(awk -v c="$capacity" 'BEGIN {print .3 * c}')" >"$log/idle"
 show "30 %" "$log/idle"
 before=$(resident)
 ( for ((i = 0; i < reloads; ++i)); do cp "$log/run/model.safetensors" "$log/run/next" && mv "$log/run/next" "$log/run/model.safetensors"; sleep .03; done ) &
 reloader=$!
-load --connections 60 --seconds "$(awk -v n="$reloads" 'BEGIN {print int(n * .05)}')" --rate "$(awk -v c="$capacity" 'BEGIN {print .3 * c}')" >"$log/reload"
+load --warmup 1 --connections 60 --seconds "$(awk -v n="$reloads" 'BEGIN {print int(n * .05)}')" --rate "$(awk -v c="$capacity" 'BEGIN {print .3 * c}')" >"$log/reload"
 kill "$reloader" 2>/dev/null || true
 show "30 % while files are replaced" "$log/reload"
 loads=$(curl -s "localhost:$port/metrics" | sed -nE 's/^winnow_model_loads_total\{.*\} ([0-9]+)/\1/p')

@@ -110,6 +110,13 @@ one events list --store sqlite:events.db --after 5 --limit 3
 one events tail --store sqlite:events.db
 one events stats --store sqlite:events.db --top 3
 one update --run a --store sqlite:events.db --once --label view=1 --every 10ms
+one verify a --users 2
+# serve prints its document when it is ready, and ends when it is told to
+until grep -q '"address"' served 2>/dev/null; do sleep .1; done && kill -TERM "$(cat pid)" &
+"$winnow" serve a --port 0 --json >served 2>err & echo $! >pid
+wait "$(cat pid)" || fail "winnow serve --json: $(tail -1 err)"
+"$build/json_document" <served 2>parse || fail "winnow serve --json: $(cat parse)"
+echo serve >>called
 one data describe "$table"
 one data schema "$table"
 one data check --config config.yaml
