@@ -125,6 +125,7 @@ int serve(ServeArguments& a) {
   a.service.version = version();
   a.http.api_keys = read_keys(a.keys);
   a.http.port = static_cast<uint16_t>(a.port);
+  a.service.local_names_only = a.http.api_keys.empty() && !a.http.open;
   handle_interrupts();
   Service service(a.service);
   HttpServer server(a.http);

@@ -105,9 +105,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     winnow::serve(options, reply);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  } catch (const winnow::Error& e) {
+  } catch (const CLI::ParseError& e) { return app.exit(e) == 0 ? 0 : 2; } catch (const winnow::Error& e) {
     std::fprintf(stderr, "http_serve: %s\n", e.what());
     return 1;
   }

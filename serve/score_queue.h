@@ -52,7 +52,8 @@ struct ScoreQueueOptions {
   // answers a second, as none waits for a thread of its team; fewer: one answer alone is quicker. 0: one a thread, up
   // to four.
   int scorers = 0;
-  int64_t batch_rows = 256;  // jobs are computed together up to so many rows
+  // Jobs are computed together up to so many rows: more of them would not be quicker a row, and wait for each other.
+  int64_t batch_rows = 128;
   // A job that finds a thread idle waits for company so long, 0: not at all.
   std::chrono::microseconds linger{0};
   std::chrono::milliseconds max_wait{15};

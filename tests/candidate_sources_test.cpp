@@ -129,7 +129,7 @@ TEST(CoOccurrence, SourceSumsOverTheHistoryAndNamesTheItemThatCountsMost) {
   CoOccurrenceOptions o;
   o.shrinkage = 1;
   const auto neighbours = std::make_shared<ItemNeighbours>(all, o);
-  const HistoryOptions history{3, 10};
+  const HistoryWeights history{3, 10};
   const CoOccurrenceSource source(neighbours, history);
   Asked asked(24);
   asked.may.remove(2);

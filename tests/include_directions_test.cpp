@@ -68,4 +68,29 @@ TEST(IncludeDirections, EveryIncludeFollowsTheDependencyDirection) {
   EXPECT_GT(files, 50);
 }
 
+// Two types of one name in one namespace are one to the linker, whose choice of their inline functions fits one alone.
+TEST(IncludeDirections, NoTypeIsDefinedTwice) {
+  const std::regex type(R"(^(?:class|struct|enum class) ([A-Z]\w+)(?: final)?(?: :.*)? \{)");
+  const std::regex space(R"(^namespace ([\w:]+) \{)");
+  std::map<std::string, std::string> where;
+  for (const auto& [part, allowed] : kMayInclude) {
+    if (!fs::exists(part)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(part)) {
+      const std::string path = entry.path().generic_string();
+      if (part_of(path) != part || entry.path().extension() != ".h" || path.find("/emulation/") != std::string::npos)
+        continue;
+      std::ifstream in(path);
+      std::string line, name_space;
+      while (std::getline(in, line)) {
+        std::smatch m;
+        if (std::regex_search(line, m, space)) name_space = m[1];
+        if (!std::regex_search(line, m, type)) continue;
+        const auto [at, is_new] = where.emplace(name_space + "::" + m[1].str(), path);
+        EXPECT_TRUE(is_new || at->second == path) << m[1] << " is in " << at->second << " and in " << path;
+      }
+    }
+  }
+  EXPECT_GT(where.size(), 300u);
+}
+
 }  // namespace

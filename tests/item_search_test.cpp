@@ -56,7 +56,7 @@ class ItemSearchTest : public ::testing::Test {
     const char* words[] = {"red", "green", "blue", "quiet", "lonely", "golden"};
     for (size_t w = 0; w < 6; ++w) vector[w] = text.find(words[w]) == std::string_view::npos ? 0.f : 1.f;
   }
-  std::unique_ptr<ItemSearch> make(SearchOptions options = {}, bool vectors = false, RankItems rank = {}) const {
+  std::unique_ptr<ItemSearch> make(ItemSearchOptions options = {}, bool vectors = false, RankItems rank = {}) const {
     ItemSearch::Parts parts{&catalogue(), values_, nullptr, {}, std::move(rank)};
     if (vectors) {
       Tensor x(TensorSpec{DType::F32, {catalogue().items(), 6}});
@@ -100,14 +100,14 @@ TEST_F(ItemSearchTest, UnknownWordsAreCorrectedAndToldSo) {
   const auto answer = ask(*make(), {.query = "quiet orchestar", .k = 1});
   EXPECT_EQ(answer.corrected, "quiet orchestra");
   EXPECT_EQ(catalogue().item_title(answer.hits.at(0).item), "The quiet orchestra");
-  SearchOptions plain;
+  ItemSearchOptions plain;
   plain.correct = false;
   EXPECT_EQ(ask(*make(plain), {.query = "quiet orchestar", .k = 1}).corrected, "");
 }
 
 TEST_F(ItemSearchTest, FiltersHoldBeforeTheBestAreTaken) {
   const ValueFilter war[] = {{"genres", {"war"}}};
-  SearchOptions narrow;
+  ItemSearchOptions narrow;
   narrow.candidates = 3;
   ItemSet may(catalogue().items(), true);
   may.remove(shop_.item(2));
@@ -120,7 +120,7 @@ TEST_F(ItemSearchTest, FiltersHoldBeforeTheBestAreTaken) {
 }
 
 TEST_F(ItemSearchTest, FusesWordsAndMeaning) {
-  SearchOptions o;
+  ItemSearchOptions o;
   o.fusion.method = FusionOptions::Weighted;
   o.words = 0;
   const auto meaning = ask(*make(o, true), {.query = "golden river", .k = 100});
@@ -142,7 +142,7 @@ TEST_F(ItemSearchTest, AUserGivenPullsWhatTheRankerPrefers) {
   const auto rank = [](const EncodedSide&, std::span<const int64_t> items, std::span<float> logits) {
     for (size_t n = 0; n < items.size(); ++n) logits[n] = items[n] % 2 == 0 ? 3.f : -3.f;
   };
-  SearchOptions o;
+  ItemSearchOptions o;
   o.personal = 1;
   const auto search = make(o, false, rank);
   const auto personal = ask(*search, {.query = "river", .k = 100, .user = catalogue().stranger()});
@@ -165,7 +165,7 @@ TEST_F(ItemSearchTest, AUserGivenPullsWhatTheRankerPrefers) {
 
 TEST(SearchConfig, ReadsItsKeysAndRefusesOthers) {
   Config config = Config::parse("{bm25: {k1: 2}, fusion: weighted, personal: 0.5, rerank: 7}", "search.yaml");
-  const SearchOptions o = read_search_options(config.root());
+  const ItemSearchOptions o = read_search_options(config.root());
   config.finish();
   EXPECT_EQ(o.bm25.k1, 2);
   EXPECT_EQ(o.fusion.method, FusionOptions::Weighted);

@@ -266,7 +266,7 @@ class CatalogueTest : public MatchTrainingTest {
 
 TEST_F(CatalogueTest, FindsWhatBruteForceFinds) {
   const OpenedMatcher matcher(run("run"));
-  const Catalogue catalogue({items(), {"text"}, "", true}, matcher);
+  const MatchCatalogue catalogue({items(), {"text"}, "", true}, matcher);
   const std::vector<std::string> queries = {"wa xb", "we we xc", "xz"};
   const std::vector<std::string_view> views(queries.begin(), queries.end());
   const Tensor asked = query_vectors(matcher.model())(matcher.model().query_encoder().encode(views));
@@ -293,25 +293,25 @@ TEST_F(CatalogueTest, FindsWhatBruteForceFinds) {
 TEST_F(CatalogueTest, VectorsAreReusedUntilTextsOrEncoderChange) {
   const OpenedMatcher matcher(run("run"));
   const CatalogueSpec spec{items(), {"text"}, "", true};
-  const Catalogue first(spec, matcher);
+  const MatchCatalogue first(spec, matcher);
   EXPECT_FALSE(first.reused());
-  const Catalogue second(spec, matcher);
+  const MatchCatalogue second(spec, matcher);
   EXPECT_TRUE(second.reused());
   EXPECT_TRUE(std::ranges::equal(first.vectors().span<float>(), second.vectors().span<float>()));
-  EXPECT_FALSE(Catalogue({items(), {"label", "text"}, "", true}, matcher).reused());
+  EXPECT_FALSE(MatchCatalogue({items(), {"label", "text"}, "", true}, matcher).reused());
   // a damaged file is made anew
   std::string bytes = read_text(first.cache_path(), 1 << 26);
   bytes[bytes.size() - 3] ^= 1;
   write_atomically(first.cache_path(), bytes);
-  EXPECT_FALSE(Catalogue(spec, matcher).reused());
-  EXPECT_TRUE(Catalogue(spec, matcher).reused());
+  EXPECT_FALSE(MatchCatalogue(spec, matcher).reused());
+  EXPECT_TRUE(MatchCatalogue(spec, matcher).reused());
   train("other", {"train.epochs=1", "train.learning_rate=0.01"});
-  EXPECT_FALSE(Catalogue(spec, OpenedMatcher(run("other"))).reused());
+  EXPECT_FALSE(MatchCatalogue(spec, OpenedMatcher(run("other"))).reused());
 }
 
 TEST_F(CatalogueTest, ATableOfSeveralColumnsNeedsTheNameOfOne) {
   const OpenedMatcher matcher(run("run"));
-  EXPECT_THROW(Catalogue({items(), {}, "", false}, matcher), ConfigError);
+  EXPECT_THROW(MatchCatalogue({items(), {}, "", false}, matcher), ConfigError);
 }
 
 }  // namespace

@@ -266,6 +266,24 @@ TEST_F(ServiceTest, VersionsAreExchangedUnderLoad) {
   EXPECT_EQ(seen, wanted);
 }
 
+TEST_F(ServiceTest, PagesFromElsewhereAreRefused) {
+  ServiceOptions options;
+  options.local_names_only = true;
+  start(options);
+  const auto status = [&](const std::string& fields) {
+    HttpClient client(server_->port());
+    client.send("GET /v1/stats HTTP/1.1\r\n" + fields + "\r\n");
+    return client.receive().status;
+  };
+  EXPECT_EQ(status("Host: localhost:8080\r\n"), 200);
+  EXPECT_EQ(status("Host: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\n"), 200);
+  EXPECT_EQ(status("Host: [::1]:80\r\n"), 200);
+  EXPECT_EQ(status("Host: localhost:8080\r\nOrigin: http://shop.example\r\n"), 403);
+  EXPECT_EQ(status("Host: localhost:8080\r\nOrigin: null\r\n"), 403);
+  EXPECT_EQ(status("Host: shop.example:8080\r\n"), 403);
+  EXPECT_EQ(status("Host: 127.0.0.1.shop.example\r\n"), 403);
+}
+
 TEST_F(ServiceTest, StatusForPeopleAndMachines) {
   start();
   post("/v1/score", {{"user", "x"}, {"items", {dataset_.item_keys[0]}}});

@@ -39,7 +39,7 @@ std::vector<std::string> queries_of(const MatchArguments& a) {
   return texts;
 }
 
-Json json_of(const Catalogue& items, const std::vector<std::string>& queries,
+Json json_of(const MatchCatalogue& items, const std::vector<std::string>& queries,
              const std::vector<std::vector<Neighbour>>& found) {
   Json list = Json::array();
   for (size_t q = 0; q < queries.size(); ++q) {
@@ -58,7 +58,7 @@ int run_match(const MatchArguments& a) {
   const OpenedMatcher matcher(a.run);
   WN_CHECK(a.dim <= matcher.model().width(), ConfigError, "--dim {}: the vectors of {} have {} elements", a.dim, a.run,
            matcher.model().width());
-  const Catalogue items({a.items, a.columns, a.id, !a.no_cache}, matcher);
+  const MatchCatalogue items({a.items, a.columns, a.id, !a.no_cache}, matcher);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!a.quiet)
     print_message(items.reused() ? fmt::format("{} items, vectors from {}", items.size(), items.cache_path())

@@ -126,6 +126,7 @@ struct ModelSet::Slot {
     if (version == serving.version->id().version) return;
     if (spare.model == nullptr) spare = load(serving.model->catalogue);
     if (spare.model.use_count() > 1) return;  // requests of two versions ago still read it: at the next look
+    std::atomic_thread_fence(std::memory_order_acquire);  // behind what they read before they let it go
     take_to(spare, version);
     std::swap(serving, spare);
     publish();

@@ -11,24 +11,24 @@ namespace {
 // What an I/O thread reads requests with, one after another.
 struct ScoreReader {
   JsonBody body;
-  std::shared_ptr<const ServedModel> of;  // what the cells are of
+  std::weak_ptr<const ServedModel> of;  // what the cells are of; a model that is kept could not be taken further
+  FeatureMap map;
   std::unique_ptr<SideCells> user, item;
   EncodedRow user_row, item_row, unknown_item;
   std::string text;
   std::vector<std::string> unknown;
 
   void use(const std::shared_ptr<const ServedModel>& model) {
-    if (of == model) return;
+    if (of.lock() == model) return;
     of = model;
-    const FeatureMap& map = model->saved->map;
+    map = model->saved->map;
     user = std::make_unique<SideCells>(map, FeatureSide::User);
     item = std::make_unique<SideCells>(map, FeatureSide::Item);
     unknown_item = unknown_side(map, FeatureSide::Item);
   }
 };
 
-EncodedSide read_user(ScoreReader& r, const JsonObject& o, const std::string& user) {
-  const ServedModel& model = *r.of;
+EncodedSide read_user(ScoreReader& r, const ServedModel& model, const JsonObject& o, const std::string& user) {
   EncodedSide side;
   const int64_t known = model.catalogue == nullptr || user.empty() ? -1 : model.catalogue->find_user(user);
   if (known >= 0) {
@@ -48,7 +48,7 @@ EncodedSide read_user(ScoreReader& r, const JsonObject& o, const std::string& us
 }
 
 void read_items(ScoreReader& r, const JsonObject& o, int64_t most, const EncodedSide& user, ScoreJob& job) {
-  const ServedModel& model = *r.of;
+  const ServedModel& model = *job.model;
   const FeatureMap& map = model.saved->map;
   WN_CHECK(model.catalogue != nullptr, DataError, "items: model '{}' has no catalogue; give `candidates` with features",
            model.name);
@@ -67,7 +67,7 @@ void read_items(ScoreReader& r, const JsonObject& o, int64_t most, const Encoded
 
 // {"columns": ["genre", "price"], "rows": [["Drama", 9.99], ...]}
 void read_candidates(ScoreReader& r, const JsonObject& o, int64_t most, const EncodedSide& user, ScoreJob& job) {
-  const FeatureMap& map = r.of->saved->map;
+  const FeatureMap& map = r.map;
   const auto candidates = o.object("candidates");
   candidates->only({"columns", "rows"});
   const auto columns = candidates->list("columns", 10'000), rows = candidates->list("rows", static_cast<size_t>(most));
@@ -121,13 +121,14 @@ void Service::Impl::add_score_routes(HttpServer& server) {
         if (const auto given = o.find("user")) {
           if (!id_text(*given, user)) o.refuse("user", "a text or an integer");
         }
-        r.use(o.has("model") ? models->of(o.text("model", "")) : models->for_user(user));
+        const auto model = o.has("model") ? models->of(o.text("model", "")) : models->for_user(user);
+        r.use(model);
         WN_CHECK(o.has("items") != o.has("candidates"), DataError, "expected either `items` or `candidates`");
         auto job = queue.job();
-        job->model = r.of;
+        job->model = model;
         job->deadline = deadline(x);
         r.unknown.clear();
-        const EncodedSide side = read_user(r, o, user);
+        const EncodedSide side = read_user(r, *model, o, user);
         if (o.has("items"))
           read_items(r, o, options.max_rows, side, *job);
         else

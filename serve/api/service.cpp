@@ -155,6 +155,18 @@ void Service::Impl::fail(HttpExchange& x, Measured& m, const std::exception_ptr&
   } catch (const std::exception&) { reply(x, m, http_error(500, "the request could not be answered")); }
 }
 
+// A page of another origin may send requests through a person's browser; what they change must not be changed so.
+const char* Service::Impl::foreign(const HttpRequest& request) const {
+  const std::string_view host = request.field("host"), origin = request.field("origin");
+  const size_t scheme = origin.find("://");
+  if (!origin.empty() && (scheme == std::string_view::npos || origin.substr(scheme + 3) != host))
+    return "requests of pages from elsewhere are refused";
+  const std::string_view name = host.ends_with(']') ? host : host.substr(0, host.rfind(':'));
+  const bool local = name == "localhost" || name == "127.0.0.1" || name == "[::1]";
+  return options.local_names_only && !local ? "without keys this server answers to localhost and 127.0.0.1 only"
+                                            : nullptr;
+}
+
 void Service::Impl::route(HttpServer& server, RouteText text, Handler handler, bool open) {
   const std::string name = text.method + " " + text.path;
   auto m = std::make_unique<Measured>();
@@ -169,6 +181,7 @@ void Service::Impl::route(HttpServer& server, RouteText text, Handler handler, b
   server.route(
       text.method, text.path,
       [this, handler = std::move(handler), kept](HttpExchange x) {
+        if (const char* why = foreign(x.request())) return reply(x, *kept, http_error(403, why));
         try {
           handler(x, *kept);
         } catch (...) { fail(x, *kept, std::current_exception()); }

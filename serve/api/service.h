@@ -33,7 +33,7 @@ struct ServiceOptions {
   ModelSetOptions models;
   ScoreQueueOptions queue;
   RecommendOptions recommend = default_recommend_options();
-  SearchOptions search;
+  ItemSearchOptions search;
   std::string encoder;            // a sentence encoder's directory for search and embeddings; "" none
   std::string store = "memory:";  // serve/store/event_store.h
   TasteOptions taste;
@@ -44,6 +44,9 @@ struct ServiceOptions {
   int64_t max_rows = 10'000;                // of one request
   std::chrono::seconds history_ttl{30};     // of histories kept from the store
   std::string version = "";                 // of the program
+  // Requests must name this machine as localhost or by a loopback address: what a browser sends for a page that lets
+  // its own name point here is refused (DNS rebinding). For servers without keys.
+  bool local_names_only = false;
 };
 
 class Service {

@@ -157,7 +157,7 @@ double decay(int64_t time, int64_t now, double half_life_days) {
   return std::exp2(-static_cast<double>(now - time) / (half_life_days * kDay));
 }
 
-void weigh_history(const CandidateRequest& request, const HistoryOptions& options, std::vector<int64_t>& items,
+void weigh_history(const CandidateRequest& request, const HistoryWeights& options, std::vector<int64_t>& items,
                    std::vector<float>& weights) {
   items.clear();
   weights.clear();
@@ -169,7 +169,7 @@ void weigh_history(const CandidateRequest& request, const HistoryOptions& option
   }
 }
 
-CoOccurrenceSource::CoOccurrenceSource(std::shared_ptr<const ItemNeighbours> neighbours, HistoryOptions history)
+CoOccurrenceSource::CoOccurrenceSource(std::shared_ptr<const ItemNeighbours> neighbours, HistoryWeights history)
     : neighbours_(std::move(neighbours)), history_(history) {}
 
 void CoOccurrenceSource::candidates(const CandidateRequest& request, int64_t limit, std::vector<Candidate>& out) const {

@@ -52,26 +52,26 @@ class ItemNeighbours {
 };
 
 // How much the entries of a history count: the last `most` distinct items, each 2^(-age / half-life).
-struct HistoryOptions {
+struct HistoryWeights {
   int64_t most = 50;
   double half_life_days = 0;  // 0: all alike
 };
 // 1 at `now` and after it.
 double decay(int64_t time, int64_t now, double half_life_days);
 // Distinct items, latest first, with their weights; both are overwritten.
-void weigh_history(const CandidateRequest& request, const HistoryOptions& options, std::vector<int64_t>& items,
+void weigh_history(const CandidateRequest& request, const HistoryWeights& options, std::vector<int64_t>& items,
                    std::vector<float>& weights);
 
 // score(j) = sum over the history's items i of weight_i w_ij; the reason is the largest summand's item.
 class CoOccurrenceSource final : public CandidateSource {
  public:
-  CoOccurrenceSource(std::shared_ptr<const ItemNeighbours> neighbours, HistoryOptions history);
+  CoOccurrenceSource(std::shared_ptr<const ItemNeighbours> neighbours, HistoryWeights history);
   std::string_view name() const override { return "co_occurrence"; }
   void candidates(const CandidateRequest& request, int64_t limit, std::vector<Candidate>& out) const override;
 
  private:
   std::shared_ptr<const ItemNeighbours> neighbours_;
-  HistoryOptions history_;
+  HistoryWeights history_;
 };
 
 }  // namespace winnow

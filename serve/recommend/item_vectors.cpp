@@ -177,7 +177,7 @@ Tensor title_vectors(const Catalogue& catalogue, const TextEncoder& encoder) {
 }
 
 VectorSource::VectorSource(std::string name, std::string reason, std::shared_ptr<const ItemVectors> vectors,
-                           HistoryOptions history)
+                           HistoryWeights history)
     : name_(std::move(name)), reason_(std::move(reason)), vectors_(std::move(vectors)), history_(history) {}
 
 void VectorSource::candidates(const CandidateRequest& request, int64_t limit, std::vector<Candidate>& out) const {

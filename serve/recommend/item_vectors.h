@@ -46,7 +46,7 @@ class VectorSource final : public CandidateSource {
  public:
   // name: "embedding", "text"; reason: "similar to", for people. Views of `reason` are handed out.
   VectorSource(std::string name, std::string reason, std::shared_ptr<const ItemVectors> vectors,
-               HistoryOptions history);
+               HistoryWeights history);
   std::string_view name() const override { return name_; }
   void candidates(const CandidateRequest& request, int64_t limit, std::vector<Candidate>& out) const override;
   const ItemVectors& vectors() const { return *vectors_; }
@@ -54,7 +54,7 @@ class VectorSource final : public CandidateSource {
  private:
   std::string name_, reason_;
   std::shared_ptr<const ItemVectors> vectors_;
-  HistoryOptions history_;
+  HistoryWeights history_;
 };
 
 }  // namespace winnow

@@ -15,7 +15,7 @@ struct SourceOptions {
   int64_t limit = 100;
   bool required = true;  // false: left out where the model or the data lack what it needs
   CoOccurrenceOptions co_occurrence;
-  HistoryOptions history;      // co_occurrence, embedding, text
+  HistoryWeights history;      // co_occurrence, embedding, text
   double half_life_days = 0;   // popular, popular_in
   std::string feature;         // popular_in; "": category_feature()
   double days = 30;            // new

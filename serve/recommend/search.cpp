@@ -53,8 +53,8 @@ float score_in(const std::vector<RankedItem>& list, int64_t item) {
 
 }  // namespace
 
-SearchOptions read_search_options(const ConfigNode& node) {
-  SearchOptions o;
+ItemSearchOptions read_search_options(const ConfigNode& node) {
+  ItemSearchOptions o;
   const ConfigNode bm25 = node.child("bm25");
   o.bm25.k1 = bm25.get("k1", o.bm25.k1, at_least(0));
   o.bm25.b = bm25.get("b", o.bm25.b, between(0, 1));
@@ -71,7 +71,7 @@ SearchOptions read_search_options(const ConfigNode& node) {
   return o;
 }
 
-ItemSearch::ItemSearch(SearchOptions options, Parts parts)
+ItemSearch::ItemSearch(ItemSearchOptions options, Parts parts)
     : options_(options), parts_(std::move(parts)), bm25_(texts_of(parts_), options.bm25) {
   WN_CHECK((parts_.text == nullptr) == !parts_.encode, ConfigError,
            "search by meaning needs the vectors of the titles and an encoder of queries, or neither");

@@ -26,7 +26,7 @@ namespace winnow {
 // vector [width] of a text. Called from the thread of the request.
 using EncodeQuery = std::function<void(std::string_view query, std::span<float> vector)>;
 
-struct SearchOptions {
+struct ItemSearchOptions {
   Bm25Options bm25;
   FusionOptions fusion;
   double words = 1, meaning = 1;  // weights of the two lists
@@ -37,7 +37,7 @@ struct SearchOptions {
 };
 // The `search:` section: bm25: {k1, b}, fusion: reciprocal_rank or weighted, fusion_k, words, meaning, candidates,
 // correct, rerank, personal. ConfigError.
-SearchOptions read_search_options(const ConfigNode& search);
+ItemSearchOptions read_search_options(const ConfigNode& search);
 
 struct SearchRequest {
   std::string_view query;
@@ -79,7 +79,7 @@ class ItemSearch {
     EncodeQuery encode;
     RankItems rank;  // empty: never personal
   };
-  ItemSearch(SearchOptions options, Parts parts);
+  ItemSearch(ItemSearchOptions options, Parts parts);
   // Overwrites answer; from several threads at a time, each with a scratch of its own. DataError: a filter on an
   // unknown feature or value; ConfigError: k < 1.
   void search(const SearchRequest& request, SearchScratch& scratch, SearchAnswer& answer) const;
@@ -89,7 +89,7 @@ class ItemSearch {
   void by_words(std::string_view query, SearchScratch& scratch) const;
   void by_meaning(std::string_view query, SearchScratch& scratch) const;
   void personalise(const EncodedSide& user, SearchScratch& scratch, std::vector<SearchHit>& hits) const;
-  SearchOptions options_;
+  ItemSearchOptions options_;
   Parts parts_;
   Bm25 bm25_;
 };

@@ -21,7 +21,7 @@ std::vector<size_t> text_columns(const RowReader& reader, const CatalogueSpec& s
 
 }  // namespace
 
-Catalogue::Catalogue(const CatalogueSpec& spec, const OpenedMatcher& matcher) : matcher_(matcher) {
+MatchCatalogue::MatchCatalogue(const CatalogueSpec& spec, const OpenedMatcher& matcher) : matcher_(matcher) {
   read(spec);
   uint64_t hash = matcher.item_fingerprint();
   for (size_t i = 0; i < texts_.size(); ++i) hash = xxh64(texts_[i], xxh64(ids_[i], hash));
@@ -34,7 +34,7 @@ Catalogue::Catalogue(const CatalogueSpec& spec, const OpenedMatcher& matcher) : 
   if (spec.cache) write_cache();
 }
 
-void Catalogue::read(const CatalogueSpec& spec) {
+void MatchCatalogue::read(const CatalogueSpec& spec) {
   SourceSpec source;
   source.path = spec.path;
   const auto reader = open_rows(source);
@@ -59,7 +59,7 @@ void Catalogue::read(const CatalogueSpec& spec) {
 }
 
 // A file that is damaged, or not ours, is written anew.
-bool Catalogue::read_cache() {
+bool MatchCatalogue::read_cache() {
   if (!file_exists(cache_path_)) return false;
   try {
     const SafeTensors file = SafeTensors::open(cache_path_);
@@ -75,14 +75,14 @@ bool Catalogue::read_cache() {
   } catch (const IoError&) { return false; }
 }
 
-void Catalogue::write_cache() {
+void MatchCatalogue::write_cache() {
   try {
     save_safetensors(cache_path_, {{"vectors", vectors_}}, {{"fingerprint", fingerprint_}});
   } catch (const IoError& error) { cache_error_ = error.what(); }
 }
 
-std::vector<std::vector<Neighbour>> Catalogue::search(std::span<const std::string> queries, const MatchRule& rule,
-                                                      int64_t dims) const {
+std::vector<std::vector<Neighbour>> MatchCatalogue::search(std::span<const std::string> queries, const MatchRule& rule,
+                                                           int64_t dims) const {
   if (queries.empty()) return {};
   const std::vector<std::string_view> views(queries.begin(), queries.end());
   Tensor asked = query_vectors(matcher_.model())(matcher_.model().query_encoder().encode(views));

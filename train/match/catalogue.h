@@ -24,12 +24,12 @@ struct MatchRule {
   std::optional<double> threshold;
 };
 
-class Catalogue {
+class MatchCatalogue {
  public:
   // Distinct items (by id, else by text) in order of first appearance. Their vectors are read from
   // "<path>.<fingerprint>.vectors.safetensors" where that was made of the same texts by the same encoder, else they are
   // made and written there. DataError: an empty file, several columns and none named; IoError.
-  Catalogue(const CatalogueSpec& spec, const OpenedMatcher& matcher);
+  MatchCatalogue(const CatalogueSpec& spec, const OpenedMatcher& matcher);
   int64_t size() const { return static_cast<int64_t>(texts_.size()); }
   bool reused() const { return reused_; }  // the vectors of an earlier start
   const std::string& cache_path() const { return cache_path_; }

@@ -74,6 +74,7 @@ struct Service::Impl {
   void route(HttpServer& server, RouteText text, Handler handler, bool open = false);
   // The same on a worker.
   void work(HttpServer& server, RouteText text, Handler handler, bool open = false);
+  const char* foreign(const HttpRequest& request) const;  // why it is refused with 403; null: it is not
   static void reply(HttpExchange& x, Measured& m, HttpReply answer);
   static void reply_json(HttpExchange& x, Measured& m, JsonWriter& json) {
     reply(x, m, {200, "application/json", json.take(), {}});
