@@ -2,7 +2,7 @@
 # From an acknowledged click to a score that another version gives, while the server answers others: `winnow serve` and
 # `winnow update` beside each other. Prints quantiles of the seconds.
 # Usage: bench/serve_freshness.sh RUN USER ITEM [TIMES]      RUN: a finished run, which is copied
-# RATE: requests a second beside it (default 100).
+# RATE: requests a second beside it (default 40).
 set -euo pipefail
 run=$1 user=$2 item=$3 times=${4:-40} build=${BUILD:-build} port=${PORT:-8096}
 work=$(mktemp -d)
@@ -14,13 +14,19 @@ for _ in $(seq 100); do curl -sf -o /dev/null "localhost:$port/v2/health/ready" 
 "$build/winnow" update --run "$work/run" --store "sqlite:$work/events.db" --every 200ms --quiet &
 updater=$!
 echo "{\"user\":\"$user\",\"k\":10}" >"$work/recommend.json"
-"$build/http_load" --connections 8 --rate "${RATE:-100}" --seconds 3600 --body "$work/recommend.json" "http://127.0.0.1:$port/v1/recommend" >/dev/null &
+"$build/http_load" --connections 8 --rate "${RATE:-40}" --seconds 3600 --body "$work/recommend.json" "http://127.0.0.1:$port/v1/recommend" >/dev/null &
 load=$!
 sleep 4
 python3 - "$port" "$user" "$item" "$times" <<'PY'
-import json, sys, time, urllib.request
+import json, sys, time, urllib.error, urllib.request
 port, user, item, times = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 def post(path, body):
+    while True:
+        try: return once(path, body)
+        except urllib.error.HTTPError as e:
+            if e.code != 503: raise
+            time.sleep(.005)
+def once(path, body):
     return json.load(urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})))
 score = lambda: post("/v1/score", {"user": user, "items": [item]})["scores"][0]
 seconds = []
