@@ -7,7 +7,7 @@ packages=(g++ cmake ninja-build ccache libdnnl-dev libyaml-cpp-dev nlohmann-json
   libhiredis-dev libsimdjson-dev librdkafka-dev zstd unzip python3-pip)
 if [[ "${1:-}" == --tests ]]; then
   packages+=(libgtest-dev libbenchmark-dev clang-14 libclang-rt-14-dev libomp-14-dev strace clang-format clang-tidy
-    postgresql sqlite3 redis-server chromium)
+    postgresql sqlite3 curl redis-server chromium)
 fi
 missing=()
 for p in "${packages[@]}"; do
