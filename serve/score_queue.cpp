@@ -55,10 +55,9 @@ bool ScoreQueue::submit(std::unique_ptr<ScoreJob>& job) {
     const auto until = [&](double microseconds) {
       return std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<int64_t>(microseconds));
     };
-    const bool late = wait > static_cast<double>(std::chrono::microseconds(options_.max_wait).count()) ||
-                      (job->deadline != std::chrono::steady_clock::time_point::max() &&
-                       until(wait + static_cast<double>(rows) * counts_.row_microseconds) > job->deadline);
-    if (stopping_ || late || counts_.waiting_rows + rows > std::max(options_.max_rows, rows)) {
+    const bool late = job->deadline != std::chrono::steady_clock::time_point::max() &&
+                      until(wait + static_cast<double>(rows) * counts_.row_microseconds) > job->deadline;
+    if (full() || late || counts_.waiting_rows + rows > std::max(options_.max_rows, rows)) {
       ++counts_.refused;
       return false;
     }
@@ -75,9 +74,13 @@ double ScoreQueue::wait_us() const {
   return static_cast<double>(counts_.waiting_rows) * counts_.row_microseconds / static_cast<double>(threads_.size());
 }
 
+bool ScoreQueue::full() const {
+  return stopping_ || wait_us() > static_cast<double>(std::chrono::microseconds(options_.max_wait).count());
+}
+
 bool ScoreQueue::is_full() const {
   const std::lock_guard lock(mutex_);
-  return stopping_ || wait_us() > static_cast<double>(std::chrono::microseconds(options_.max_wait).count());
+  return full();
 }
 
 ScoreCounts ScoreQueue::counts() const {

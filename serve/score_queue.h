@@ -85,7 +85,8 @@ class ScoreQueue {
   void run(size_t scorer, int team);
   void take(Work& work);
   void compute(size_t scorer, Work& work);
-  double wait_us() const;
+  double wait_us() const;  // these two with the lock held
+  bool full() const;
   void finish(std::unique_ptr<ScoreJob> job, ScoreOutcome outcome);
   bool any() const { return next_ < waiting_.size(); }
   ScoreQueueOptions options_;

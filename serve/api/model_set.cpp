@@ -55,11 +55,9 @@ struct ModelSet::Slot {
     std::shared_ptr<ServedModel> model;
     std::unique_ptr<ModelVersion> version;
   };
+  Slot(NamedRun its_run, const ModelSetOptions& of_all) : run(std::move(its_run)), options(of_all) {}
   NamedRun run;
-  ClickPredictorOptions options;
-  std::function<void(const ServedModel&)> prepare;
-  bool deltas = true;
-  size_t scorers = 1;
+  const ModelSetOptions& options;
   std::atomic<std::shared_ptr<const ServedModel>> current;
   Copy serving, spare;  // of the thread that looks
   FileIdentity file;
@@ -70,10 +68,11 @@ struct ModelSet::Slot {
   Copy load(std::shared_ptr<const Catalogue> catalogue) const {
     Copy c;
     if (catalogue == nullptr) {
-      c.model = std::make_shared<ServedModel>(run.directory, run.name, 0, options, scorers);
+      c.model = std::make_shared<ServedModel>(run.directory, run.name, 0, options.predictor, options.scorers);
     } else {
       auto saved = std::make_unique<SavedClickModel>(run.directory);
-      c.model = std::make_shared<ServedModel>(std::move(saved), std::move(catalogue), run.name, 0, options, scorers);
+      c.model = std::make_shared<ServedModel>(std::move(saved), std::move(catalogue), run.name, 0, options.predictor,
+                                              options.scorers);
     }
     c.version = std::make_unique<ModelVersion>(run.directory, c.model->saved->model->parameters());
     return c;
@@ -85,7 +84,7 @@ struct ModelSet::Slot {
     copy.model->refresh();
   }
   int64_t pinned_or(int64_t newest) const {
-    if (!deltas) return 0;
+    if (!options.deltas) return 0;
     const int64_t pin = pinned_version(run.directory);
     return pin >= 0 ? pin : newest;
   }
@@ -108,14 +107,14 @@ struct ModelSet::Slot {
     file = identity_of(run.directory + "/model.safetensors");
     serving = load(nullptr);
     take_to(serving, wanted());
-    if (prepare) prepare(*serving.model);
+    if (options.prepare) options.prepare(*serving.model);
     publish();
   }
   void look() {
     if (const FileIdentity now = identity_of(run.directory + "/model.safetensors"); !(now == file)) {
       Copy fresh = load(nullptr);
       take_to(fresh, pinned_or(fresh.version->folder().newest()));
-      if (prepare) prepare(*fresh.model);
+      if (options.prepare) options.prepare(*fresh.model);
       serving = std::move(fresh);
       spare = {};
       file = now;
@@ -143,12 +142,7 @@ ModelSet::ModelSet(const std::vector<NamedRun>& runs, const ModelSetOptions& opt
              run.name);
     WN_CHECK(run.share >= 0 && std::isfinite(run.share), ConfigError, "'{}' has the share {}", run.name, run.share);
     shares += run.share;
-    auto slot = std::make_unique<Slot>();
-    slot->run = run;
-    slot->options = options.predictor;
-    slot->prepare = options.prepare;
-    slot->deltas = options.deltas;
-    slot->scorers = options.scorers;
+    auto slot = std::make_unique<Slot>(run, options_);
     slot->start();
     slots_.push_back(std::move(slot));
   }

@@ -62,8 +62,8 @@ class ModelSet {
  private:
   struct Slot;
   void watch(const std::stop_token& stop);
+  const ModelSetOptions options_;
   std::vector<std::unique_ptr<Slot>> slots_;
-  ModelSetOptions options_;
   std::mutex looking_;
   std::jthread watcher_;
 };

@@ -101,10 +101,7 @@ void Service::Impl::add_recommend_routes(HttpServer& server) {
          ListScratch& s = scratch();
          const JsonObject o = s.body.object(x.request().body, {"user", "user_features", "k", "where", "allow", "deny",
                                                                "seen_too", "model", "explain"});
-         std::string user;
-         if (const auto given = o.find("user"); given && !id_text(*given, user))
-           o.refuse("user", "a text or an integer");
-         const auto model = o.has("model") ? models->of(o.text("model", "")) : models->for_user(user);
+         const auto [user, model] = asked(o);
          const auto known = knowledge_of(*model);
          const Catalogue& c = *known->catalogue;
          RecommendRequest request{.user = user.empty() ? -1 : c.find_user(user)};

@@ -117,11 +117,7 @@ void Service::Impl::add_score_routes(HttpServer& server) {
         thread_local ScoreReader r;
         const JsonObject o = r.body.object(
             x.request().body, {"model", "user", "user_features", "context", "items", "candidates", "logits"});
-        std::string user;
-        if (const auto given = o.find("user")) {
-          if (!id_text(*given, user)) o.refuse("user", "a text or an integer");
-        }
-        const auto model = o.has("model") ? models->of(o.text("model", "")) : models->for_user(user);
+        const auto [user, model] = asked(o);
         r.use(model);
         WN_CHECK(o.has("items") != o.has("candidates"), DataError, "expected either `items` or `candidates`");
         auto job = queue.job();

@@ -31,10 +31,7 @@ void Service::Impl::add_search_routes(HttpServer& server) {
        [this](HttpExchange& x, Measured& m) {
          SearchMemory& s = memory();
          const JsonObject o = s.body.object(x.request().body, {"query", "k", "user", "where", "model"});
-         std::string user;
-         if (const auto given = o.find("user"); given && !id_text(*given, user))
-           o.refuse("user", "a text or an integer");
-         const auto model = o.has("model") ? models->of(o.text("model", "")) : models->for_user(user);
+         const auto [user, model] = asked(o);
          const auto known = knowledge_of(*model);
          const Catalogue& c = *known->catalogue;
          SearchRequest request{.query = o.text("query", "")};

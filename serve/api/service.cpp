@@ -136,6 +136,13 @@ std::shared_ptr<const Knowledge> Service::Impl::knowledge_of(const ServedModel& 
   return knowledge.emplace(model.catalogue.get(), std::move(built)).first->second;
 }
 
+Service::Impl::Asked Service::Impl::asked(const JsonObject& o) const {
+  Asked a;
+  if (const auto given = o.find("user"); given && !id_text(*given, a.user)) o.refuse("user", "a text or an integer");
+  a.model = o.has("model") ? models->of(o.text("model", "")) : models->for_user(a.user);
+  return a;
+}
+
 void Service::Impl::reply(HttpExchange& x, Measured& m, HttpReply answer) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - x.request().arrived).count();
   (answer.status < 300 ? m.ok : answer.status == 503 ? m.refused : answer.status < 500 ? m.bad : m.failed)->add();

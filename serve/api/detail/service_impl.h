@@ -86,6 +86,12 @@ struct Service::Impl {
 
   // What the user did since training, from the store; oldest first.
   std::shared_ptr<const std::vector<UserEvent>> history(const std::string& user);
+  // `user` and `model` of a request: without a model the user's variant. DataError.
+  struct Asked {
+    std::string user;
+    std::shared_ptr<const ServedModel> model;
+  };
+  Asked asked(const JsonObject& o) const;
   void since(const std::string& user, const Catalogue& catalogue, std::vector<TakenItem>& out);
 
   void add_score_routes(HttpServer& server);
