@@ -105,24 +105,6 @@ void join_sides(const FeatureMap& map, const EncodedSide& user, const EncodedSid
              ShapeError, "a side has more features than the feature map");
 }
 
-void encode_side(const FeatureMap& map, FeatureSide side, std::span<const std::string_view> cells, EncodedRow& out) {
-  out.ids.clear(), out.lengths.clear(), out.dense.clear();
-  size_t next = 0;
-  for (const FittedFeature& f : map.features) {
-    if (side_of(f) != side) continue;
-    WN_CHECK(next < cells.size(), ShapeError, "{} cells, and none for feature '{}'", cells.size(), f.spec.name);
-    const std::string_view cell = cells[next++];
-    if (!has_ids(f.spec)) {
-      FeatureMap::encode_dense(f, cell, out.dense);
-      continue;
-    }
-    const size_t before = out.ids.size();
-    FeatureMap::encode_ids(f, cell, out.ids);
-    out.lengths.push_back(static_cast<int32_t>(out.ids.size() - before));
-  }
-  WN_CHECK(next == cells.size(), ShapeError, "{} cells for {} features", cells.size(), next);
-}
-
 EncodedRow unknown_side(const FeatureMap& map, FeatureSide side) {
   EncodedRow row;
   const std::string& id_column = side == FeatureSide::Item ? map.item_id : map.user_id;

@@ -37,8 +37,6 @@ struct EncodedSide {
 inline EncodedSide view_of(const EncodedRow& row) { return {row.ids, row.lengths, row.dense}; }
 // Both sides as one row of `map`, whose memory is kept. ShapeError: not sides of this map.
 void join_sides(const FeatureMap& map, const EncodedSide& user, const EncodedSide& item, EncodedRow& row);
-// cells: those of the features of one side, in schema order; `out` keeps its memory. DataError as encode_row().
-void encode_side(const FeatureMap& map, FeatureSide side, std::span<const std::string_view> cells, EncodedRow& out);
 // The side of someone unknown: every feature missing, the id unseen.
 EncodedRow unknown_side(const FeatureMap& map, FeatureSide side);
 

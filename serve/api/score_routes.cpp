@@ -14,7 +14,7 @@ struct ScoreReader {
   std::weak_ptr<const ServedModel> of;  // what the cells are of; a model that is kept could not be taken further
   FeatureMap map;
   std::unique_ptr<SideCells> user, item;
-  EncodedRow user_row, item_row, unknown_item;
+  EncodedRow user_row, item_row, unknown_user, unknown_item;
   std::string text;
   std::vector<std::string> unknown;
 
@@ -24,26 +24,19 @@ struct ScoreReader {
     map = model->saved->map;
     user = std::make_unique<SideCells>(map, FeatureSide::User);
     item = std::make_unique<SideCells>(map, FeatureSide::Item);
+    unknown_user = unknown_side(map, FeatureSide::User);
     unknown_item = unknown_side(map, FeatureSide::Item);
   }
 };
 
 EncodedSide read_user(ScoreReader& r, const ServedModel& model, const JsonObject& o, const std::string& user) {
-  EncodedSide side;
   const int64_t known = model.catalogue == nullptr || user.empty() ? -1 : model.catalogue->find_user(user);
-  if (known >= 0) {
-    side = model.catalogue->side(FeatureSide::User, known);
-  } else {
-    r.user_row = unknown_side(model.saved->map, FeatureSide::User);
-    side = view_of(r.user_row);
-  }
+  const EncodedSide side = known >= 0 ? model.catalogue->side(FeatureSide::User, known) : view_of(r.unknown_user);
   r.user->clear();
   if (const auto features = o.object("user_features")) r.user->read(*features);
   if (const auto context = o.object("context")) r.user->read(*context);
   if (!r.user->any()) return side;
-  EncodedRow row;
-  r.user->encode(side, row);
-  r.user_row = std::move(row);
+  r.user->encode(side, r.user_row);
   return view_of(r.user_row);
 }
 
