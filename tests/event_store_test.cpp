@@ -375,14 +375,14 @@ TEST_F(SqliteStore, TheWriteAheadLogStaysBoundedUnderOverlappingReaders) {
   UserEvent large = event(std::string(256, 'u'), std::string(256, 'i'), std::string(256, 'k'));
   large.request = large.variant = std::string(256, 'r');
   uintmax_t most = 0, written = 0;
-  while (written < uintmax_t{160} << 20) {
+  while (written < uintmax_t{200} << 20) {
     store->append(Events(2000, large));
     written += 2000 * 1536;  // with its place in the index
     most = std::max(most, std::filesystem::file_size(path() + "-wal"));
   }
   stop = true;
   for (std::thread& reader : readers) reader.join();
-  EXPECT_LT(most, uintmax_t{84} << 20);
+  EXPECT_LT(most, uintmax_t{116} << 20);  // begun anew at 64 MiB or, where a stalled machine's readers took long, later
   EXPECT_GT(std::filesystem::file_size(path()), uintmax_t{100} << 20);
 }
 

@@ -13,7 +13,7 @@ namespace winnow::detail {
 namespace {
 
 constexpr int kBusyMs = 10'000;
-constexpr int kShortBusyMs = 200;  // where the other will not let go, or need not
+constexpr int kLongestWalMs = 1'600;  // of an append that waits for readers
 
 int on_wal(void* pages, sqlite3*, const char*, int count) {
   *static_cast<int*>(pages) = count;
@@ -144,9 +144,10 @@ void SqliteDatabase::overwrite_failed() noexcept {
 void SqliteDatabase::bound_wal() {
   if (wal_pages_ < passive_at_) return;
   // A passive checkpoint leaves what a reader still looks at, and the WAL begins anew only when nobody reads: readers
-  // that overlap without end would let it grow. Past the second limit the writer waits for those that are there.
+  // that overlap without end would let it grow. Past the second limit the writer waits for those that are there, twice
+  // as long each time that this was not enough.
   const bool grown = wal_pages_ >= truncate_at_;
-  sqlite3_busy_timeout(handle(), kShortBusyMs);
+  sqlite3_busy_timeout(handle(), grown ? truncate_wait_ms_ : kShortBusyMs);
   int pages = 0, copied = 0;
   const int mode = grown ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
   const int result = sqlite3_wal_checkpoint_v2(handle(), nullptr, mode, &pages, &copied);
@@ -154,8 +155,10 @@ void SqliteDatabase::bound_wal() {
   // What fails here fails no append: the events are in the WAL. The next tries come as it grows on.
   const bool done = result == SQLITE_OK && (grown || pages == copied);
   passive_at_ = done ? 1000 : wal_pages_ + 1000;
-  truncate_at_ = done || !grown ? 16384 : wal_pages_ + 4096;
-  if (done && grown) wal_pages_ = 0;
+  if (!grown) return;
+  truncate_at_ = done ? kTruncateAt : wal_pages_ + 4096;
+  truncate_wait_ms_ = done ? kShortBusyMs : std::min(2 * truncate_wait_ms_, kLongestWalMs);
+  if (done) wal_pages_ = 0;
 }
 
 void SqliteDatabase::fail(const char* what) const {

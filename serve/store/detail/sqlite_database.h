@@ -68,9 +68,12 @@ class SqliteDatabase {
   void overwrite_failed() noexcept;
   void bound_wal();
 
+  static constexpr int kShortBusyMs = 200;   // where the other will not let go, or need not
+  static constexpr int kTruncateAt = 16384;  // pages, 64 MiB
+
   std::string name_;
   std::unique_ptr<sqlite3, Closer> handle_;
-  int wal_pages_ = 0, passive_at_ = 1000, truncate_at_ = 16384;
+  int wal_pages_ = 0, passive_at_ = 1000, truncate_at_ = kTruncateAt, truncate_wait_ms_ = kShortBusyMs;
 };
 
 class SqliteStatement {
