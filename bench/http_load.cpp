@@ -240,7 +240,7 @@ void Load::run() {
   for (const auto& connection : connections_) connection->connect();
   if (options.rate > 0) schedule();
   watch();
-  prefer_short_slices();  // replies are seen when they come
+  prefer_latency();  // replies are seen when they come
   io_.run();
 }
 

@@ -4,10 +4,11 @@
 
 namespace winnow {
 
-// For threads that run briefly and often (what waits for them is a client): slices of a tenth of a millisecond instead
+// For threads that run briefly and often, with a client that waits for each: slices of a tenth of a millisecond instead
 // of some three, by which EEVDF lets them run as soon as they wake, for no larger share of the CPU (Linux 6.12 and
-// later; Stoica and Abdel-Wahab 1995). Called by the thread itself.
-void prefer_short_slices();
+// later; Stoica and Abdel-Wahab 1995); and, for who may raise a priority (root, CAP_SYS_NICE), three times the share of
+// a thread that computes, so that an overload is refused in time. Called by the thread itself.
+void prefer_latency();
 
 // For work that nobody waits for: f() on a thread of its own that runs where a core would idle (SCHED_IDLE) and gives
 // way at once; returns, or throws, as it does. f must hold no lock on which others spin (std::atomic<shared_ptr> is

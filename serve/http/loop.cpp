@@ -28,7 +28,7 @@ void HttpLoop::run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the main thread's
-  prefer_short_slices();
+  prefer_latency();
   current_ = this;
   bool done = false;
   while (!done) {
