@@ -21,7 +21,7 @@ struct ServeArguments {
   std::string config, split, keys, policy_file;
   ServiceOptions service;
   HttpOptions http;
-  int64_t max_wait_ms = 15, time_ms = 1000, reload_ms = 200, port = 8080;
+  int64_t max_wait_ms = 12, time_ms = 1000, reload_ms = 200, port = 8080;
   int threads = 0;
   bool json = false, quiet = false, int8 = false;
 };

@@ -56,7 +56,7 @@ struct ScoreQueueOptions {
   int64_t batch_rows = 128;
   // A job that finds a thread idle waits for company so long, 0: not at all.
   std::chrono::microseconds linger{0};
-  std::chrono::milliseconds max_wait{15};
+  std::chrono::milliseconds max_wait{12};
   int64_t max_rows = 1 << 20;  // that wait at the same time
 };
 
