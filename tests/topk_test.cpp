@@ -207,24 +207,75 @@ TEST(VectorKernels, AProductHasTheSameBitsWhereverItsRowStands) {
     }
 }
 
-TEST(VectorKernels, ByteProductsAreExactAtTheirExtremes) {
+TEST(VectorKernels, CodedProductsAreExactAtTheirExtremes) {
   for (const VectorKernels* kernel : kernels())
-    for (const int64_t d : {1, 15, 16, 31, 63, 64, 65, 127, 128, 1000})
-      for (const int fill : {-128, -127, 127, 0}) {
-        Rng rng(11);
-        std::vector<int8_t> rows(static_cast<size_t>(9 * d)), query(static_cast<size_t>(d));
-        for (int8_t& v : rows) v = static_cast<int8_t>(fill != 0 ? fill : static_cast<int>(rng.below(256)) - 128);
-        for (int8_t& v : query) v = static_cast<int8_t>(fill != 0 ? fill : static_cast<int>(rng.below(256)) - 128);
-        std::vector<const int8_t*> at(9);
-        for (int64_t r = 0; r < 9; ++r) at[static_cast<size_t>(r)] = rows.data() + r * d;
-        std::vector<int32_t> scanned(9), gathered(9);
-        kernel->scan_i8(query.data(), rows.data(), 9, d, scanned.data());
-        kernel->dots_i8(query.data(), at.data(), 9, d, gathered.data());
-        for (size_t r = 0; r < 9; ++r) {
-          const int32_t expected = std::inner_product(query.begin(), query.end(), at[r], 0);
-          EXPECT_EQ(scanned[r], expected);
-          EXPECT_EQ(gathered[r], expected);
+    for (const int64_t d : {4, 16, 28, 32, 60, 64, 68, 128, 132, 1000, 65536})
+      for (const bool extreme : {false, true}) {
+        const int64_t panel = kernel->code_panel, n = kScanRows;
+        const int most = kernel->most_code;
+        Rng rng(11, static_cast<uint64_t>(d));
+        std::vector<uint8_t> rows(static_cast<size_t>(n * d));
+        std::vector<int8_t> queries(static_cast<size_t>(panel * d)), packed(queries.size());
+        for (uint8_t& v : rows) v = static_cast<uint8_t>(extreme ? 255 : rng.below(256));
+        for (int8_t& v : queries)
+          v = static_cast<int8_t>(extreme ? most
+                                          : static_cast<int>(rng.below(2 * static_cast<uint64_t>(most) + 1)) - most);
+        if (extreme) std::fill_n(queries.begin(), d, static_cast<int8_t>(-most));
+        for (int64_t j = 0; j < panel; ++j)
+          for (int64_t i = 0; i < d; ++i)
+            packed[static_cast<size_t>((i / 4 * panel + j) * 4 + i % 4)] = queries[static_cast<size_t>(j * d + i)];
+        const std::vector<float> scales = random_floats(n, 12);
+        std::vector<int32_t> starts(static_cast<size_t>(panel));
+        for (int64_t j = 0; j < panel; ++j) starts[static_cast<size_t>(j)] = static_cast<int32_t>(1000 * j);
+        const auto expected = [&](int64_t j, int64_t r) {
+          int64_t sum = starts[static_cast<size_t>(j)];
+          for (int64_t i = 0; i < d; ++i)
+            sum += int64_t{queries[static_cast<size_t>(j * d + i)]} * rows[static_cast<size_t>(r * d + i)];
+          return static_cast<int32_t>(static_cast<uint64_t>(sum));
+        };
+        const auto scaled = [&](int32_t product, int64_t r) {
+          return static_cast<float>(product) * scales[static_cast<size_t>(r)];
+        };
+        std::vector<float> thresholds(static_cast<size_t>(panel));
+        for (int64_t j = 0; j < panel; ++j) thresholds[static_cast<size_t>(j)] = scaled(expected(j, j % n), j % n);
+        std::vector<int32_t> scanned(static_cast<size_t>(n));
+        for (const int64_t j : {int64_t{0}, panel - 1}) {
+          const float threshold = thresholds[static_cast<size_t>(j)];
+          const uint64_t passes =
+              kernel->scan_codes(queries.data() + j * d, rows.data(), d, starts[static_cast<size_t>(j)], scales.data(),
+                                 threshold, 0, scanned.data());
+          for (int64_t r = 0; r < n; ++r) {
+            ASSERT_EQ(scanned[static_cast<size_t>(r)], expected(j, r)) << d << " " << j << " " << r;
+            EXPECT_EQ(passes >> r & 1, scaled(expected(j, r), r) >= threshold ? 1u : 0u);
+          }
         }
+        for (const bool half : {false, true})
+          for (int64_t first = 0; first < n; first += kernel->code_rows) {
+            alignas(64) int32_t out[kMaxCodeRows * kMaxPanel];
+            uint32_t above[kMaxCodeRows];
+            std::vector<float> least = thresholds;
+            const auto tile = [&] {
+              return kernel->tile_codes(rows.data() + first * d, d, packed.data(), half, starts.data(),
+                                        scales.data() + first, least.data(), 0, out, above);
+            };
+            uint32_t any = 0;
+            if (tile())
+              for (int64_t r = 0; r < kernel->code_rows; ++r)
+                for (int64_t j = 0; j < (half ? panel / 2 : panel); ++j) {
+                  const int32_t product = out[r * panel + j];
+                  ASSERT_EQ(product, expected(j, first + r)) << d << " " << j << " " << r;
+                  const bool passes = scaled(product, first + r) >= thresholds[static_cast<size_t>(j)];
+                  EXPECT_EQ(above[r] >> j & 1, passes ? 1u : 0u);
+                  any |= above[r] >> j & 1;
+                }
+            else
+              for (int64_t r = 0; r < kernel->code_rows; ++r)
+                for (int64_t j = 0; j < (half ? panel / 2 : panel); ++j)
+                  any |= scaled(expected(j, first + r), first + r) >= thresholds[static_cast<size_t>(j)] ? 2u : 0u;
+            EXPECT_NE(any, 2u) << "a row that passes is told of";
+            std::fill(least.begin(), least.end(), kInf);
+            EXPECT_FALSE(tile());
+          }
       }
 }
 

@@ -115,20 +115,25 @@ bool tile(const float* const* rows, int64_t d, const float* queries, bool half, 
               : tile_of<2>(rows, d, queries, threshold, ahead, out);
 }
 
+template <class Bytes>
+constexpr VectorKernels kernels_of(int most_code) {
+  return {dots, scan, kTileRows, kPanel, tile, most_code, kCodeRows, kCodePanel, scan_codes<Bytes>, tile_codes<Bytes>};
+}
+
 }  // namespace
 
 #if defined(WINNOW_ISA_avx512)
 const VectorKernels* vector_kernels_avx512() {
-  static const VectorKernels kernels = {dots, scan, kTileRows, kPanel, tile, scan_i8<Wide>, dots_i8<Wide>};
+  static constexpr VectorKernels kernels = kernels_of<Pairs>(63);
   return &kernels;
 }
 const VectorKernels* vector_kernels_vnni() {
-  static const VectorKernels kernels = {dots, scan, kTileRows, kPanel, tile, scan_vnni, dots_vnni};
+  static constexpr VectorKernels kernels = kernels_of<Fours>(127);
   return &kernels;
 }
 #else
 const VectorKernels* vector_kernels_avx2() {
-  static const VectorKernels kernels = {dots, scan, kTileRows, kPanel, tile, scan_i8<Wide>, dots_i8<Wide>};
+  static constexpr VectorKernels kernels = kernels_of<Pairs>(63);
   return &kernels;
 }
 #endif
