@@ -15,10 +15,8 @@ constexpr float kLeastScale = 0x1p-100f;  // its inverse is finite and no produc
 constexpr double kUp = 1 + 1e-6;          // more than the rounding of a norm and of what is computed with it
 constexpr int64_t kLanes = 8;
 
-float above(double x) {
-  const auto f = static_cast<float>(x);
-  return static_cast<double>(f) < x ? std::nextafter(f, kInf) : f;
-}
+// At least x, by more than half a step of floats there, subnormal ones included.
+float above(double x) { return static_cast<float>(x + std::fabs(x) * 0x1p-23 + 0x1p-148); }
 float below(double x) { return -above(-x); }
 
 double norm_up(const double (&squares)[kLanes]) {
@@ -80,6 +78,8 @@ void RowCodes::encode(const float* x, int64_t first, int64_t count) {
     }
     codes_ = codes;
     scales_ = scales;
+    code_at_ = codes_.data<uint8_t>();
+    scale_at_ = scales_.data<float>();
   }
   rows_ = count;
   bounds_.resize(static_cast<size_t>(blocks));
@@ -91,8 +91,8 @@ void RowCodes::encode(const float* x, int64_t first, int64_t count) {
 void RowCodes::encode_block(const float* x, int64_t block) {
   Bounds most;
   for (int64_t r = block * kBlock; r < (block + 1) * kBlock; ++r) {
-    uint8_t* code = codes_.data<uint8_t>() + r * code_width();
-    float& scale = scales_.data<float>()[r];
+    uint8_t* code = code_at_ + r * code_width();
+    float& scale = scale_at_[r];
     std::memset(code, 128, static_cast<size_t>(code_width()));
     scale = 0;
     if (r >= rows_) continue;
@@ -153,10 +153,31 @@ float QueryCode::threshold(float score) const {
   constexpr double kMost = double{std::numeric_limits<float>::max()};
   return least < -kMost ? -kInf : least > kMost ? std::numeric_limits<float>::max() : below(least);
 }
+void QuerySlacks::add(const QueryCode& q) {
+  residual_.push_back(q.residual_);
+  length_.push_back(q.length_);
+  norm_.push_back(q.norm_);
+  start_.push_back(q.start_);
+}
+bool QuerySlacks::of(const RowCodes::Bounds& b, int64_t first, int64_t count, int32_t* slacks, int32_t* starts) const {
+  const float *residual = residual_.data() + first, *length = length_.data() + first, *norm = norm_.data() + first;
+  const int32_t* start = start_.data() + first;
+  int32_t all = 1;
+  for (int64_t j = 0; j < count; ++j) {
+    const float units = residual[j] * b.residual + length[j] * b.length;
+    const bool holds = units < QueryCode::kMostSlack && norm[j] * b.norm < kMostProduct;
+    all &= holds ? 1 : 0;
+    slacks[j] = static_cast<int32_t>(holds ? units : 0.f) + 1;
+    starts[j] = start[j] + slacks[j];
+  }
+  return all != 0;
+}
+
 ProductRounding::ProductRounding(const float* q, int64_t width)
     : norm_(norm_of(q, width)), share_(2 * rounding_share(width)), tiny_(2 * rounding_tiny(width)) {}
 float ProductRounding::operator()(float norm) const {
   const double product = norm_ * double{norm};
+  if (norm_ == 0 && norm < kInf) return 0;
   return product < double{kMostProduct} ? above(share_ * product + tiny_) : kInf;
 }
 

@@ -39,8 +39,8 @@ class RowCodes {
   // The result depends on x alone.
   void encode(const float* x, int64_t first, int64_t count);
   // 128 + c; after the last row zeros follow up to a whole block, with scale 0.
-  const uint8_t* codes(int64_t row) const { return codes_.data<uint8_t>() + row * code_width(); }
-  const float* scales(int64_t row) const { return scales_.data<float>() + row; }  // s
+  const uint8_t* codes(int64_t row) const { return code_at_ + row * code_width(); }
+  const float* scales(int64_t row) const { return scale_at_ + row; }  // s
   const Bounds& bounds(int64_t row) const { return bounds_[static_cast<size_t>(row / kBlock)]; }
   int64_t bytes() const { return rows_ * (code_width() + 4); }
 
@@ -48,6 +48,8 @@ class RowCodes {
   void encode_block(const float* x, int64_t block);
   int64_t width_, rows_ = 0, capacity_ = 0;
   Tensor codes_, scales_;
+  uint8_t* code_at_ = nullptr;  // of these
+  float* scale_at_ = nullptr;
   std::vector<Bounds> bounds_;
 };
 
@@ -81,11 +83,24 @@ class QueryCode {
   float threshold(float score) const;
 
  private:
+  friend class QuerySlacks;
   static constexpr float kMostSlack = 0x1p29f;
   bool finite_ = true;
   double unit_ = 1, tiny_ = 0;  // t
   int32_t start_ = 0;
   float residual_ = 0, length_ = 0, norm_ = 0;  // slack = residual |r| + length |x| / s
+};
+
+// The slacks of many queries, side by side.
+class QuerySlacks {
+ public:
+  void add(const QueryCode& q);
+  // slacks[j] of query first + j, starts[j] = its start() + slack, j < count; false where one has no slack.
+  bool of(const RowCodes::Bounds& b, int64_t first, int64_t count, int32_t* slacks, int32_t* starts) const;
+
+ private:
+  std::vector<float> residual_, length_, norm_;
+  std::vector<int32_t> start_;
 };
 
 }  // namespace winnow::cpu

@@ -21,6 +21,7 @@ constexpr int64_t kGroup = 256;            // queries of one pass over the rows:
 constexpr int64_t kGroupRows = 1 << 22;    // of their candidates
 constexpr int64_t kChunkFloats = 1 << 18;  // rows that a thread takes at a time
 constexpr int64_t kBlockTiles = 4;         // tiles of rows that stay in the L1 cache beside a panel of queries
+constexpr int64_t kScans = 16;             // blocks
 constexpr int64_t kAheadFloats = 1024;     // a page: what the processor's own prefetcher does not cross
 constexpr int64_t kAheadBytes = 4096;
 constexpr int64_t kWorthCodes = 32;  // rows times k: below, the best so far stay too low for bounds to sort out much
@@ -134,7 +135,9 @@ class Pass {
     std::vector<float> score, tile, code;
     std::vector<float> rounding;  // of tile()
     Pace pace;
-    int64_t passed = 0;
+    int64_t passed = 0;  // pairs of a chunk that bounds let through
+    int64_t near = 0;    // pairs of a block that dots() computed again after tile()
+    int64_t scans = 0;   // blocks to come that dots() computes alone
     TopkWork work;
   };
 
@@ -153,6 +156,7 @@ class Pass {
     for (int64_t q = 0; q < count_ && codes_ != nullptr; ++q) {
       coded_.emplace_back(query(q), p_.d, kernels_.most_code, query_codes_.data() + q * width);
       if (!coded_.back().finite()) codes_ = nullptr;
+      slacks_.add(coded_.back());
     }
   }
   void pack() {
@@ -192,7 +196,9 @@ class Pass {
     if (codes_ != nullptr) w.code[at] = coded(q).threshold(w.score[at]);
     if (!few_) w.tile[at] = tile_threshold(w.score[at], w.rounding[at]);
   }
-  static float tile_threshold(float score, float rounding) { return std::nextafter(score - rounding, kLowest); }
+  static float tile_threshold(float score, float rounding) {
+    return rounding == 0 ? score : std::nextafter(score - rounding, kLowest);
+  }
 
   void offer(Worker& w, int64_t q, const Candidate& c) {
     if (p_.may_find && !p_.may_find(first_ + q, c.row)) return;
@@ -263,13 +269,7 @@ class Pass {
         const int64_t queries = std::min(panel, count_ - q);
         int32_t slacks[kMaxPanel] = {};
         alignas(64) int32_t starts[kMaxPanel] = {};
-        bool all = true;
-        for (int64_t j = 0; j < queries; ++j) {
-          slacks[j] = coded(q + j).slack(codes_->bounds(i));
-          starts[j] = coded(q + j).start() + slacks[j];
-          all &= slacks[j] != QueryCode::kNoSlack;
-        }
-        if (all) {
+        if (slacks_.of(codes_->bounds(i), q, queries, slacks, starts)) {
           screen_panel(w, i, may, q, starts, slacks);
           continue;
         }
@@ -317,10 +317,13 @@ class Pass {
     const int64_t block = kBlockTiles * kernels_.tile_rows;
     for (int64_t b = begin; b < end; b += block) {
       const int64_t stop = std::min(end, b + block);
-      if (allow_rounding(w, b, stop)) {
+      if (w.scans <= 0 && allow_rounding(w, b, stop)) {
+        w.near = 0;
         for (int64_t q = 0; q < count_; q += kernels_.panel) multiply_panel(w, b, stop, q);
+        if (w.near > (stop - b) * count_ / 8) w.scans = kScans;
         w.work.scored += (stop - b) * count_;
       } else {
+        --w.scans;
         for (int64_t i = b; i < stop; i += kScanRows)
           for (int64_t q = 0; q < count_; ++q) scan_block(w, q, i, std::min(stop, i + kScanRows), 0);
       }
@@ -344,6 +347,7 @@ class Pass {
       const float* row = scores + (i - begin) * kernels_.panel;
       for (int64_t j = 0; j < queries; ++j) {
         if (!(row[j] > w.tile[static_cast<size_t>(q + j)])) continue;
+        ++w.near;
         const float* at = p_.rows + i * p_.d;
         float score = 0;
         kernels_.dots(query(q + j), &at, 1, p_.d, 0, &score);
@@ -368,6 +372,7 @@ class Pass {
   Tensor packed_;
   std::vector<ProductRounding> rounding_;  // of many
   std::vector<QueryCode> coded_;
+  QuerySlacks slacks_;
   std::vector<int8_t> query_codes_, packed_codes_;  // [count][width]; [padded / panel][width / 4][panel][4]
   std::vector<std::atomic<float>> best_elsewhere_;  // scores that k rows of one thread reach
   std::vector<Worker> workers_;
