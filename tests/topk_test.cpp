@@ -279,26 +279,5 @@ TEST(VectorKernels, CodedProductsAreExactAtTheirExtremes) {
       }
 }
 
-TEST(VectorKernels, TilesAreOneChainPerScore) {
-  for (const VectorKernels* kernel : kernels())
-    for (const bool half : {false, true}) {
-      const int64_t d = 37, panel = kernel->panel, used = half ? panel / 2 : panel;
-      const auto rows = random_floats(kernel->tile_rows * d, 12), packed = random_floats(d * panel, 13);
-      std::vector<const float*> at(static_cast<size_t>(kernel->tile_rows));
-      for (size_t r = 0; r < at.size(); ++r) at[r] = rows.data() + static_cast<int64_t>(r) * d;
-      std::vector<float> threshold(static_cast<size_t>(panel), kInf);
-      alignas(64) float out[kMaxTileRows * kMaxPanel];
-      EXPECT_FALSE(kernel->tile(at.data(), d, packed.data(), half, threshold.data(), 0, out));
-      for (size_t r = 0; r < at.size(); ++r)
-        for (int64_t j = 0; j < used; ++j) {
-          float chain = 0;
-          for (int64_t i = 0; i < d; ++i) chain = std::fma(at[r][i], packed[static_cast<size_t>(i * panel + j)], chain);
-          EXPECT_EQ(out[static_cast<int64_t>(r) * panel + j], chain);
-        }
-      threshold[static_cast<size_t>(used - 1)] = -kInf;
-      EXPECT_TRUE(kernel->tile(at.data(), d, packed.data(), half, threshold.data(), 0, out));
-    }
-}
-
 }  // namespace
 }  // namespace winnow::cpu

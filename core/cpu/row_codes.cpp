@@ -173,12 +173,4 @@ bool QuerySlacks::of(const RowCodes::Bounds& b, int64_t first, int64_t count, in
   return all != 0;
 }
 
-ProductRounding::ProductRounding(const float* q, int64_t width)
-    : norm_(norm_of(q, width)), share_(2 * rounding_share(width)), tiny_(2 * rounding_tiny(width)) {}
-float ProductRounding::operator()(float norm) const {
-  const double product = norm_ * double{norm};
-  if (norm_ == 0 && norm < kInf) return 0;
-  return product < double{kMostProduct} ? above(share_ * product + tiny_) : kInf;
-}
-
 }  // namespace winnow::cpu

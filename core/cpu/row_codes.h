@@ -53,17 +53,6 @@ class RowCodes {
   std::vector<Bounds> bounds_;
 };
 
-// How far two float products of q and a row of length <= norm, summed in different orders, may be apart; infinity where
-// they may overflow.
-class ProductRounding {
- public:
-  ProductRounding(const float* q, int64_t width);
-  float operator()(float norm) const;
-
- private:
-  double norm_, share_, tiny_;
-};
-
 // A query in bytes of -most_code..most_code.
 class QueryCode {
  public:

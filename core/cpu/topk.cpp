@@ -10,35 +10,19 @@
 #include "core/cpu/candidates.h"
 #include "core/cpu/row_codes.h"
 #include "core/parallel.h"
-#include "core/tensor.h"
 
 namespace winnow::cpu {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity(), kLowest = -kInf;
-constexpr int64_t kFewQueries = 3;         // read by scan(); from here on the blocked products are faster
+constexpr int64_t kFewQueries = 6;         // read by scan_codes(); more go through tile_codes()
 constexpr int64_t kGroup = 256;            // queries of one pass over the rows: beyond, memory is no longer the limit
 constexpr int64_t kGroupRows = 1 << 22;    // of their candidates
 constexpr int64_t kChunkFloats = 1 << 18;  // rows that a thread takes at a time
-constexpr int64_t kBlockTiles = 4;         // tiles of rows that stay in the L1 cache beside a panel of queries
-constexpr int64_t kScans = 16;             // blocks
+constexpr int64_t kBlockFloats = 4096;     // rows that stay in the L1 cache while queries go over them
 constexpr int64_t kAheadFloats = 1024;     // a page: what the processor's own prefetcher does not cross
 constexpr int64_t kAheadBytes = 4096;
 constexpr int64_t kWorthCodes = 32;  // rows times k: below, the best so far stay too low for bounds to sort out much
-
-// At least |x|; infinity where that is NaN or its square overflows.
-float float_norm(const float* x, int64_t d) {
-  constexpr int64_t kLanes = 16;
-  float lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= d; i += kLanes)
-    for (int64_t l = 0; l < kLanes; ++l) lanes[l] += x[i + l] * x[i + l];
-  for (; i < d; ++i) lanes[0] += x[i] * x[i];
-  float sum = static_cast<float>(d) * 0x1p-120f;  // more than what underflows
-  for (const float lane : lanes) sum += lane;
-  const float norm = std::sqrt(sum) * (1 + static_cast<float>(d) * 0x1p-22f);
-  return norm < kInf ? norm : kInf;
-}
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -93,8 +77,8 @@ class Pass {
     chunk_ = std::max<int64_t>(kScanRows, round_up(kChunkFloats / p.d, kScanRows));
     threads_ = work < kChunkFloats || omp_in_parallel() != 0 ? 1 : num_threads();
     if (codes_ != nullptr) encode();
-    padded_ = few_ ? count : round_up(count, std::max(kernels_.panel, kernels_.code_panel));
-    if (!few_) pack();
+    padded_ = few_ ? count : round_up(count, kernels_.code_panel);
+    if (!few_ && codes_ != nullptr) pack();
     for (std::atomic<float>& score : best_elsewhere_) score.store(kLowest, std::memory_order_relaxed);
     for (int64_t t = 0; t < threads_; ++t) workers_.emplace_back(*this);
   }
@@ -123,21 +107,15 @@ class Pass {
     explicit Worker(const Pass& pass)
         : best(static_cast<size_t>(pass.count_)),
           score(static_cast<size_t>(pass.padded_), kInf),
-          tile(score),
           code(score),
-          rounding(score),
           pace(pass.p_.k, pass.few_ ? 1. / 8 : 1. / 64) {
       for (Candidates& c : best) c.reset(pass.p_.k);
     }
     std::vector<Candidates> best;
-    // What a row must reach by query: its score, a score of tile(), a scaled product of bytes. Infinity where there is
-    // no query.
-    std::vector<float> score, tile, code;
-    std::vector<float> rounding;  // of tile()
+    // What a row must reach by query: its score, a scaled product of bytes. Infinity where there is no query.
+    std::vector<float> score, code;
     Pace pace;
     int64_t passed = 0;  // pairs of a chunk that bounds let through
-    int64_t near = 0;    // pairs of a block that dots() computed again after tile()
-    int64_t scans = 0;   // blocks to come that dots() computes alone
     TopkWork work;
   };
 
@@ -160,25 +138,18 @@ class Pass {
     }
   }
   void pack() {
-    const int64_t panel = kernels_.panel;
-    packed_ = Tensor::zeros({DType::F32, {padded_ * p_.d}});
-    for (int64_t q = 0; q < count_; ++q) rounding_.emplace_back(query(q), p_.d);
-    float* to = packed_.data<float>();
-    for (int64_t q = 0; q < count_; ++q)
-      for (int64_t i = 0; i < p_.d; ++i) to[(q / panel * p_.d + i) * panel + q % panel] = query(q)[i];
-    if (codes_ == nullptr) return;
-    const int64_t width = codes_->code_width(), codes_panel = kernels_.code_panel;
+    const int64_t width = codes_->code_width(), panel = kernels_.code_panel;
     packed_codes_.resize(static_cast<size_t>(padded_ * width));
     for (int64_t q = 0; q < count_; ++q)
       for (int64_t i = 0; i < width; ++i)
-        packed_codes_[static_cast<size_t>(((q / codes_panel * width + i / 4 * 4) * codes_panel) + q % codes_panel * 4 +
-                                          i % 4)] = query_codes_[static_cast<size_t>(q * width + i)];
+        packed_codes_[static_cast<size_t>((q / panel * width + i / 4 * 4) * panel + q % panel * 4 + i % 4)] =
+            query_codes_[static_cast<size_t>(q * width + i)];
   }
 
   void take_chunk(Worker& w, int64_t begin, int64_t end) {
     for (int64_t q = 0; q < count_; ++q) update(w, q);
     if (codes_ == nullptr || w.pace.plain(end - begin)) {
-      few_ ? scan(w, begin, end) : multiply(w, begin, end);
+      scan(w, begin, end);
       return;
     }
     w.passed = 0;
@@ -194,12 +165,7 @@ class Pass {
     // A row that equals the worst of another thread's best may come before it.
     w.score[at] = std::max(own, std::nextafter(std::max(own, others), kLowest));
     if (codes_ != nullptr) w.code[at] = coded(q).threshold(w.score[at]);
-    if (!few_) w.tile[at] = tile_threshold(w.score[at], w.rounding[at]);
   }
-  static float tile_threshold(float score, float rounding) {
-    return rounding == 0 ? score : std::nextafter(score - rounding, kLowest);
-  }
-
   void offer(Worker& w, int64_t q, const Candidate& c) {
     if (p_.may_find && !p_.may_find(first_ + q, c.row)) return;
     Candidates& best = w.best[static_cast<size_t>(q)];
@@ -221,10 +187,14 @@ class Pass {
     }
   }
   void scan(Worker& w, int64_t begin, int64_t end) {
+    const int64_t together = count_ == 1 ? kScanRows : std::clamp<int64_t>(kBlockFloats / p_.d, 1, kScanRows);
     for (int64_t i = begin; i < end; i += kScanRows) {
       if (may_of_block(i) == 0) continue;
-      const int64_t ahead = (i + kScanRows) * p_.d + kAheadFloats <= p_.n * p_.d ? kAheadFloats : 0;
-      for (int64_t q = 0; q < count_; ++q) scan_block(w, q, i, std::min(end, i + kScanRows), q == 0 ? ahead : 0);
+      const int64_t stop = std::min(end, i + kScanRows);
+      for (int64_t b = i; b < stop; b += together) {
+        const int64_t ahead = (b + together) * p_.d + kAheadFloats <= p_.n * p_.d ? kAheadFloats : 0;
+        for (int64_t q = 0; q < count_; ++q) scan_block(w, q, b, std::min(stop, b + together), q == 0 ? ahead : 0);
+      }
     }
   }
 
@@ -300,62 +270,6 @@ class Pass {
     }
   }
 
-  // The blocked product adds in another order than dots(): what comes near enough to the best is scored by dots().
-  // Returns whether it may be off by so little that this is worth it.
-  bool allow_rounding(Worker& w, int64_t begin, int64_t end) {
-    float norm = 0;
-    for (int64_t i = begin; i < end; ++i) norm = std::max(norm, float_norm(p_.rows + i * p_.d, p_.d));
-    bool all = true;
-    for (size_t q = 0; q < static_cast<size_t>(count_); ++q) {
-      w.rounding[q] = rounding_[q](norm);
-      w.tile[q] = tile_threshold(w.score[q], w.rounding[q]);
-      all &= w.rounding[q] < kInf;
-    }
-    return all;
-  }
-  void multiply(Worker& w, int64_t begin, int64_t end) {
-    const int64_t block = kBlockTiles * kernels_.tile_rows;
-    for (int64_t b = begin; b < end; b += block) {
-      const int64_t stop = std::min(end, b + block);
-      if (w.scans <= 0 && allow_rounding(w, b, stop)) {
-        w.near = 0;
-        for (int64_t q = 0; q < count_; q += kernels_.panel) multiply_panel(w, b, stop, q);
-        if (w.near > (stop - b) * count_ / 8) w.scans = kScans;
-        w.work.scored += (stop - b) * count_;
-      } else {
-        --w.scans;
-        for (int64_t i = b; i < stop; i += kScanRows)
-          for (int64_t q = 0; q < count_; ++q) scan_block(w, q, i, std::min(stop, i + kScanRows), 0);
-      }
-    }
-  }
-  void multiply_panel(Worker& w, int64_t begin, int64_t end, int64_t q) {
-    const int64_t tile = kernels_.tile_rows, panel = kernels_.panel, block = kBlockTiles * tile;
-    const bool half = count_ - q <= panel / 2;
-    const int64_t ahead = q == 0 && begin + 2 * block <= p_.n ? block * p_.d : 0;
-    alignas(64) float scores[kMaxTileRows * kMaxPanel];
-    for (int64_t i = begin; i < end; i += tile) {
-      const float* rows[kMaxTileRows];  // past the last: the last again, looked at no more
-      for (int64_t r = 0; r < tile; ++r) rows[r] = p_.rows + std::min(i + r, end - 1) * p_.d;
-      if (kernels_.tile(rows, p_.d, packed_.data<float>() + q * p_.d, half, w.tile.data() + q, ahead, scores))
-        take_tile(w, i, std::min(end, i + tile), q, half ? panel / 2 : panel, scores);
-    }
-  }
-  void take_tile(Worker& w, int64_t begin, int64_t end, int64_t q, int64_t queries, const float* scores) {
-    for (int64_t i = begin; i < end; ++i) {
-      if (!allowed(i)) continue;
-      const float* row = scores + (i - begin) * kernels_.panel;
-      for (int64_t j = 0; j < queries; ++j) {
-        if (!(row[j] > w.tile[static_cast<size_t>(q + j)])) continue;
-        ++w.near;
-        const float* at = p_.rows + i * p_.d;
-        float score = 0;
-        kernels_.dots(query(q + j), &at, 1, p_.d, 0, &score);
-        if (score > w.score[static_cast<size_t>(q + j)]) offer(w, q + j, {score, score, static_cast<int32_t>(i)});
-      }
-    }
-  }
-
   void collect(int64_t q, ScoredRow* out) {
     Candidates& all = workers_[0].best[static_cast<size_t>(q)];
     for (int64_t t = 1; t < threads_; ++t)
@@ -369,8 +283,6 @@ class Pass {
   const RowCodes* codes_;
   int64_t first_, count_, padded_ = 0, chunk_ = 0, threads_ = 1;
   bool few_;
-  Tensor packed_;
-  std::vector<ProductRounding> rounding_;  // of many
   std::vector<QueryCode> coded_;
   QuerySlacks slacks_;
   std::vector<int8_t> query_codes_, packed_codes_;  // [count][width]; [padded / panel][width / 4][panel][4]

@@ -5,9 +5,6 @@
 // A score is the bits of VectorKernels::dots, whatever the number of threads and of queries. NaN scores are never
 // returned. Cosine: rows and queries of length 1.
 //
-// A few queries read each row once, at the speed of memory; many go through a blocked product whose scores never leave
-// the L1 cache, where rows whose scores differ by rounding alone may change places at rank k.
-//
 // With codes (core/cpu/row_codes.h) a product of bytes bounds each score, and only rows whose bound reaches the k-th
 // best lower bound so far are scored: the rows and scores are those that dots() on every row would give, ties included.
 // Where the bounds let too many rows through (rows nearly equal, queries of zeros, k near the number of rows), the

@@ -5,9 +5,8 @@
 
 namespace winnow::cpu {
 
-inline constexpr int kScanRows = 64;     // most rows of one call of scan: a bit each
-inline constexpr int kMaxTileRows = 12;  // of any instruction set
-inline constexpr int kMaxPanel = 32;
+inline constexpr int kScanRows = 64;  // most rows of one call of scan: a bit each
+inline constexpr int kMaxPanel = 32;  // of any instruction set
 inline constexpr int kMaxCodeRows = 8;
 
 struct VectorKernels {
@@ -16,13 +15,6 @@ struct VectorKernels {
   // out[i] = q . (rows + i d), i < n <= kScanRows, n >= 1. Bit i of the result: out[i] > threshold (NaN is not).
   // `ahead` floats further on are fetched while this is computed; they must be part of the same array.
   uint64_t (*scan)(const float* q, const float* rows, int n, int64_t d, float threshold, int64_t ahead, float* out);
-
-  // Many queries: panels of `panel` queries, [d][panel], zeros in the place of missing ones, against tile_rows rows.
-  //   out[r panel + j] = query j . rows[r], one chain of fused multiply-adds over d, r < tile_rows
-  // Returns whether any is above its query's threshold. half: only the first half of the panel is there and computed.
-  int tile_rows, panel;
-  bool (*tile)(const float* const* rows, int64_t d, const float* queries, bool half, const float* threshold,
-               int64_t ahead, float* out);
 
   // Coded rows (core/cpu/row_codes.h), d bytes each, d a multiple of 4, against queries of bytes, |q| <= most_code.
   //   product = start + sum_j q[j] row[j], exact modulo 2^32;  passes = float(product) scale[row] >= threshold

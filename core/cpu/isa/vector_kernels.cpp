@@ -69,55 +69,9 @@ uint64_t scan(const float* q, const float* rows, int n, int64_t d, float thresho
   return above;
 }
 
-#if defined(WINNOW_ISA_avx512)
-constexpr int kTileRows = 12;
-WN_INLINE bool any_above(V a, V b, V ta, V tb) {
-  return (_mm512_cmp_ps_mask(a, ta, _CMP_GT_OQ) | _mm512_cmp_ps_mask(b, tb, _CMP_GT_OQ)) != 0;
-}
-#else
-constexpr int kTileRows = 6;
-WN_INLINE bool any_above(V a, V b, V ta, V tb) {
-  return _mm256_movemask_ps(_mm256_or_ps(_mm256_cmp_ps(a, ta, _CMP_GT_OQ), _mm256_cmp_ps(b, tb, _CMP_GT_OQ))) != 0;
-}
-#endif
-constexpr int kPanel = 2 * W;
-
-template <int NV>
-bool tile_of(const float* const* rows, int64_t d, const float* queries, const float* threshold, int64_t ahead,
-             float* out) {
-  constexpr int64_t kLineFloats = kLine / 4;
-  V c[kTileRows][NV];
-  unrolled<kTileRows * NV>([&](auto i) WN_INLINE_LAMBDA { c[i.v / NV][i.v % NV] = set1(0); });
-  for (int64_t line = 0; line < d; line += kLineFloats) {
-    if (ahead > 0)
-      unrolled<kTileRows>([&](auto r) WN_INLINE_LAMBDA { _mm_prefetch(rows[r.v] + ahead + line, _MM_HINT_T0); });
-    const int64_t end = d - line < kLineFloats ? d : line + kLineFloats;
-    for (int64_t k = line; k < end; ++k, queries += kPanel) {
-      V y[NV];
-      unrolled<NV>([&](auto v) WN_INLINE_LAMBDA { y[v.v] = load(queries + v.v * W); });
-      unrolled<kTileRows>([&](auto r) WN_INLINE_LAMBDA {
-        const V x = set1(rows[r.v][k]);
-        unrolled<NV>([&](auto v) WN_INLINE_LAMBDA { fma_to(c[r.v][v.v], x, y[v.v]); });
-      });
-    }
-  }
-  const V low = load(threshold), high = load(threshold + (NV - 1) * W);
-  bool any = false;
-  unrolled<kTileRows>([&](auto r) WN_INLINE_LAMBDA {
-    unrolled<NV>([&](auto v) WN_INLINE_LAMBDA { store(out + r.v * kPanel + v.v * W, c[r.v][v.v]); });
-    any |= any_above(c[r.v][0], c[r.v][NV - 1], low, high);
-  });
-  return any;
-}
-bool tile(const float* const* rows, int64_t d, const float* queries, bool half, const float* threshold, int64_t ahead,
-          float* out) {
-  return half ? tile_of<1>(rows, d, queries, threshold, ahead, out)
-              : tile_of<2>(rows, d, queries, threshold, ahead, out);
-}
-
 template <class Bytes>
 constexpr VectorKernels kernels_of(int most_code) {
-  return {dots, scan, kTileRows, kPanel, tile, most_code, kCodeRows, kCodePanel, scan_codes<Bytes>, tile_codes<Bytes>};
+  return {dots, scan, most_code, kCodeRows, kCodePanel, scan_codes<Bytes>, tile_codes<Bytes>};
 }
 
 }  // namespace
