@@ -68,7 +68,7 @@ RowCodes::RowCodes(int64_t width) : width_(width) {
 }
 
 void RowCodes::encode(const float* x, int64_t first, int64_t count) {
-  const int64_t blocks = (count + kBlock - 1) / kBlock, begin = std::min(first, rows_) / kBlock;
+  const int64_t blocks = (count + kBlock - 1) / kBlock, begin = std::min({first, rows_, count}) / kBlock;
   if (blocks * kBlock > capacity_) {
     capacity_ = std::max(blocks * kBlock, (capacity_ + capacity_ / 2) / kBlock * kBlock);
     Tensor codes({DType::U8, {capacity_ * code_width()}}), scales({DType::F32, {capacity_}});

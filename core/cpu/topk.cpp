@@ -68,7 +68,8 @@ class Pass {
   Pass(const TopkProblem& p, const VectorKernels& kernels, int64_t first, int64_t count)
       : p_(p),
         kernels_(kernels),
-        codes_(p.n / kWorthCodes >= p.k ? p.codes : nullptr),
+        k_(std::max<int64_t>(1, std::min(p.k, p.n))),
+        codes_(p.n / kWorthCodes >= k_ ? p.codes : nullptr),
         first_(first),
         count_(count),
         few_(count <= kFewQueries),
@@ -108,8 +109,8 @@ class Pass {
         : best(static_cast<size_t>(pass.count_)),
           score(static_cast<size_t>(pass.padded_), kInf),
           code(score),
-          pace(pass.p_.k, pass.few_ ? 1. / 8 : 1. / 64) {
-      for (Candidates& c : best) c.reset(pass.p_.k);
+          pace(pass.k_, pass.few_ ? 1. / 8 : 1. / 64) {
+      for (Candidates& c : best) c.reset(pass.k_);
     }
     std::vector<Candidates> best;
     // What a row must reach by query: its score, a scaled product of bytes. Infinity where there is no query.
@@ -218,7 +219,7 @@ class Pass {
           scan_block(w, q, i, std::min(end, i + kScanRows), 0);
           continue;
         }
-        w.work.bounded += kScanRows;
+        w.work.bounded += std::min<int64_t>(kScanRows, p_.n - i);
         uint64_t above = may & kernels_.scan_codes(query_codes_.data() + q * width, codes_->codes(i), width,
                                                    coded(q).start() + slack, codes_->scales(i),
                                                    w.code[static_cast<size_t>(q)], q == 0 ? ahead : 0, products);
@@ -254,7 +255,7 @@ class Pass {
     const int64_t ahead = q == 0 && block + 2 * kScanRows <= p_.n ? kScanRows * width : 0;
     alignas(64) int32_t products[kMaxCodeRows * kMaxPanel];
     uint32_t above[kMaxCodeRows];
-    w.work.bounded += kScanRows * std::min(panel, count_ - q);
+    w.work.bounded += std::min<int64_t>(kScanRows, p_.n - block) * std::min(panel, count_ - q);
     for (int64_t i = 0; i < kScanRows; i += tile) {
       if ((may >> i) == 0) return;
       if (!kernels_.tile_codes(codes_->codes(block + i), width, packed_codes_.data() + q * width, half, starts,
@@ -280,13 +281,14 @@ class Pass {
 
   const TopkProblem& p_;
   const VectorKernels& kernels_;
+  int64_t k_;
   const RowCodes* codes_;
   int64_t first_, count_, padded_ = 0, chunk_ = 0, threads_ = 1;
   bool few_;
   std::vector<QueryCode> coded_;
   QuerySlacks slacks_;
   std::vector<int8_t> query_codes_, packed_codes_;  // [count][width]; [padded / panel][width / 4][panel][4]
-  std::vector<std::atomic<float>> best_elsewhere_;  // scores that k rows of one thread reach
+  std::vector<std::atomic<float>> best_elsewhere_;  // a score that k rows of one thread reach, by query
   std::vector<Worker> workers_;
 };
 

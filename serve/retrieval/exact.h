@@ -1,5 +1,5 @@
-// Exact search: what no approximation is worth at: up to some hundred thousand vectors, many queries at once, or filters
-// that leave little.
+// Exact search: what no approximation is worth at: up to some hundred thousand vectors, many queries at once, or
+// filters that leave little.
 //
 // From kCodedFrom vectors on, bytes beside the vectors tell which of them need be looked at (core/cpu/row_codes.h):
 // what is found is the same, bit for bit. The bytes are made at add() and at opening, never read from a file: the proof
@@ -17,7 +17,7 @@ class IndexFile;
 // once they are a quarter.
 class ExactIndex final : public VectorIndex {
  public:
-  static constexpr int64_t kCodedFrom = 4096;
+  static constexpr int64_t kCodedFrom = 1024;
   ExactIndex(int64_t width, Similarity similarity);
   std::string_view type() const override { return "exact"; }
   void save(const std::string& path) const override;
