@@ -193,10 +193,18 @@ TEST(VectorKernels, AProductHasTheSameBitsWhereverItsRowStands) {
       const auto rows = random_floats(50 * d, 9), query = random_floats(d, 10);
       std::vector<const float*> at(50);
       for (int64_t r = 0; r < 50; ++r) at[static_cast<size_t>(r)] = rows.data() + r * d;
-      std::vector<float> all(50), scanned(50);
+      std::vector<float> all(50), scanned(kScanRows), both(2 * kScanRows);
       kernel->dots(query.data(), at.data(), 50, d, 8, all.data());
       const uint64_t above = kernel->scan(query.data(), rows.data(), 50, d, 0, 0, scanned.data());
+      std::vector<float> two = random_floats(d, 11);
+      two.insert(two.end(), query.begin(), query.end());
+      const float thresholds[] = {-kInf, 0};
+      uint64_t above_two[2];
+      kernel->scan_two(two.data(), rows.data(), 50, d, thresholds, 0, both.data(), above_two);
+      EXPECT_EQ(above_two[0], (uint64_t{1} << 50) - 1);
+      EXPECT_EQ(above_two[1], above);
       for (size_t r = 0; r < 50; ++r) {
+        EXPECT_EQ(both[kScanRows + r], all[r]);
         float one = 0;
         kernel->dots(query.data(), &at[r], 1, d, 0, &one);
         EXPECT_EQ(one, all[r]);

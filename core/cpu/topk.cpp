@@ -176,16 +176,26 @@ class Pass {
   }
 
   // Rows in the order of their numbers, so that one that equals the worst of this thread's best is no better.
-  void scan_block(Worker& w, int64_t q, int64_t begin, int64_t end, int64_t ahead) {
-    float scores[kScanRows];
+  void take_scores(Worker& w, int64_t q, int64_t begin, uint64_t above, const float* scores) {
     const float& least = w.score[static_cast<size_t>(q)];
-    uint64_t above =
-        kernels_.scan(query(q), p_.rows + begin * p_.d, static_cast<int>(end - begin), p_.d, least, ahead, scores);
-    w.work.scored += end - begin;
     for (; above != 0; above &= above - 1) {
       const int r = std::countr_zero(above);
       if (scores[r] > least && allowed(begin + r)) offer(w, q, {scores[r], scores[r], static_cast<int32_t>(begin + r)});
     }
+  }
+  // Of queries [q, last).
+  void scan_block(Worker& w, int64_t q, int64_t last, int64_t begin, int64_t end, int64_t ahead) {
+    float scores[2 * kScanRows];
+    uint64_t above[2];
+    const float *rows = p_.rows + begin * p_.d, *least = w.score.data();
+    const auto n = static_cast<int>(end - begin);
+    w.work.scored += n * (last - q);
+    for (; q + 1 < last; q += 2, ahead = 0) {
+      kernels_.scan_two(query(q), rows, n, p_.d, least + q, ahead, scores, above);
+      take_scores(w, q, begin, above[0], scores);
+      take_scores(w, q + 1, begin, above[1], scores + kScanRows);
+    }
+    if (q < last) take_scores(w, q, begin, kernels_.scan(query(q), rows, n, p_.d, least[q], ahead, scores), scores);
   }
   void scan(Worker& w, int64_t begin, int64_t end) {
     const int64_t together = count_ == 1 ? kScanRows : std::clamp<int64_t>(kBlockFloats / p_.d, 1, kScanRows);
@@ -194,7 +204,7 @@ class Pass {
       const int64_t stop = std::min(end, i + kScanRows);
       for (int64_t b = i; b < stop; b += together) {
         const int64_t ahead = (b + together) * p_.d + kAheadFloats <= p_.n * p_.d ? kAheadFloats : 0;
-        for (int64_t q = 0; q < count_; ++q) scan_block(w, q, b, std::min(stop, b + together), q == 0 ? ahead : 0);
+        scan_block(w, 0, count_, b, std::min(stop, b + together), ahead);
       }
     }
   }
@@ -216,7 +226,7 @@ class Pass {
         const int32_t slack = coded(q).slack(codes_->bounds(i));
         if (slack == QueryCode::kNoSlack) {
           w.passed += kScanRows;
-          scan_block(w, q, i, std::min(end, i + kScanRows), 0);
+          scan_block(w, q, q + 1, i, std::min(end, i + kScanRows), 0);
           continue;
         }
         w.work.bounded += std::min<int64_t>(kScanRows, p_.n - i);
@@ -245,7 +255,7 @@ class Pass {
           continue;
         }
         w.passed += kScanRows * queries;
-        for (int64_t j = 0; j < queries; ++j) scan_block(w, q + j, i, std::min(end, i + kScanRows), 0);
+        scan_block(w, q, q + queries, i, std::min(end, i + kScanRows), 0);
       }
     }
   }

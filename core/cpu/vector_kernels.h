@@ -12,9 +12,13 @@ inline constexpr int kMaxCodeRows = 8;
 struct VectorKernels {
   // out[i] = q . rows[i], i < n. The next `ahead` rows are fetched while one is used; 0 where they are in the cache.
   void (*dots)(const float* q, const float* const* rows, int64_t n, int64_t d, int64_t ahead, float* out);
-  // out[i] = q . (rows + i d), i < n <= kScanRows, n >= 1. Bit i of the result: out[i] > threshold (NaN is not).
-  // `ahead` floats further on are fetched while this is computed; they must be part of the same array.
+  // out[i] = q . (rows + i d), i < n <= kScanRows, n >= 1; out has room for kScanRows. Bit i of the result: out[i] >
+  // threshold (NaN is not). `ahead` floats further on are fetched while this is computed; they must be part of the same
+  // array.
   uint64_t (*scan)(const float* q, const float* rows, int n, int64_t d, float threshold, int64_t ahead, float* out);
+  // The same of two queries [2, d] with a threshold each: out [2][kScanRows], above [2].
+  void (*scan_two)(const float* q, const float* rows, int n, int64_t d, const float* threshold, int64_t ahead,
+                   float* out, uint64_t* above);
 
   // Coded rows (core/cpu/row_codes.h), d bytes each, d a multiple of 4, against queries of bytes, |q| <= most_code.
   //   product = start + sum_j q[j] row[j], exact modulo 2^32;  passes = float(product) scale[row] >= threshold
