@@ -26,8 +26,8 @@ struct RowScorer {
 class Candidates {
  public:
   void reset(int64_t k);
-  // A row whose upper bound is below is not among the k best; of equal scores, nor is one that comes later in
-  // descending order of better(). -inf until k were seen.
+  // The k-th best lower bound, -inf until k were seen. A row whose upper bound is below is not among the k best, nor is
+  // a row of a higher number than all before whose score equals it.
   float threshold() const { return threshold_; }
   // Returns whether it is time to cut().
   bool add(const Candidate& c) {

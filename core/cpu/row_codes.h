@@ -34,9 +34,8 @@ class RowCodes {
   int64_t rows() const { return rows_; }
   int64_t width() const { return width_; }                     // of the rows
   int64_t code_width() const { return (width_ + 3) / 4 * 4; }  // of their codes
-  // Codes rows [first, count) of x [count, width]; those before are as at the last call; what it did not code is
-  // coded now. There are count from now on.
-  // The result depends on x alone.
+  // Codes rows [first, count) of x [count, width], and those before that no call coded; the others are as they were.
+  // There are count from now on. The result depends on x alone.
   void encode(const float* x, int64_t first, int64_t count);
   // 128 + c; after the last row zeros follow up to a whole block, with scale 0.
   const uint8_t* codes(int64_t row) const { return code_at_ + row * code_width(); }
