@@ -6,8 +6,8 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/parallel.h"
+#include "serve/retrieval/exact.h"
 #include "serve/retrieval/hnsw.h"
-#include "serve/retrieval/int8.h"
 #include "serve/retrieval/vector_file.h"
 #include "train/console.h"
 
@@ -19,7 +19,7 @@ using Json = nlohmann::json;
 struct IndexArguments {
   std::string vectors, id, out, index, queries, type = "hnsw", similarity = "cosine";
   HnswOptions hnsw;
-  int64_t rescore = Int8Index::kRescore, k = 10, ef_search = 0;
+  int64_t k = 10, ef_search = 0;
   int threads = 0;
   bool quiet = false, json = false;
 };
@@ -29,10 +29,7 @@ std::string file_in(const std::string& directory) { return directory + "/index.s
 std::unique_ptr<VectorIndex> new_index(const IndexArguments& a, int64_t width) {
   const Similarity similarity = similarity_named(a.similarity);
   if (a.type == "exact") return std::make_unique<ExactIndex>(width, similarity);
-  if (a.type == "hnsw") return std::make_unique<HnswIndex>(width, similarity, a.hnsw);
-  auto index = std::make_unique<Int8Index>(width, similarity);
-  index->set_rescore(a.rescore);
-  return index;
+  return std::make_unique<HnswIndex>(width, similarity, a.hnsw);
 }
 
 // A fact that is a number is one in JSON too.
@@ -137,15 +134,13 @@ void add_build(CLI::App& index, const std::shared_ptr<IndexArguments>& a, Action
       ->required();
   command->add_option("--id", a->id, "of a table: the column with the ids; default: ids are row numbers from 0");
   command->add_option("--out", a->out, "directory for index.safetensors")->required();
-  command->add_option("--type", a->type, "exact, int8 or hnsw; default: hnsw")
-      ->check(CLI::IsMember({"exact", "int8", "hnsw"}));
+  command->add_option("--type", a->type, "exact or hnsw; default: hnsw")->check(CLI::IsMember({"exact", "hnsw"}));
   command->add_option("--similarity", a->similarity, "cosine or inner_product; default: cosine")
       ->check(CLI::IsMember({"cosine", "inner_product"}));
   command->add_option("--m", a->hnsw.m, "hnsw: links of a vector, twice as many in the lowest layer; default: 16");
   command->add_option("--ef-construction", a->hnsw.ef_construction, "hnsw: candidates at insertion; default: 200");
   command->add_option("--ef-search", a->hnsw.ef_search, "hnsw: candidates of a search; default: 64");
   command->add_option("--seed", a->hnsw.seed, "hnsw: of the layers; default: 0");
-  command->add_option("--rescore", a->rescore, "int8: this times k are looked at again in float; default: 4");
   command->add_option("--threads", a->threads, "default: all cores")->check(CLI::Range(1, 1024));
   command->add_flag("--quiet", a->quiet, "no progress");
   command->add_flag("--json", a->json, "print JSON");
@@ -175,7 +170,7 @@ void add_search(CLI::App& index, const std::shared_ptr<IndexArguments>& a, Actio
 }  // namespace
 
 void add_index_command(CLI::App& app, Action& chosen) {
-  CLI::App* command = app.add_subcommand("index", "Search among vectors: exact, bytes, or a graph (docs/retrieval.md)");
+  CLI::App* command = app.add_subcommand("index", "Search among vectors: exact, or by a graph (docs/retrieval.md)");
   command->require_subcommand(1);
   auto a = std::make_shared<IndexArguments>();
   add_build(*command, a, chosen);

@@ -1,6 +1,8 @@
-// The interface of every index, exact and int8 search.
+// The interface of every index, and exact search.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -9,9 +11,9 @@
 #include "core/file.h"
 #include "core/parallel.h"
 #include "core/safetensors.h"
+#include "serve/retrieval/exact.h"
 #include "serve/retrieval/hnsw.h"
 #include "serve/retrieval/index_file.h"
-#include "serve/retrieval/int8.h"
 #include "serve/retrieval/vector_file.h"
 #include "tests/error_text.h"
 #include "tests/retrieval_vectors.h"
@@ -21,7 +23,6 @@ namespace {
 
 std::unique_ptr<VectorIndex> make(const std::string& type, int64_t width, Similarity s = Similarity::Cosine) {
   if (type == "exact") return std::make_unique<ExactIndex>(width, s);
-  if (type == "int8") return std::make_unique<Int8Index>(width, s);
   return std::make_unique<HnswIndex>(width, s);
 }
 
@@ -30,7 +31,7 @@ class EveryIndex : public testing::TestWithParam<const char*> {
   void TearDown() override { std::filesystem::remove(path_); }
   const std::string path_ = testing::TempDir() + "winnow_index_" + std::to_string(getpid());
 };
-INSTANTIATE_TEST_SUITE_P(Types, EveryIndex, testing::Values("exact", "int8", "hnsw"),
+INSTANTIATE_TEST_SUITE_P(Types, EveryIndex, testing::Values("exact", "hnsw"),
                          [](const auto& type) { return std::string(type.param); });
 
 double cosine(const float* a, const float* b, int64_t d) {
@@ -248,22 +249,65 @@ TEST_P(EveryIndex, ZeroVectorsAndZeroQueriesScoreZero) {
   EXPECT_EQ(ids.size(), 1000u) << "each is found once";
 }
 
-TEST(Int8Index, FindsNearlyAllThatExactSearchFinds) {
-  const int64_t d = 64, n = 20000;
-  const auto x = uniform_vectors(n, d, 1), q = uniform_vectors(100, d, 2);
-  ExactIndex exact(d, Similarity::Cosine);
-  Int8Index int8(d, Similarity::Cosine);
-  exact.add(numbered(n), x);
-  int8.add(numbered(n), x);
-  const auto expected = search_all(exact, q, 10);
-  const auto found = search_all(int8, q, 10);
-  EXPECT_GE(recall(found, expected, 10), 0.999);
-  for (size_t i = 0; i < found.size(); i += 10) EXPECT_EQ(found[i], expected[i]) << "scores are those of exact search";
-  int8.set_rescore(1);
-  const double least = recall(search_all(int8, q, 10), expected, 10);
-  EXPECT_LT(least, 0.999) << "re-scoring more than k is what finds them";
-  EXPECT_GT(least, 0.9);
-  EXPECT_THROW(int8.set_rescore(0), ConfigError);
+// Bytes beside the vectors follow every change: what is found is what an index made of the rest finds.
+TEST(ExactIndex, CodesFollowEveryChange) {
+  const int64_t d = 20, n = 9000, k = 15;
+  const auto x = uniform_vectors(n, d, 1), q = clustered_vectors(70, d, 5, 2);
+  const auto of = [&](int64_t id) { return std::span(x).subspan(static_cast<size_t>(id * d), static_cast<size_t>(d)); };
+  ExactIndex index(d, Similarity::InnerProduct);
+  std::vector<int64_t> there;
+  const auto check = [&](const char* when) {
+    ExactIndex fresh(d, Similarity::InnerProduct);
+    for (const int64_t id : there) fresh.add(std::array{id}, of(id));
+    EXPECT_EQ(search_all(index, q, k), search_all(fresh, q, k)) << when;
+    for (size_t i = 0; i < 70; i += 23) {
+      const std::vector<float> one(q.begin() + static_cast<int64_t>(i) * d,
+                                   q.begin() + static_cast<int64_t>(i + 1) * d);
+      EXPECT_EQ(search_all(index, one, k), search_all(fresh, one, k)) << when << ", alone";
+    }
+  };
+  const auto add = [&](int64_t first, int64_t count) {
+    index.add(numbered(count, first),
+              std::span(x).subspan(static_cast<size_t>(first * d), static_cast<size_t>(count * d)));
+    for (int64_t id = first; id < first + count; ++id) there.push_back(id);
+  };
+  const auto remove = [&](int64_t first, int64_t count, int64_t step) {
+    std::vector<int64_t> gone;
+    for (int64_t id = first; id < first + count; id += step) gone.push_back(id);
+    index.remove(gone);
+    std::erase_if(there, [&](int64_t id) { return std::ranges::binary_search(gone, id); });
+  };
+  add(0, ExactIndex::kCodedFrom - 1);
+  EXPECT_EQ(index.facts().at("code_bytes"), "0");
+  add(ExactIndex::kCodedFrom - 1, 1);
+  EXPECT_EQ(index.facts().at("code_bytes"), std::to_string(ExactIndex::kCodedFrom * (d + 4)));
+  check("as many as are worth it");
+  add(ExactIndex::kCodedFrom, 5000);
+  check("more");
+  remove(100, 500, 1);
+  check("some removed");
+  remove(300, 5000, 2);
+  check("places closed up");
+  add(7000, 2000);
+  check("more again");
+  remove(50, 8900, 1);
+  EXPECT_EQ(index.facts().at("code_bytes"), "0");
+  check("nearly all gone");
+  add(100, 3000);
+  check("and there again");
+}
+
+TEST(ExactIndex, AFileOfTheFormerTypeInt8SaysWhatToDo) {
+  const std::string path = testing::TempDir() + "winnow_int8_" + std::to_string(getpid());
+  save_safetensors(path, {{"ids", Tensor::of(numbered(2), {2, 1})}},
+                   {{"format", "winnow vector index"},
+                    {"version", "1"},
+                    {"type", "int8"},
+                    {"similarity", "cosine"},
+                    {"width", "3"}});
+  const std::string text = text_of<IoError>([&] { open_index(path); });
+  EXPECT_NE(text.find("--type exact"), std::string::npos) << text;
+  std::filesystem::remove(path);
 }
 
 class VectorFiles : public testing::Test {

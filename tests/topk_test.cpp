@@ -193,10 +193,18 @@ TEST(VectorKernels, AProductHasTheSameBitsWhereverItsRowStands) {
       const auto rows = random_floats(50 * d, 9), query = random_floats(d, 10);
       std::vector<const float*> at(50);
       for (int64_t r = 0; r < 50; ++r) at[static_cast<size_t>(r)] = rows.data() + r * d;
-      std::vector<float> all(50), scanned(50);
+      std::vector<float> all(50), scanned(kScanRows), both(2 * kScanRows);
       kernel->dots(query.data(), at.data(), 50, d, 8, all.data());
       const uint64_t above = kernel->scan(query.data(), rows.data(), 50, d, 0, 0, scanned.data());
+      std::vector<float> two = random_floats(d, 11);
+      two.insert(two.end(), query.begin(), query.end());
+      const float thresholds[] = {-kInf, 0};
+      uint64_t above_two[2];
+      kernel->scan_two(two.data(), rows.data(), 50, d, thresholds, 0, both.data(), above_two);
+      EXPECT_EQ(above_two[0], (uint64_t{1} << 50) - 1);
+      EXPECT_EQ(above_two[1], above);
       for (size_t r = 0; r < 50; ++r) {
+        EXPECT_EQ(both[kScanRows + r], all[r]);
         float one = 0;
         kernel->dots(query.data(), &at[r], 1, d, 0, &one);
         EXPECT_EQ(one, all[r]);
@@ -207,46 +215,76 @@ TEST(VectorKernels, AProductHasTheSameBitsWhereverItsRowStands) {
     }
 }
 
-TEST(VectorKernels, ByteProductsAreExactAtTheirExtremes) {
+TEST(VectorKernels, CodedProductsAreExactAtTheirExtremes) {
   for (const VectorKernels* kernel : kernels())
-    for (const int64_t d : {1, 15, 16, 31, 63, 64, 65, 127, 128, 1000})
-      for (const int fill : {-128, -127, 127, 0}) {
-        Rng rng(11);
-        std::vector<int8_t> rows(static_cast<size_t>(9 * d)), query(static_cast<size_t>(d));
-        for (int8_t& v : rows) v = static_cast<int8_t>(fill != 0 ? fill : static_cast<int>(rng.below(256)) - 128);
-        for (int8_t& v : query) v = static_cast<int8_t>(fill != 0 ? fill : static_cast<int>(rng.below(256)) - 128);
-        std::vector<const int8_t*> at(9);
-        for (int64_t r = 0; r < 9; ++r) at[static_cast<size_t>(r)] = rows.data() + r * d;
-        std::vector<int32_t> scanned(9), gathered(9);
-        kernel->scan_i8(query.data(), rows.data(), 9, d, scanned.data());
-        kernel->dots_i8(query.data(), at.data(), 9, d, gathered.data());
-        for (size_t r = 0; r < 9; ++r) {
-          const int32_t expected = std::inner_product(query.begin(), query.end(), at[r], 0);
-          EXPECT_EQ(scanned[r], expected);
-          EXPECT_EQ(gathered[r], expected);
+    for (const int64_t d : {4, 16, 28, 32, 60, 64, 68, 128, 132, 1000, 65536})
+      for (const bool extreme : {false, true}) {
+        const int64_t panel = kernel->code_panel, n = kScanRows;
+        const int most = kernel->most_code;
+        Rng rng(11, static_cast<uint64_t>(d));
+        std::vector<uint8_t> rows(static_cast<size_t>(n * d));
+        std::vector<int8_t> queries(static_cast<size_t>(panel * d)), packed(queries.size());
+        for (uint8_t& v : rows) v = static_cast<uint8_t>(extreme ? 255 : rng.below(256));
+        for (int8_t& v : queries)
+          v = static_cast<int8_t>(extreme ? most
+                                          : static_cast<int>(rng.below(2 * static_cast<uint64_t>(most) + 1)) - most);
+        if (extreme) std::fill_n(queries.begin(), d, static_cast<int8_t>(-most));
+        for (int64_t j = 0; j < panel; ++j)
+          for (int64_t i = 0; i < d; ++i)
+            packed[static_cast<size_t>((i / 4 * panel + j) * 4 + i % 4)] = queries[static_cast<size_t>(j * d + i)];
+        const std::vector<float> scales = random_floats(n, 12);
+        std::vector<int32_t> starts(static_cast<size_t>(panel));
+        for (int64_t j = 0; j < panel; ++j) starts[static_cast<size_t>(j)] = static_cast<int32_t>(1000 * j);
+        const auto expected = [&](int64_t j, int64_t r) {
+          int64_t sum = starts[static_cast<size_t>(j)];
+          for (int64_t i = 0; i < d; ++i)
+            sum += int64_t{queries[static_cast<size_t>(j * d + i)]} * rows[static_cast<size_t>(r * d + i)];
+          return static_cast<int32_t>(static_cast<uint64_t>(sum));
+        };
+        const auto scaled = [&](int32_t product, int64_t r) {
+          return static_cast<float>(product) * scales[static_cast<size_t>(r)];
+        };
+        std::vector<float> thresholds(static_cast<size_t>(panel));
+        for (int64_t j = 0; j < panel; ++j) thresholds[static_cast<size_t>(j)] = scaled(expected(j, j % n), j % n);
+        std::vector<int32_t> scanned(static_cast<size_t>(n));
+        for (const int64_t j : {int64_t{0}, panel - 1}) {
+          const float threshold = thresholds[static_cast<size_t>(j)];
+          const uint64_t passes =
+              kernel->scan_codes(queries.data() + j * d, rows.data(), d, starts[static_cast<size_t>(j)], scales.data(),
+                                 threshold, 0, scanned.data());
+          for (int64_t r = 0; r < n; ++r) {
+            ASSERT_EQ(scanned[static_cast<size_t>(r)], expected(j, r)) << d << " " << j << " " << r;
+            EXPECT_EQ(passes >> r & 1, scaled(expected(j, r), r) >= threshold ? 1u : 0u);
+          }
         }
+        for (const bool half : {false, true})
+          for (int64_t first = 0; first < n; first += kernel->code_rows) {
+            alignas(64) int32_t out[kMaxCodeRows * kMaxPanel];
+            uint32_t above[kMaxCodeRows];
+            std::vector<float> least = thresholds;
+            const auto tile = [&] {
+              return kernel->tile_codes(rows.data() + first * d, d, packed.data(), half, starts.data(),
+                                        scales.data() + first, least.data(), 0, out, above);
+            };
+            uint32_t any = 0;
+            if (tile())
+              for (int64_t r = 0; r < kernel->code_rows; ++r)
+                for (int64_t j = 0; j < (half ? panel / 2 : panel); ++j) {
+                  const int32_t product = out[r * panel + j];
+                  ASSERT_EQ(product, expected(j, first + r)) << d << " " << j << " " << r;
+                  const bool passes = scaled(product, first + r) >= thresholds[static_cast<size_t>(j)];
+                  EXPECT_EQ(above[r] >> j & 1, passes ? 1u : 0u);
+                  any |= above[r] >> j & 1;
+                }
+            else
+              for (int64_t r = 0; r < kernel->code_rows; ++r)
+                for (int64_t j = 0; j < (half ? panel / 2 : panel); ++j)
+                  any |= scaled(expected(j, first + r), first + r) >= thresholds[static_cast<size_t>(j)] ? 2u : 0u;
+            EXPECT_NE(any, 2u) << "a row that passes is told of";
+            std::fill(least.begin(), least.end(), kInf);
+            EXPECT_FALSE(tile());
+          }
       }
-}
-
-TEST(VectorKernels, TilesAreOneChainPerScore) {
-  for (const VectorKernels* kernel : kernels())
-    for (const bool half : {false, true}) {
-      const int64_t d = 37, panel = kernel->panel, used = half ? panel / 2 : panel;
-      const auto rows = random_floats(kernel->tile_rows * d, 12), packed = random_floats(d * panel, 13);
-      std::vector<const float*> at(static_cast<size_t>(kernel->tile_rows));
-      for (size_t r = 0; r < at.size(); ++r) at[r] = rows.data() + static_cast<int64_t>(r) * d;
-      std::vector<float> threshold(static_cast<size_t>(panel), kInf);
-      alignas(64) float out[kMaxTileRows * kMaxPanel];
-      EXPECT_FALSE(kernel->tile(at.data(), d, packed.data(), half, threshold.data(), 0, out));
-      for (size_t r = 0; r < at.size(); ++r)
-        for (int64_t j = 0; j < used; ++j) {
-          float chain = 0;
-          for (int64_t i = 0; i < d; ++i) chain = std::fma(at[r][i], packed[static_cast<size_t>(i * panel + j)], chain);
-          EXPECT_EQ(out[static_cast<int64_t>(r) * panel + j], chain);
-        }
-      threshold[static_cast<size_t>(used - 1)] = -kInf;
-      EXPECT_TRUE(kernel->tile(at.data(), d, packed.data(), half, threshold.data(), 0, out));
-    }
 }
 
 }  // namespace

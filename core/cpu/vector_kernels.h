@@ -5,27 +5,31 @@
 
 namespace winnow::cpu {
 
-inline constexpr int kScanRows = 64;     // most rows of one call of scan: a bit each
-inline constexpr int kMaxTileRows = 12;  // of any instruction set
-inline constexpr int kMaxPanel = 32;
+inline constexpr int kScanRows = 64;  // most rows of one call of scan: a bit each
+inline constexpr int kMaxPanel = 32;  // of any instruction set
+inline constexpr int kMaxCodeRows = 8;
 
 struct VectorKernels {
   // out[i] = q . rows[i], i < n. The next `ahead` rows are fetched while one is used; 0 where they are in the cache.
   void (*dots)(const float* q, const float* const* rows, int64_t n, int64_t d, int64_t ahead, float* out);
-  // out[i] = q . (rows + i d), i < n <= kScanRows, n >= 1. Bit i of the result: out[i] > threshold (NaN is not).
-  // `ahead` floats further on are fetched while this is computed; they must be part of the same array.
+  // out[i] = q . (rows + i d), i < n <= kScanRows, n >= 1; out has room for kScanRows. Bit i of the result: out[i] >
+  // threshold (NaN is not). `ahead` floats further on are fetched while this is computed; they must be part of the same
+  // array.
   uint64_t (*scan)(const float* q, const float* rows, int n, int64_t d, float threshold, int64_t ahead, float* out);
+  // The same of two queries [2, d] with a threshold each: out [2][kScanRows], above [2].
+  void (*scan_two)(const float* q, const float* rows, int n, int64_t d, const float* threshold, int64_t ahead,
+                   float* out, uint64_t* above);
 
-  // Many queries: panels of `panel` queries, [d][panel], zeros in the place of missing ones, against tile_rows rows.
-  //   out[r panel + j] = query j . rows[r], one chain of fused multiply-adds over d, r < tile_rows
-  // Returns whether any is above its query's threshold. half: only the first half of the panel is there and computed.
-  int tile_rows, panel;
-  bool (*tile)(const float* const* rows, int64_t d, const float* queries, bool half, const float* threshold,
-               int64_t ahead, float* out);
-
-  // out[i] = sum_j q[j] rows[i d + j] of signed bytes, exact for d <= 65536, i < n <= kScanRows.
-  void (*scan_i8)(const int8_t* q, const int8_t* rows, int n, int64_t d, int32_t* out);
-  void (*dots_i8)(const int8_t* q, const int8_t* const* rows, int64_t n, int64_t d, int32_t* out);
+  // Coded rows (core/cpu/row_codes.h), d bytes each, d a multiple of 4, against queries of bytes, |q| <= most_code.
+  //   product = start + sum_j q[j] row[j], exact modulo 2^32;  passes = float(product) scale[row] >= threshold
+  int most_code, code_rows, code_panel;
+  // out[i] = product of row i, i < kScanRows. Bit i of the result: it passes. `ahead`: bytes, as in scan.
+  uint64_t (*scan_codes)(const int8_t* q, const uint8_t* rows, int64_t d, int32_t start, const float* scale,
+                         float threshold, int64_t ahead, int32_t* out);
+  // code_rows rows by a panel of code_panel queries [d / 4][panel][4], starts and thresholds [panel]. Returns whether
+  // any passes; then out[r panel + j] are the products and bit j of above[r] says which. half: as in tile.
+  bool (*tile_codes)(const uint8_t* rows, int64_t d, const int8_t* queries, bool half, const int32_t* start,
+                     const float* scale, const float* threshold, int64_t ahead, int32_t* out, uint32_t* above);
 };
 const VectorKernels* vector_kernels_avx2();
 const VectorKernels* vector_kernels_avx512();

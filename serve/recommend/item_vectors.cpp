@@ -7,8 +7,8 @@
 #include "models/ctr_batches.h"
 #include "models/parts.h"
 #include "ops/shape_ops.h"
+#include "serve/retrieval/exact.h"
 #include "serve/retrieval/hnsw.h"
-#include "serve/retrieval/int8.h"
 
 namespace winnow {
 namespace {
@@ -30,8 +30,7 @@ std::unique_ptr<VectorIndex> new_index(std::string type, int64_t items, int64_t 
   constexpr int64_t kMostExact = 200000;
   if (type == "auto") type = items <= kMostExact ? "exact" : "hnsw";
   if (type == "exact") return std::make_unique<ExactIndex>(width, Similarity::Cosine);
-  if (type == "int8") return std::make_unique<Int8Index>(width, Similarity::Cosine);
-  WN_CHECK(type == "hnsw", ConfigError, "an index of type '{}': there are auto, exact, int8 and hnsw", type);
+  WN_CHECK(type == "hnsw", ConfigError, "an index of type '{}': there are auto, exact and hnsw", type);
   return std::make_unique<HnswIndex>(width, Similarity::Cosine);
 }
 

@@ -13,7 +13,7 @@ namespace winnow {
 // A vector of length 1 for each item (0 where the item has none) and an index of those that have one.
 class ItemVectors {
  public:
-  // vectors [items, width]: scaled here. type: exact, int8 or hnsw (docs/retrieval.md); auto is exact up to 200,000
+  // vectors [items, width]: scaled here. type: exact or hnsw (docs/retrieval.md); auto is exact up to 200,000
   // items, hnsw beyond. DataError: a number that is not finite; ConfigError: another type.
   ItemVectors(Tensor vectors, const std::string& type = "auto");
   int64_t items() const { return vectors_.shape()[0]; }

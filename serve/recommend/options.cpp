@@ -33,8 +33,7 @@ SourceOptions read_source(const ConfigNode& node) {
     o.history.half_life_days = history.get("half_life_days", o.history.half_life_days, at_least(0));
   }
   if (o.type == "co_occurrence") read_co_occurrence(node, o.co_occurrence);
-  if (o.type == "embedding" || o.type == "text")
-    o.index = node.choice("index", "auto", {"auto", "exact", "int8", "hnsw"});
+  if (o.type == "embedding" || o.type == "text") o.index = node.choice("index", "auto", {"auto", "exact", "hnsw"});
   if (o.type.starts_with("popular")) o.half_life_days = node.get("half_life_days", o.half_life_days, at_least(0));
   if (o.type == "popular_in") o.feature = node.get("feature", o.feature);
   if (o.type == "new") o.days = node.get("days", o.days, at_least(0));

@@ -5,7 +5,15 @@
 
 namespace winnow {
 
-ExactIndex::ExactIndex(int64_t width, Similarity similarity) : VectorIndex(width, similarity), vectors_(width) {}
+ExactIndex::ExactIndex(int64_t width, Similarity similarity)
+    : VectorIndex(width, similarity), vectors_(width), codes_(width) {}
+
+void ExactIndex::encode(int64_t first) {
+  if (slots() >= kCodedFrom)
+    codes_.encode(vectors_.data(), first, slots());
+  else
+    codes_ = cpu::RowCodes(width());
+}
 
 void ExactIndex::insert(std::span<const int64_t> ids, std::span<const float> vectors) {
   const int64_t first = slots(), rows = first + static_cast<int64_t>(ids.size());
@@ -13,31 +21,33 @@ void ExactIndex::insert(std::span<const int64_t> ids, std::span<const float> vec
   vectors_.resize(rows, 0);
   std::ranges::copy(vectors, vectors_.writable(first));
   for (size_t i = 0; i < ids.size(); ++i) bind(static_cast<int32_t>(first) + static_cast<int32_t>(i), ids[i]);
-  appended(first);
+  encode(first);
 }
 
 void ExactIndex::erased(std::span<const int32_t>) {
   if ((slots() - size()) * 4 < slots()) return;
-  int32_t to = 0;
+  int32_t to = 0, changed = 0;
   for (int32_t from = 0; from < slots(); ++from) {
     if (!is_live(from)) continue;
     if (from != to) {
       std::copy_n(vectors_.row(from), width(), vectors_.writable(to));
       move_id(from, to);
-      moved(from, to);
+    } else {
+      changed = to + 1;
     }
     ++to;
   }
   set_slots(to);
   vectors_.resize(to, 0);
-  shortened(to);
+  encode(changed);
 }
 
 void ExactIndex::find(const Query& q, std::span<Found> out) const {
   const int64_t k = std::min(q.k, q.may_count);
   if (k == 0) return;
   std::vector<cpu::ScoredRow> best(static_cast<size_t>(q.count * k));
-  cpu::TopkProblem problem{q.vectors.data(), q.count, vectors_.data(), slots(), width(), k, nullptr, {}};
+  cpu::TopkProblem problem{q.vectors.data(), q.count, vectors_.data(), slots(), width(), k, nullptr, {}, nullptr};
+  if (codes_.rows() > 0) problem.codes = &codes_;
   if (q.may_count < slots()) problem.allowed = q.may;
   if (q.filter.may_find)
     problem.may_find = [&](int64_t query, int32_t slot) { return q.filter.may_find(query, id_of(slot)); };
@@ -54,17 +64,16 @@ void ExactIndex::save(const std::string& path) const {
 }
 
 std::map<std::string, std::string> ExactIndex::facts() const {
-  return {{"vector_bytes", std::to_string(vectors_.rows() * width() * 4)}};
+  return {{"vector_bytes", std::to_string(vectors_.rows() * width() * 4)},
+          {"code_bytes", std::to_string(codes_.bytes())}};
 }
 
-void ExactIndex::load(const IndexFile& file) {
-  vectors_.map(file.tensor("vectors", DType::F32, -1, width()));
-  load_ids(file, vectors_.rows());
-  check_vectors(file, vectors_.data(), vectors_.rows() * width());
-}
 std::unique_ptr<VectorIndex> ExactIndex::open(const IndexFile& file, int64_t width, Similarity similarity) {
   auto index = std::make_unique<ExactIndex>(width, similarity);
-  index->load(file);
+  index->vectors_.map(file.tensor("vectors", DType::F32, -1, width));
+  index->load_ids(file, index->vectors_.rows());
+  check_vectors(file, index->vectors_.data(), index->vectors_.rows() * width);
+  index->encode(0);
   return index;
 }
 

@@ -1,6 +1,11 @@
-// Exact search: every vector is looked at (core/cpu/topk.h). What no approximation is worth at: up to some hundred
-// thousand vectors, many queries at once, or filters that leave little.
+// Exact search: what no approximation is worth at: up to some hundred thousand vectors, many queries at once, or
+// filters that leave little.
+//
+// From kCodedFrom vectors on, bytes beside the vectors tell which of them need be looked at (core/cpu/row_codes.h):
+// what is found is the same, bit for bit. The bytes are made at add() and at opening, never read from a file: the proof
+// rests on the vectors alone.
 #pragma once
+#include "core/cpu/row_codes.h"
 #include "serve/retrieval/column.h"
 #include "serve/retrieval/index.h"
 
@@ -8,9 +13,11 @@ namespace winnow {
 
 class IndexFile;
 
-// Memory: 4 width bytes a vector. Removed vectors are passed over; their places are closed up once they are a quarter.
-class ExactIndex : public VectorIndex {
+// Memory: 4 width bytes a vector, and width + 4 of codes. Removed vectors are passed over; their places are closed up
+// once they are a quarter.
+class ExactIndex final : public VectorIndex {
  public:
+  static constexpr int64_t kCodedFrom = 1024;
   ExactIndex(int64_t width, Similarity similarity);
   std::string_view type() const override { return "exact"; }
   void save(const std::string& path) const override;
@@ -22,13 +29,11 @@ class ExactIndex : public VectorIndex {
   void insert(std::span<const int64_t> ids, std::span<const float> vectors) override;
   void erased(std::span<const int32_t> slots) override;
   void find(const Query& query, std::span<Found> out) const override;
-  // Of derived classes: vectors at [first, rows) are new; row `from` moved to `to`; rows are now so many.
-  virtual void appended(int64_t first) { static_cast<void>(first); }
-  virtual void moved(int64_t from, int64_t to) { static_cast<void>(from), static_cast<void>(to); }
-  virtual void shortened(int64_t rows) { static_cast<void>(rows); }
-  void load(const IndexFile& file);
 
+ private:
+  void encode(int64_t first);  // the vectors from there on are others than before
   Column<float> vectors_;
+  cpu::RowCodes codes_;  // of all vectors or of none
 };
 
 }  // namespace winnow

@@ -65,7 +65,7 @@ class VectorIndex {
   VectorIndex(const VectorIndex&) = delete;
   VectorIndex& operator=(const VectorIndex&) = delete;
 
-  virtual std::string_view type() const = 0;  // "exact", "int8", "hnsw"
+  virtual std::string_view type() const = 0;  // "exact", "hnsw"
   Similarity similarity() const { return similarity_; }
   int64_t width() const { return width_; }
   int64_t size() const { return static_cast<int64_t>(slot_of_.size()); }

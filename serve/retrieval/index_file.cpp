@@ -5,7 +5,6 @@
 #include "core/text.h"
 #include "serve/retrieval/exact.h"
 #include "serve/retrieval/hnsw.h"
-#include "serve/retrieval/int8.h"
 
 namespace winnow {
 namespace {
@@ -69,8 +68,9 @@ std::unique_ptr<VectorIndex> read_index(const IndexFile& file) {
   file.check(similarity == "cosine" || similarity == "inner_product", "unknown similarity");
   const Similarity s = similarity_named(similarity);
   if (type == "exact") return ExactIndex::open(file, width, s);
-  if (type == "int8") return Int8Index::open(file, width, s);
   if (type == "hnsw") return HnswIndex::open(file, width, s);
+  if (type == "int8")
+    file.fail("type int8 is no more: exact search is as fast; build it again with `winnow index build --type exact`");
   file.fail("unknown type " + quoted(type));
 }
 

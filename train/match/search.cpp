@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "core/cpu/row_codes.h"
 #include "core/cpu/sgemm.h"
 #include "core/cpu/topk.h"
 
 namespace winnow {
 namespace {
 
-constexpr int64_t kQueries = 256;  // of a step, whose results are kept twice
+constexpr int64_t kQueries = 256;  // of a step, whose results are kept twice; from so many on codes pay
 
 // scores [m, n] = queries [m, d] items [n, d]^T
 class Product {
@@ -46,6 +47,8 @@ std::vector<std::vector<Neighbour>> nearest(const Tensor& queries, const Tensor&
   const int64_t most = std::min(k, count);
   if (most == 0) return found;
   std::vector<cpu::ScoredRow> best(static_cast<size_t>(std::min(kQueries, rows) * most));
+  cpu::RowCodes codes(width);
+  if (rows >= kQueries && count >= kQueries) codes.encode(items.data<float>(), 0, count);
   for (int64_t q = 0; q < rows; q += kQueries) {
     cpu::TopkProblem problem{queries.data<float>() + q * width,
                              std::min(kQueries, rows - q),
@@ -54,7 +57,8 @@ std::vector<std::vector<Neighbour>> nearest(const Tensor& queries, const Tensor&
                              width,
                              most,
                              nullptr,
-                             {}};
+                             {},
+                             codes.rows() > 0 ? &codes : nullptr};
     if (may_find) problem.may_find = [&](int64_t query, int32_t row) { return may_find(q + query, row); };
     cpu::topk(problem, best.data());
     for (int64_t i = 0; i < problem.count * most; ++i)

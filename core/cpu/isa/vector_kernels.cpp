@@ -15,28 +15,39 @@ WN_INLINE void fetch(const void* at, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += kLine) _mm_prefetch(static_cast<const char*>(at) + i, _MM_HINT_T0);
 }
 
-// out[r] = q . rows[r], r < 4; all sums in one order.
-WN_INLINE void dot4(const float* q, const float* const (&rows)[kRows], int64_t d, float* out) {
-  V c[kRows][kChains];
-  unrolled<kRows * kChains>([&](auto i) WN_INLINE_LAMBDA { c[i.v / kChains][i.v % kChains] = set1(0); });
+// out[q][r] = queries[q] . rows[r], r < 4; all sums in one order, for any Q.
+template <int Q>
+WN_INLINE void dot4(const float* const (&queries)[Q], const float* const (&rows)[kRows], int64_t d,
+                    float* const (&out)[Q]) {
+  V c[Q][kRows][kChains];
+  unrolled<Q * kRows * kChains>(
+      [&](auto i) WN_INLINE_LAMBDA { c[i.v / (kRows * kChains)][i.v / kChains % kRows][i.v % kChains] = set1(0); });
   int64_t k = 0;
   for (; k + W * kChains <= d; k += W * kChains)
     unrolled<kChains>([&](auto j) WN_INLINE_LAMBDA {
-      const V x = load(q + k + j.v * W);
-      unrolled<kRows>([&](auto r) WN_INLINE_LAMBDA { fma_to(c[r.v][j.v], x, load(rows[r.v] + k + j.v * W)); });
+      V x[Q];
+      unrolled<Q>([&](auto q) WN_INLINE_LAMBDA { x[q.v] = load(queries[q.v] + k + j.v * W); });
+      unrolled<kRows>([&](auto r) WN_INLINE_LAMBDA {
+        const V y = load(rows[r.v] + k + j.v * W);
+        unrolled<Q>([&](auto q) WN_INLINE_LAMBDA { fma_to(c[q.v][r.v][j.v], x[q.v], y); });
+      });
     });
   for (; k < d; k += W) {
     const int left = d - k < W ? static_cast<int>(d - k) : W;
-    const V x = load_first(q + k, left);
-    unrolled<kRows>([&](auto r) WN_INLINE_LAMBDA { fma_to(c[r.v][0], x, load_first(rows[r.v] + k, left)); });
+    unrolled<kRows>([&](auto r) WN_INLINE_LAMBDA {
+      const V y = load_first(rows[r.v] + k, left);
+      unrolled<Q>([&](auto q) WN_INLINE_LAMBDA { fma_to(c[q.v][r.v][0], load_first(queries[q.v] + k, left), y); });
+    });
   }
-  __m256 s[kRows];
-  unrolled<kRows>([&](auto r) WN_INLINE_LAMBDA {
-    if constexpr (kChains == 2) c[r.v][0] = add(c[r.v][0], c[r.v][kChains - 1]);
-    s[r.v] = fold(c[r.v][0]);
+  unrolled<Q>([&](auto q) WN_INLINE_LAMBDA {
+    __m256 s[kRows];
+    unrolled<kRows>([&](auto r) WN_INLINE_LAMBDA {
+      if constexpr (kChains == 2) c[q.v][r.v][0] = add(c[q.v][r.v][0], c[q.v][r.v][kChains - 1]);
+      s[r.v] = fold(c[q.v][r.v][0]);
+    });
+    const __m256 sum = _mm256_hadd_ps(_mm256_hadd_ps(s[0], s[1]), _mm256_hadd_ps(s[2], s[3]));
+    _mm_storeu_ps(out[q.v], _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1)));
   });
-  const __m256 sum = _mm256_hadd_ps(_mm256_hadd_ps(s[0], s[1]), _mm256_hadd_ps(s[2], s[3]));
-  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1)));
 }
 
 // Rows past the last repeat it, so that every sum is that of dot4.
@@ -48,87 +59,63 @@ void dots(const float* q, const float* const* rows, int64_t n, int64_t d, int64_
     const float* const four[kRows] = {rows[i], rows[i + 1 < last ? i + 1 : last], rows[i + 2 < last ? i + 2 : last],
                                       rows[i + 3 < last ? i + 3 : last]};
     float sum[kRows];
-    dot4(q, four, d, sum);
+    dot4<1>({q}, four, d, {sum});
     for (int64_t r = i; r < n && r < i + kRows; ++r) out[r] = sum[r - i];
   }
 }
 
-uint64_t scan(const float* q, const float* rows, int n, int64_t d, float threshold, int64_t ahead, float* out) {
-  alignas(64) float sums[kScanRows];
+template <int Q>
+void scan_of(const float* const (&q)[Q], const float* rows, int n, int64_t d, const float* threshold, int64_t ahead,
+             float* out, uint64_t* above) {
   for (int i = 0; i < n; i += kRows) {
     if (ahead > 0) fetch(rows + i * d + ahead, kRows * d * 4);
     const float* const four[kRows] = {rows + i * d, rows + (i + 1 < n ? i + 1 : n - 1) * d,
                                       rows + (i + 2 < n ? i + 2 : n - 1) * d, rows + (i + 3 < n ? i + 3 : n - 1) * d};
-    dot4(q, four, d, sums + i);
+    if constexpr (Q == 2)
+      dot4<2>(q, four, d, {out + i, out + kScanRows + i});
+    else
+      dot4<1>(q, four, d, {out + i});
   }
-  uint64_t above = 0;
-  for (int i = 0; i < n; ++i) {
-    out[i] = sums[i];
-    above |= static_cast<uint64_t>(sums[i] > threshold) << i;
+  for (int j = 0; j < Q; ++j) {
+    above[j] = 0;
+    for (int i = 0; i < n; ++i) above[j] |= static_cast<uint64_t>(out[j * kScanRows + i] > threshold[j]) << i;
   }
+}
+uint64_t scan(const float* q, const float* rows, int n, int64_t d, float threshold, int64_t ahead, float* out) {
+  uint64_t above;
+  scan_of<1>({q}, rows, n, d, &threshold, ahead, out, &above);
   return above;
 }
-
-#if defined(WINNOW_ISA_avx512)
-constexpr int kTileRows = 12;
-WN_INLINE bool any_above(V a, V b, V ta, V tb) {
-  return (_mm512_cmp_ps_mask(a, ta, _CMP_GT_OQ) | _mm512_cmp_ps_mask(b, tb, _CMP_GT_OQ)) != 0;
-}
-#else
-constexpr int kTileRows = 6;
-WN_INLINE bool any_above(V a, V b, V ta, V tb) {
-  return _mm256_movemask_ps(_mm256_or_ps(_mm256_cmp_ps(a, ta, _CMP_GT_OQ), _mm256_cmp_ps(b, tb, _CMP_GT_OQ))) != 0;
-}
-#endif
-constexpr int kPanel = 2 * W;
-
-template <int NV>
-bool tile_of(const float* const* rows, int64_t d, const float* queries, const float* threshold, int64_t ahead,
-             float* out) {
-  constexpr int64_t kLineFloats = kLine / 4;
-  V c[kTileRows][NV];
-  unrolled<kTileRows * NV>([&](auto i) WN_INLINE_LAMBDA { c[i.v / NV][i.v % NV] = set1(0); });
-  for (int64_t line = 0; line < d; line += kLineFloats) {
-    if (ahead > 0)
-      unrolled<kTileRows>([&](auto r) WN_INLINE_LAMBDA { _mm_prefetch(rows[r.v] + ahead + line, _MM_HINT_T0); });
-    const int64_t end = d - line < kLineFloats ? d : line + kLineFloats;
-    for (int64_t k = line; k < end; ++k, queries += kPanel) {
-      V y[NV];
-      unrolled<NV>([&](auto v) WN_INLINE_LAMBDA { y[v.v] = load(queries + v.v * W); });
-      unrolled<kTileRows>([&](auto r) WN_INLINE_LAMBDA {
-        const V x = set1(rows[r.v][k]);
-        unrolled<NV>([&](auto v) WN_INLINE_LAMBDA { fma_to(c[r.v][v.v], x, y[v.v]); });
-      });
-    }
+// Two queries side by side load fewer numbers a product; eight accumulators each are too many for AVX2.
+void scan_two(const float* q, const float* rows, int n, int64_t d, const float* threshold, int64_t ahead, float* out,
+              uint64_t* above) {
+  if constexpr (W == 16) {
+    scan_of<2>({q, q + d}, rows, n, d, threshold, ahead, out, above);
+  } else {
+    scan_of<1>({q}, rows, n, d, threshold, ahead, out, above);
+    scan_of<1>({q + d}, rows, n, d, threshold + 1, 0, out + kScanRows, above + 1);
   }
-  const V low = load(threshold), high = load(threshold + (NV - 1) * W);
-  bool any = false;
-  unrolled<kTileRows>([&](auto r) WN_INLINE_LAMBDA {
-    unrolled<NV>([&](auto v) WN_INLINE_LAMBDA { store(out + r.v * kPanel + v.v * W, c[r.v][v.v]); });
-    any |= any_above(c[r.v][0], c[r.v][NV - 1], low, high);
-  });
-  return any;
 }
-bool tile(const float* const* rows, int64_t d, const float* queries, bool half, const float* threshold, int64_t ahead,
-          float* out) {
-  return half ? tile_of<1>(rows, d, queries, threshold, ahead, out)
-              : tile_of<2>(rows, d, queries, threshold, ahead, out);
+
+template <class Bytes>
+constexpr VectorKernels kernels_of(int most_code) {
+  return {dots, scan, scan_two, most_code, kCodeRows, kCodePanel, scan_codes<Bytes>, tile_codes<Bytes>};
 }
 
 }  // namespace
 
 #if defined(WINNOW_ISA_avx512)
 const VectorKernels* vector_kernels_avx512() {
-  static const VectorKernels kernels = {dots, scan, kTileRows, kPanel, tile, scan_i8<Wide>, dots_i8<Wide>};
+  static constexpr VectorKernels kernels = kernels_of<Pairs>(63);
   return &kernels;
 }
 const VectorKernels* vector_kernels_vnni() {
-  static const VectorKernels kernels = {dots, scan, kTileRows, kPanel, tile, scan_vnni, dots_vnni};
+  static constexpr VectorKernels kernels = kernels_of<Fours>(127);
   return &kernels;
 }
 #else
 const VectorKernels* vector_kernels_avx2() {
-  static const VectorKernels kernels = {dots, scan, kTileRows, kPanel, tile, scan_i8<Wide>, dots_i8<Wide>};
+  static constexpr VectorKernels kernels = kernels_of<Pairs>(63);
   return &kernels;
 }
 #endif
