@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <set>
 #include <thread>
 
 #include "tests/http_served.h"
@@ -57,6 +58,30 @@ TEST(HttpLimits, SlowHeadsAre408HoweverSteadilyTheyCome) {
   EXPECT_LT(seconds_since(start), 1.0);
   EXPECT_TRUE(c.is_closed());
   EXPECT_TRUE(s.client().is_closed());  // one that says nothing
+}
+
+// One client is answered between the ends of 300 others, which all are due in one look at the deadlines or two.
+TEST(HttpLimits, RequestsAreAnsweredBetweenTheDeadlinesOfOthers) {
+  constexpr int64_t kLate = 300;
+  size_t steps = 0;
+  for (int round = 0; round < 5 && steps < 10; ++round) {  // a busy machine may let the client wait for too long
+    HttpOptions o = quick();
+    o.threads = 1;
+    o.head_time = 400ms;  // looked at every 50 ms
+    o.max_connections_per_peer = 2 * kLate;
+    Served s(o);
+    HttpClient good = s.client();
+    std::vector<HttpClient> late;
+    for (int64_t i = 0; i < kLate; ++i) late.push_back(s.client());
+    while (s.server.counts().open_connections <= kLate) std::this_thread::sleep_for(1ms);
+    std::set<int64_t> seen;
+    for (int64_t open = kLate + 1; open > 1; open = s.server.counts().open_connections) {
+      seen.insert(open);
+      ASSERT_EQ(good.ask(get_request("/hello")).status, 200);
+    }
+    steps = seen.size();
+  }
+  EXPECT_GE(steps, 10u);
 }
 
 TEST(HttpLimits, SlowBodiesAre408AndFastEnoughOnesAreNot) {
