@@ -23,7 +23,7 @@ struct ServeArguments {
   HttpOptions http;
   int64_t max_wait_ms = 15, time_ms = 1000, reload_ms = 200, port = 8080, body_mib = 256;
   int threads = 0;
-  bool json = false, quiet = false;
+  bool json = false, quiet = false, int8 = false;
 };
 
 // "NAME=DIR" or "DIR", whose last part is the name.
@@ -121,6 +121,7 @@ int serve(ServeArguments& a) {
   read_config(a);
   a.service.queue.max_wait = std::chrono::milliseconds(a.max_wait_ms);
   a.service.time = std::chrono::milliseconds(a.time_ms);
+  if (a.int8) a.service.models.predictor.weights = WeightForm::Int8;
   a.service.models.every = std::chrono::milliseconds(a.reload_ms);
   a.service.version = version();
   a.http.api_keys = read_keys(a.keys);
@@ -176,6 +177,8 @@ void add_serve_command(CLI::App& app, Action& chosen) {
                 "threads that compute side by side, sharing --threads; 0: one a thread, up to four")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
+  c->add_flag("--int8", a->int8,
+              "products of the rankers' weights in bytes: faster; winnow verify --int8 has its cost");
   c->add_option("--workers", a->service.workers, "threads for lists and search")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

@@ -27,7 +27,7 @@ struct VerifyArguments {
   std::vector<std::string> sets;
   int64_t users = 20;
   int threads = 0;
-  bool json = false;
+  bool json = false, int8 = false;
 };
 
 struct Comparison {
@@ -55,14 +55,23 @@ EncodedRow encoded(const RowCells& cells, int64_t r) {
   return row;
 }
 
-// The rows of the test split: the evaluation's logits against those of requests of `size` rows.
-Comparison compare_rows(const OpenedRun& run, ClickPredictor& predictor, size_t size) {
-  Comparison c{fmt::format("batch scoring, {} row{} a request", size, size == 1 ? "" : "s")};
+CompileOptions options_of(const OpenedRun& run, WeightForm weights) {
+  CompileOptions options = run.config.loop.train.compile;
+  if (weights != WeightForm::F32) options.frozen = std::make_shared<FrozenWeights>(weights);
+  return options;
+}
+
+std::vector<float> evaluated(const OpenedRun& run, WeightForm weights) {
   BatchSource evaluation(make_row_source(run.dataset, Split::Test, false), {inference_batch(run.config)});
   CtrPredictor reference(*run.model,
                          make_row_source(run.dataset, Split::Test, false)->spec(inference_batch(run.config)),
-                         run.config.loop.train.compile);
-  const std::vector<float> expected = reference.logits(evaluation);
+                         options_of(run, weights));
+  return reference.logits(evaluation);
+}
+
+// The rows of the test split: the evaluation's logits against those of requests of `size` rows.
+Comparison compare_rows(const OpenedRun& run, ClickPredictor& predictor, std::span<const float> expected, size_t size) {
+  Comparison c{fmt::format("batch scoring, {} row{} a request", size, size == 1 ? "" : "s")};
   size_t at = 0;
   const auto rows = make_row_source(run.dataset, Split::Test, false);
   visit_cells(run.dataset.map, *rows, rows->rows(), [&](const RowCells& cells) {
@@ -83,10 +92,10 @@ Comparison compare_rows(const OpenedRun& run, ClickPredictor& predictor, size_t 
 // Users against the catalogue: the ranking evaluation's logits against those that come over HTTP. Items without a row
 // have no features of their own and are left out.
 Comparison compare_http(const OpenedRun& run, const Catalogue& catalogue, LoopbackClient& client, int64_t users,
-                        size_t size) {
+                        WeightForm weights, size_t size) {
   Comparison c{fmt::format("HTTP, {} row{} a request", size, size == 1 ? "" : "s")};
   const Dataset& d = run.dataset;
-  const CandidateScorer scorer(d, *run.model, inference_batch(run.config), run.config.loop.train.compile);
+  const CandidateScorer scorer(d, *run.model, inference_batch(run.config), options_of(run, weights));
   const std::vector<RowPlace> rows = latest_rows(d, &RowFacts::item, d.item_keys.size());
   std::vector<size_t> items;
   for (size_t i = 0; i < rows.size(); ++i)
@@ -106,7 +115,30 @@ Comparison compare_http(const OpenedRun& run, const Catalogue& catalogue, Loopba
   return c;
 }
 
-int print(const VerifyArguments& a, const std::vector<Comparison>& all) {
+// What bytes cost: the metrics of the test split in f32 and in int8.
+Json cost_of_int8(const OpenedRun& run, std::span<const float> int8, bool quiet) {
+  const std::vector<float> f32 = evaluated(run, WeightForm::F32);
+  const SplitColumns columns = split_columns(run.dataset, Split::Test);
+  double largest = 0;
+  for (size_t i = 0; i < f32.size(); ++i)
+    largest = std::max(largest, std::abs(static_cast<double>(f32[i]) - static_cast<double>(int8[i])));
+  Json j{{"largest_difference_of_a_logit", largest}};
+  if (!quiet) fmt::print("a logit in int8 is at most {:.2g} from that in f32\n", largest);
+  for (const char* name : {"auc", "logloss"}) {
+    std::optional<double> values[2];
+    for (const bool bytes : {false, true}) {
+      const auto metric = make_metric(name);
+      metric->update(columns.rows(bytes ? int8 : std::span<const float>(f32)));
+      values[bytes ? 1 : 0] = metric->value().value;
+    }
+    if (!values[0] || !values[1]) continue;
+    j[name] = {{"f32", *values[0]}, {"int8", *values[1]}};
+    if (!quiet) fmt::print("{:<8} of the test split {:.6f} in f32, {:.6f} in int8\n", name, *values[0], *values[1]);
+  }
+  return j;
+}
+
+int print(const VerifyArguments& a, const std::vector<Comparison>& all, const Json& cost) {
   bool equal = true;
   Json list = Json::array();
   for (const Comparison& c : all) {
@@ -116,7 +148,7 @@ int print(const VerifyArguments& a, const std::vector<Comparison>& all) {
       fmt::print("{:<40} {:>9} rows, {} differ, largest difference {}\n", c.what, c.rows, c.different, c.largest);
   }
   if (a.json)
-    std::puts(Json{{"run", a.run}, {"equal", equal}, {"comparisons", list}}.dump(2).c_str());
+    std::puts(Json{{"run", a.run}, {"equal", equal}, {"comparisons", list}, {"int8", cost}}.dump(2).c_str());
   else
     std::puts(equal ? "the same bits everywhere" : "NOT the same: serving does not give what was evaluated");
   return equal ? 0 : 1;
@@ -126,8 +158,10 @@ int verify(const VerifyArguments& a) {
   if (a.threads > 0) set_num_threads(a.threads);
   const OpenedRun run(a.run, a.sets);
   const SavedClickModel saved(a.run);
-  ClickPredictor predictor(saved);
+  const WeightForm weights = a.int8 ? WeightForm::Int8 : WeightForm::F32;
   ServiceOptions options;
+  options.models.predictor.weights = weights;
+  ClickPredictor predictor(saved, options.models.predictor);
   options.runs = {{"run", a.run, 1}};
   options.models.every = std::chrono::milliseconds(0);
   options.models.deltas = false;
@@ -144,10 +178,11 @@ int verify(const VerifyArguments& a) {
   LoopbackClient client(server.port());
   const Catalogue catalogue(a.run + "/catalogue.safetensors", run.dataset.map);
   std::vector<Comparison> all;
-  for (const size_t size : {1, 256}) all.push_back(compare_rows(run, predictor, size));
-  for (const size_t size : {1, 256}) all.push_back(compare_http(run, catalogue, client, a.users, size));
+  const std::vector<float> expected = evaluated(run, weights);
+  for (const size_t size : {1, 256}) all.push_back(compare_rows(run, predictor, expected, size));
+  for (const size_t size : {1, 256}) all.push_back(compare_http(run, catalogue, client, a.users, weights, size));
   server.stop();
-  return print(a, all);
+  return print(a, all, a.int8 ? cost_of_int8(run, expected, a.json) : Json());
 }
 
 }  // namespace
@@ -162,6 +197,7 @@ void add_verify_command(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   c->add_option("--threads", a->threads, "compute threads; default: all cores")->check(CLI::Range(1, 1024));
+  c->add_flag("--int8", a->int8, "with weights in bytes, and what that costs (winnow serve --int8)");
   c->add_flag("--json", a->json, "print JSON");
   c->footer("Exit code 1 when a bit differs. Example: winnow verify runs/ml");
   c->callback([a, &chosen] { chosen = [a] { return verify(*a); }; });

@@ -20,6 +20,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/scheduling.h"
 
 namespace winnow {
 namespace {
@@ -239,6 +240,7 @@ void Load::run() {
   for (const auto& connection : connections_) connection->connect();
   if (options.rate > 0) schedule();
   watch();
+  prefer_short_slices();  // replies are seen when they come
   io_.run();
 }
 

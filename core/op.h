@@ -163,12 +163,15 @@ struct Tolerance {
 struct Node;
 struct ValueInfo;
 
-// How a node reads an input that never changes again in another form, made once: by operator `op` with `attrs`. The
-// node's attributes are then `node`.
+enum class WeightForm : uint8_t;  // core/frozen_weights.h
+
+// How a node reads an input that never changes again in another form, made once: by operator `op` with `attrs`, whose
+// outputs take its place. The node is then one of operator `node_op` (null: as before) with attributes `node`.
 struct PackedInput {
   int input = 0;
   const char* op = nullptr;
   Attrs attrs = {}, node = {};
+  const char* node_op = nullptr;
 };
 
 struct OpDef {
@@ -192,8 +195,9 @@ struct OpDef {
   // The inputs, f32, that lower precisions of products round (core/dtype.h): bf16 instead, or attribute tf32. The
   // results stay f32.
   std::vector<int> factors = {};
-  // Of graphs whose parameters are frozen (core/program.h); null or nothing: as it is.
-  std::optional<PackedInput> (*pack)(const NodeSpec&) = nullptr;
+  // Of graphs whose parameters are frozen (core/frozen_weights.h), with the node that computes input 0, or null; null
+  // or nothing: as it is.
+  std::optional<PackedInput> (*pack)(const NodeSpec&, WeightForm, const Node* producer) = nullptr;
 };
 
 // The outputs of a node. Errors that do not name the operator themselves (a missing attribute, a shape that overflows)

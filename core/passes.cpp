@@ -53,6 +53,15 @@ bool can_move_later(const Ir& ir, size_t from, size_t to) {
 Ir::Ir(const Graph& graph)
     : nodes(graph.nodes().begin(), graph.nodes().end()), values(graph.values()), outputs(graph.outputs()) {}
 
+NodeSpec spec_of(const Ir& ir, const Node& node) {
+  NodeSpec spec;
+  spec.op = node.op;
+  spec.attrs = node.attrs;
+  for (const int32_t id : node.inputs) spec.in.push_back(ir.values[index(id)].spec);
+  for (const int32_t id : node.outputs) spec.out.push_back(ir.values[index(id)].spec);
+  return spec;
+}
+
 std::vector<int> count_readers(const Ir& ir) {
   std::vector<int> readers(ir.values.size());
   for (const Node& node : ir.nodes)

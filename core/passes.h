@@ -20,6 +20,7 @@ struct Ir {
   std::map<std::string, int32_t> outputs;
 };
 
+NodeSpec spec_of(const Ir& ir, const Node& node);
 void remove_dead_nodes(Ir& ir);                   // nodes that no output and no mutation depends on
 void merge_equal_nodes(Ir& ir);                   // same operator, attributes and inputs, compared in full
 void fuse_epilogues(Ir& ir);                      // OpDef::absorb; kBeside

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <set>
 
 #include "core/feed_buffers.h"
 #include "core/memory_plan.h"
@@ -36,15 +35,6 @@ std::string label(const Ir& ir, int32_t id) {
   if (!v.name.empty()) return v.name;
   if (v.node < 0) return fmt::format("%{}", id);
   return fmt::format("%{} {}", id, v.spec.str());
-}
-
-NodeSpec spec_of(const Ir& ir, const Node& node) {
-  NodeSpec spec;
-  spec.op = node.op;
-  spec.attrs = node.attrs;
-  for (const int32_t id : node.inputs) spec.in.push_back(ir.values[at(id)].spec);
-  for (const int32_t id : node.outputs) spec.out.push_back(ir.values[at(id)].spec);
-  return spec;
 }
 
 bool has_nonfinite(const TensorSpec& spec, void* data, Device device) {
@@ -117,40 +107,7 @@ void check_precision(Precision precision, const DeviceInfo& device) {
            "bf16 products need a CPU with AVX-512 BF16, which this one lacks: use f32");
 }
 
-// Parameters that nothing here writes become packed constants where their node asks for it.
-void pack_weights(Ir& ir, FrozenWeights& frozen) {
-  std::set<int32_t> written;
-  for (const Node& node : ir.nodes)
-    for (const int i : mutated_inputs(*node.op, node.attrs)) written.insert(node.inputs[static_cast<size_t>(i)]);
-  for (Node& node : ir.nodes) {
-    if (node.op->pack == nullptr) continue;
-    const auto wanted = node.op->pack(spec_of(ir, node));
-    if (!wanted) continue;
-    int32_t& input = node.inputs[static_cast<size_t>(wanted->input)];
-    const ValueInfo& weight = ir.values[at(input)];
-    if (weight.kind != ValueInfo::Persistent || written.contains(input)) continue;
-    auto& form = frozen.packed[{weight.variable.get(), fmt::format("{}({})", wanted->op, wanted->attrs.str())}];
-    if (!form.tensor.defined()) {
-      form = {{}, weight.variable, wanted->op, wanted->attrs};
-      form.tensor = run_eager(wanted->op, std::span(&weight.variable->value, 1), wanted->attrs)[0];
-    }
-    const Tensor& packed = form.tensor;
-    node.attrs = wanted->node;
-    ValueInfo constant;
-    constant.kind = ValueInfo::Constant;
-    constant.spec = packed.spec();
-    constant.constant = packed;
-    input = static_cast<int32_t>(ir.values.size());
-    ir.values.push_back(std::move(constant));
-  }
-}
-
 }  // namespace
-
-void FrozenWeights::refresh() {
-  for (auto& [key, form] : packed)
-    form.tensor.copy_from(run_eager(form.op, std::span(&form.from->value, 1), form.attrs)[0]);
-}
 
 Program::Impl::Impl(Graph& graph, const CompileOptions& opts)
     : options(opts), device(device_info(graph.device())), ir(graph), inputs(graph.inputs()), fed(inputs.size()) {

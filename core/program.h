@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/frozen_weights.h"
 #include "core/graph.h"
 
 namespace winnow {
@@ -23,21 +24,6 @@ class Arena {
  private:
   Allocator& allocator_;
   Tensor storage_;
-};
-
-// For programs whose parameters never change again: those that operators read packed (OpDef::pack), made once by the
-// first compile() that meets them (twice their memory; no packing while running). Programs over the same parameters
-// share one.
-struct FrozenWeights {
-  struct Packed {
-    Tensor tensor;
-    VariablePtr from;
-    const char* op = nullptr;  // that packs it
-    Attrs attrs;
-  };
-  std::map<std::pair<const Variable*, std::string>, Packed> packed;  // by variable and form
-  // Packs again, in place, after parameters were given other values between two runs.
-  void refresh();
 };
 
 struct CompileOptions {

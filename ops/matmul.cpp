@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "core/frozen_weights.h"
 #include "core/passes.h"
 #include "core/samples.h"
 #include "ops/detail/factors.h"
@@ -119,14 +120,15 @@ bool keep_and_activate(Node& producer, const Node& consumer) {
   return true;
 }
 
-// A weight is packed once instead of at every run (ops/matmul.h, packed_n). One of a single column is read as it is:
-// its sums have the bits of unfrozen graphs then, as those of all others have with more than 32 rows.
-std::optional<PackedInput> pack(const NodeSpec& node) {
+// A weight is packed once instead of at every run (ops/matmul.h, packed_n; ops/matmul_int8.h). One of a single column
+// is read as it is: its sums have the bits of unfrozen graphs then, as those of all others have with more than 32 rows.
+std::optional<PackedInput> pack(const NodeSpec& node, WeightForm form, const Node* producer) {
   const bool trans_b = node.attrs.flag("trans_b");
   if (node.in[1].shape.rank() == 2 && node.in[1].shape[trans_b ? 0 : 1] == 1) return std::nullopt;
   if (node.attrs.flag("trans_a") || node.attrs.flag("has_preact") || node.attrs.integer("packed_n", 0) > 0 ||
       node.in[1].dtype != DType::F32)
     return std::nullopt;
+  if (form == WeightForm::Int8) return detail::pack_int8(node, producer);
   Attrs attrs = node.attrs;
   attrs.set("packed_n", node.in[1].shape[trans_b ? 0 : 1]).set("trans_b", int64_t{0});
   return PackedInput{1, "pack_weight", {{"trans_b", int64_t{trans_b}}}, std::move(attrs)};

@@ -3,6 +3,8 @@
 // compile() makes of them (CompileOptions::precision). Then there is no gradient. Bits do not depend on the number of
 // threads. Errors: ShapeError ("inner dims 128 != 64"), DTypeError.
 #pragma once
+#include <utility>
+
 #include "core/graph.h"
 
 namespace winnow {
@@ -26,6 +28,12 @@ Value linear(Value x, Value weight, Value bias = {}, Loc loc = Loc::current());
 // b [K, N], or [N, K] with trans_b -> f32 [packed size]. compile() records it where CompileOptions::frozen says that
 // weights do not change; the layout belongs to the CPU.
 Value pack_weight(Value b, bool trans_b = false, Loc loc = Loc::current());
+
+// The same for products in bytes (core/cpu/int8_matmul.h): b -> i8 codes [packed size] and [2, N padded], scale and sum
+// of codes of each column. compile() records it, and operator `matmul_int8` in place of matmul, where frozen weights
+// are WeightForm::Int8:
+//   inputs a, codes, columns, then bias, residual as matmul's; attributes n, bits (8 or 15, of a row of a), act
+std::pair<Value, Value> pack_weight_int8(Value b, bool trans_b = false, Loc loc = Loc::current());
 
 // Product per batch item: op(a) [B,M,K] @ op(b) [B,K,N] -> [B,M,N]; trans_a: a is [B,K,M]; trans_b: b is [B,N,K].
 Value bmm(Value a, Value b, bool trans_a = false, bool trans_b = false, Loc loc = Loc::current());

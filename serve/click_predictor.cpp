@@ -26,7 +26,7 @@ struct ClickPredictor::Form {
 
 ClickPredictor::ClickPredictor(const SavedClickModel& saved, const ClickPredictorOptions& options)
     : saved_(saved),
-      frozen_(options.frozen != nullptr ? options.frozen : std::make_shared<FrozenWeights>()),
+      frozen_(options.frozen != nullptr ? options.frozen : std::make_shared<FrozenWeights>(options.weights)),
       stream_(make_stream(Device{})) {
   std::vector<int64_t> sizes = options.batch_sizes;
   std::ranges::sort(sizes);

@@ -5,8 +5,9 @@
 //   saved.map.encode_row(cells, row);
 //   predictor.logits(rows, logits);
 //
-// The bits are those of the trainer's evaluation, whatever else is in the request: rows do not see one another, and a
-// product gives a row the same bits in every batch (core/cpu/sgemm.h). No allocation after the first call.
+// The bits are those of the trainer's evaluation with the same form of weights, whatever else is in the request: rows
+// do not see one another, and a product gives a row the same bits in every batch (core/cpu/sgemm.h, int8_matmul.h). No
+// allocation after the first call.
 #pragma once
 #include <memory>
 #include <span>
@@ -23,6 +24,7 @@ struct ClickPredictorOptions {
   // that it fills.
   std::vector<int64_t> batch_sizes = {1,  2,  4,  8,   12,  16,  20,  24,  28,  32,  40,  48,  56,  64,  72,
                                       80, 88, 96, 104, 112, 120, 128, 160, 192, 224, 256, 320, 384, 448, 512};
+  WeightForm weights = WeightForm::F32;        // of an own one
   std::shared_ptr<FrozenWeights> frozen = {};  // shared by predictors of one model; null: an own one
 };
 

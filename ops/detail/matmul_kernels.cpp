@@ -15,6 +15,18 @@ int find_act(const std::string& name) {
   return -1;
 }
 
+double activation(cpu::Act act, double x) {
+  switch (act) {
+    case cpu::Act::None: return x;
+    case cpu::Act::Relu: return x <= 0 ? 0 : x;
+    case cpu::Act::Gelu: return 0.5 * x * std::erfc(-x * M_SQRT1_2);
+    case cpu::Act::GeluTanh: return x / (1 + std::exp(-2 * std::sqrt(M_2_PI) * (x + 0.044715 * x * x * x)));
+    case cpu::Act::Sigmoid: return 1 / (1 + std::exp(-x));
+    case cpu::Act::Tanh: return std::tanh(x);
+  }
+  return x;
+}
+
 int64_t packed_elements(int64_t n, int64_t k) {
   return static_cast<int64_t>(cpu::sgemm_packed_b_bytes(static_cast<size_t>(n), static_cast<size_t>(k)) /
                               sizeof(float));
@@ -157,18 +169,6 @@ void run_onednn_bf16(const Call& c) {
 }
 
 // ---- reference
-
-double activation(cpu::Act act, double x) {
-  switch (act) {
-    case cpu::Act::None: return x;
-    case cpu::Act::Relu: return x <= 0 ? 0 : x;
-    case cpu::Act::Gelu: return 0.5 * x * std::erfc(-x * M_SQRT1_2);
-    case cpu::Act::GeluTanh: return x / (1 + std::exp(-2 * std::sqrt(M_2_PI) * (x + 0.044715 * x * x * x)));
-    case cpu::Act::Sigmoid: return 1 / (1 + std::exp(-x));
-    case cpu::Act::Tanh: return std::tanh(x);
-  }
-  return x;
-}
 
 // The derivative, from the input (relu: from the output).
 double slope(cpu::Act act, double x) {

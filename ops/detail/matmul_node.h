@@ -24,6 +24,10 @@ int64_t packed_elements(int64_t n, int64_t k);
 int64_t packed_place(int64_t n, int64_t k, int64_t row, int64_t column);
 
 std::vector<KernelDef> matmul_kernels();
+// A product with a frozen weight as matmul_int8; nothing where that operator cannot express it. producer: as
+// OpDef::pack.
+std::optional<PackedInput> pack_int8(const NodeSpec& node, const Node* producer);
+double activation(cpu::Act act, double x);  // of the references
 void matmul_samples(Samples& samples);
 
 }  // namespace winnow::detail

@@ -1,8 +1,6 @@
 #include "serve/api/model_set.h"
 
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -12,6 +10,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/parallel.h"
+#include "core/scheduling.h"
 #include "core/text.h"
 #include "data/hash.h"
 
@@ -153,10 +152,10 @@ ModelSet::ModelSet(const std::vector<NamedRun>& runs, const ModelSetOptions& opt
 }
 ModelSet::~ModelSet() = default;
 
-// Loading gives way to answering: one thread of low priority, whatever it takes.
+// Loading gives way to answering: one thread that runs when the others do not, however long it takes.
 void ModelSet::watch(const std::stop_token& stop) {
   set_num_threads(1);
-  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 19);
+  run_when_idle();
   std::mutex mutex;
   std::condition_variable_any wake;
   while (!stop.stop_requested()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "core/scheduling.h"
 #include "serve/http/connection.h"
 #include "serve/http/reply.h"
 
@@ -29,6 +30,7 @@ void HttpLoop::run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the main thread's
+  prefer_short_slices();
   current_ = this;
   bool done = false;
   while (!done) {

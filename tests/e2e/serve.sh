@@ -16,6 +16,8 @@ sed 's#data_cache/synthetic#store#' "$root/examples/ctr/synthetic.yaml" >config.
 "$winnow" verify run --users 5 --json >verify.json || fail "verify: $(cat verify.json)"
 "$build/json_document" <verify.json || fail "verify --json"
 grep -q '"equal": true' verify.json || fail "verify does not find the same bits"
+"$winnow" verify run --users 1 --int8 >verify.txt || fail "verify --int8: $(cat verify.txt)"
+grep -q '^auc .* in int8$' verify.txt || fail "verify --int8 does not say what bytes cost: $(cat verify.txt)"
 
 start() {
   "$winnow" serve run --port 0 --store sqlite:events.db --reload 100 --json >address.json 2>serve.log &
