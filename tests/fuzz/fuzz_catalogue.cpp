@@ -1,5 +1,5 @@
-// data/catalogue.h: any bytes as a run's catalogue, the checksums passed over: IoError, or one whose every user and item
-// is found by its key and makes a row within the tables of the feature map.
+// data/catalogue.h: any bytes as a run's catalogue, the checksums passed over: IoError, or one whose every user and
+// item is found by its key and makes a row within the tables of the feature map.
 #include <algorithm>
 #include <cstring>
 #include <memory>
