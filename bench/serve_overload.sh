@@ -33,9 +33,13 @@ show "the two seconds after" "$log/after"
 load --warmup 1 --connections 60 --seconds "$seconds" --rate "$(awk -v c="$capacity" 'BEGIN {print .3 * c}')" >"$log/idle"
 show "30 %" "$log/idle"
 before=$(resident)
-( for ((i = 0; i < reloads; ++i)); do cp "$log/run/model.safetensors" "$log/run/next" && mv "$log/run/next" "$log/run/model.safetensors"; sleep .03; done ) &
+cp "$log/run/model.safetensors" "$log/a" && cp "$log/a" "$log/b"  # renamed in turn: another file each time, no copying
+( for ((i = 0; i < reloads; ++i)); do
+    if ((i % 2)); then ln "$log/a" "$log/run/next"; else ln "$log/b" "$log/run/next"; fi
+    mv "$log/run/next" "$log/run/model.safetensors"; sleep .1
+  done ) &
 reloader=$!
-load --warmup 1 --connections 60 --seconds "$(awk -v n="$reloads" 'BEGIN {print int(n * .05)}')" --rate "$(awk -v c="$capacity" 'BEGIN {print .3 * c}')" >"$log/reload"
+load --warmup 1 --connections 60 --seconds "$(awk -v n="$reloads" 'BEGIN {print int(n * .1)}')" --rate "$(awk -v c="$capacity" 'BEGIN {print .3 * c}')" >"$log/reload"
 kill "$reloader" 2>/dev/null || true
 show "30 % while files are replaced" "$log/reload"
 loads=$(curl -s "localhost:$port/metrics" | sed -nE 's/^winnow_model_loads_total\{.*\} ([0-9]+)/\1/p')

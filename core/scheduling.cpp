@@ -4,6 +4,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <exception>
+#include <thread>
+
 namespace winnow {
 namespace {
 
@@ -28,9 +32,16 @@ void prefer_short_slices() {
   ::syscall(SYS_sched_setattr, 0, &now, 0);
 }
 
-void run_when_idle() {
-  const sched_param none{};
-  ::sched_setscheduler(0, SCHED_IDLE, &none);
+void run_when_idle(const std::function<void()>& f) {
+  std::exception_ptr failure;
+  std::thread([&] {
+    const sched_param none{};
+    ::sched_setscheduler(0, SCHED_IDLE, &none);
+    try {
+      f();
+    } catch (...) { failure = std::current_exception(); }
+  }).join();
+  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace winnow

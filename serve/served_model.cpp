@@ -28,7 +28,9 @@ ServedModel::ServedModel(const std::string& directory, std::string its_name, int
                          const ClickPredictorOptions& options, size_t scorers)
     : ServedModel(std::make_unique<SavedClickModel>(directory), nullptr, std::move(its_name), its_version, options,
                   scorers) {
-  catalogue = catalogue_of(directory, saved->map);
+  load_catalogue(directory);
 }
+
+void ServedModel::load_catalogue(const std::string& directory) { catalogue = catalogue_of(directory, saved->map); }
 
 }  // namespace winnow

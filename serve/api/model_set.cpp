@@ -33,6 +33,11 @@ FileIdentity identity_of(const std::string& path) {
   return {s.st_dev, s.st_ino, s.st_mtim};
 }
 
+// What a model is built from, but for the values of its parameters.
+std::string structure_of(const std::string& directory) {
+  return read_text(directory + "/config.yaml", 1 << 24) + read_text(directory + "/feature_map.json", size_t{1} << 32);
+}
+
 // The number in <run>/deltas/pin, -1 without one.
 int64_t pinned_version(const std::string& directory) {
   const std::string path = directory + "/deltas/pin";
@@ -60,6 +65,7 @@ struct ModelSet::Slot {
   std::atomic<std::shared_ptr<const ServedModel>> current;
   Copy serving, spare;  // of the thread that looks
   FileIdentity file;
+  std::string structure;
   mutable std::mutex facts_mutex;
   ModelFacts facts;
   std::chrono::steady_clock::time_point loaded;
@@ -77,7 +83,6 @@ struct ModelSet::Slot {
     return c;
   }
   static void take_to(Copy& copy, int64_t version) {
-    if (copy.version->id().version == version) return;
     copy.version->go_to(version);
     copy.model->version = version;
     copy.model->refresh();
@@ -102,32 +107,67 @@ struct ModelSet::Slot {
     facts.problem.clear();
     ++facts.loads;
   }
+  FileIdentity model_file() const { return identity_of(run.directory + "/model.safetensors"); }
   void start() {
-    file = identity_of(run.directory + "/model.safetensors");
+    file = model_file();
+    structure = structure_of(run.directory);
     serving = load(nullptr);
     take_to(serving, wanted());
     if (options.prepare) options.prepare(*serving.model);
+    if (options.every.count() > 0) spare = load(serving.model->catalogue);  // the memory is taken now, not one day
     publish();
   }
+  // Loading gives way to answering: one thread that runs when the others do not, however long it takes.
   void look() {
-    if (const FileIdentity now = identity_of(run.directory + "/model.safetensors"); !(now == file)) {
-      Copy fresh = load(nullptr);
-      take_to(fresh, pinned_or(fresh.version->folder().newest()));
-      if (options.prepare) options.prepare(*fresh.model);
-      serving = std::move(fresh);
-      spare = {};
-      file = now;
-      publish();
-      return;
-    }
-    const int64_t version = wanted();
-    if (version == serving.version->id().version) return;
-    if (spare.model == nullptr) spare = load(serving.model->catalogue);
-    if (spare.model.use_count() > 1) return;  // requests of two versions ago still read it: at the next look
-    std::atomic_thread_fence(std::memory_order_acquire);  // behind what they read before they let it go
-    take_to(spare, version);
+    const FileIdentity now = model_file();
+    const bool replaced = !(now == file);
+    if (!replaced && wanted() == serving.version->id().version) return;
+    bool ready = false, anew = false;
+    run_when_idle([&] {
+      set_num_threads(1);
+      ready = replaced ? load_replaced(anew) : follow_deltas();
+    });
+    if (!ready) return;
+    if (replaced) file = now;
     std::swap(serving, spare);
+    if (anew) spare = {};
     publish();
+  }
+
+ private:
+  // Whether there is a copy of the same model that nobody reads: else at the next look.
+  bool has_free_spare() {
+    if (spare.model == nullptr) spare = load(serving.model->catalogue);
+    if (spare.model.use_count() > 1) return false;        // requests of two versions ago
+    std::atomic_thread_fence(std::memory_order_acquire);  // behind what they read before they let it go
+    return true;
+  }
+  // The spare at the version that is wanted. False: not yet.
+  bool follow_deltas() {
+    if (!has_free_spare()) return false;
+    if (spare.version->base() != serving.version->base()) {
+      spare.model->catalogue = serving.model->catalogue;
+      spare.version->load_again();
+    }
+    take_to(spare, wanted());
+    return true;
+  }
+  // The run's new files in the spare: in place where they are of the same model, so that nothing is compiled and no
+  // memory taken. False: not yet. anew: of another, and so is the copy that serves no longer a spare of it.
+  bool load_replaced(bool& anew) {
+    std::string now = structure_of(run.directory);
+    anew = now != structure;
+    if (anew) {
+      spare = load(nullptr);
+    } else {
+      if (!has_free_spare()) return false;
+      spare.version->load_again();
+      spare.model->load_catalogue(run.directory);  // another object: what is known of its items is learnt anew
+    }
+    take_to(spare, pinned_or(spare.version->folder().newest()));
+    if (options.prepare) options.prepare(*spare.model);
+    structure = std::move(now);
+    return true;
   }
 };
 
@@ -152,10 +192,7 @@ ModelSet::ModelSet(const std::vector<NamedRun>& runs, const ModelSetOptions& opt
 }
 ModelSet::~ModelSet() = default;
 
-// Loading gives way to answering: one thread that runs when the others do not, however long it takes.
 void ModelSet::watch(const std::stop_token& stop) {
-  set_num_threads(1);
-  run_when_idle();
   std::mutex mutex;
   std::condition_variable_any wake;
   while (!stop.stop_requested()) {

@@ -76,6 +76,13 @@ ModelVersion::ModelVersion(std::string run_directory, std::vector<Parameter> par
       parameters_(std::move(parameters)),
       folder_(run_directory_) {}
 
+void ModelVersion::load_again() {
+  std::string base = run_fingerprint(run_directory_);
+  const std::string path = run_directory_ + "/model.safetensors";
+  load_parameters(open_parameters(path), parameters_, path);
+  base_ = std::move(base), id_ = {}, events_ = 0;
+}
+
 void ModelVersion::go_to(int64_t version) {
   if (version == id_.version) return;
   const VersionFolder::Way way = folder_.way(id_, version, base_);

@@ -45,6 +45,9 @@ class ModelVersion {
   const std::vector<Parameter>& parameters() const { return parameters_; }
   // IoError, and then nothing has changed.
   void go_to(int64_t version);
+  // Version 0 of the run as it is now: its files were replaced by those of another training of the same model. IoError,
+  // and then nothing has changed.
+  void load_again();
 
  private:
   friend class DeltaPublisher;
