@@ -70,6 +70,8 @@ void add_ope_command(CLI::App& app, Action& chosen) {
   command->add_option("--folds", a->options.model.folds, "of cross-fitting; 1: none")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  command->add_option("--fold", a->spec.fold, "column of the fold of a row, instead of folds that are drawn")
+      ->excludes("--folds");
   command->add_option("--clip", a->options.clip, "largest weight of clipped; default: sqrt(rows)");
   command->add_option("--switch-threshold", a->options.switch_threshold, "tau of switch; default: sqrt(rows)");
   command->add_option("--resamples", a->options.bootstrap.resamples, "of the bootstrap; 0: normal intervals alone")

@@ -21,7 +21,7 @@ struct ServeArguments {
   std::string config, split, keys, policy_file;
   ServiceOptions service;
   HttpOptions http;
-  int64_t max_wait_ms = 12, time_ms = 1000, reload_ms = 200, port = 8080;
+  int64_t max_wait_ms = 12, time_ms = 1000, reload_ms = 200, port = 8080, body_mib = 256;
   int threads = 0;
   bool json = false, quiet = false, int8 = false;
 };
@@ -126,6 +126,7 @@ int serve(ServeArguments& a) {
   a.service.version = version();
   a.http.api_keys = read_keys(a.keys);
   a.http.port = static_cast<uint16_t>(a.port);
+  a.http.max_bodies = static_cast<size_t>(a.body_mib) << 20;
   a.service.local_names_only = a.http.api_keys.empty() && !a.http.open;
   handle_interrupts();
   Service service(a.service);
@@ -166,6 +167,9 @@ void add_serve_command(CLI::App& app, Action& chosen) {
   c->add_flag("--open", a->http.open, "serve other machines without keys");
   c->add_option("--rate", a->http.requests_per_second, "requests a second of one client; 0: no limit")
       ->check(CLI::NonNegativeNumber);
+  c->add_option("--body-memory", a->body_mib, "MiB that the bodies of all requests may take; more are refused")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   c->add_option("--certificate", a->http.certificate, "PEM: HTTPS")
       ->needs(c->add_option("--key", a->http.private_key, "PEM: its private key"));
   c->add_option("--threads", a->threads, "compute threads; default: all cores")->check(CLI::Range(1, 1024));

@@ -50,6 +50,8 @@ class Catalogue {
  public:
   // IoError: absent, damaged, or of another feature map: every count and id is checked.
   Catalogue(const std::string& path, const FeatureMap& map);
+  // Of bytes that were opened before, whose checksums may be passed over; path: in messages.
+  Catalogue(SafeTensors file, const std::string& path, const FeatureMap& map, bool verify);
 
   const FeatureMap& features() const { return map_; }
   int64_t users() const { return user_keys_.size(); }

@@ -20,7 +20,7 @@ struct ServedModel {
   ServedModel(std::unique_ptr<SavedClickModel> saved, std::shared_ptr<const Catalogue> catalogue, std::string name,
               int64_t version, const ClickPredictorOptions& options = {}, size_t scorers = 1);
   ClickPredictor& predictor(size_t scorer = 0) const { return *predictors_.at(scorer); }
-  void load_catalogue(const std::string& directory);  // IoError, DataError
+  void load_catalogue(const std::string& directory);   // IoError, DataError
   void refresh() const { predictors_[0]->refresh(); }  // after its parameters were given other values
 
   std::string name;

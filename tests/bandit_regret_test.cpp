@@ -57,6 +57,27 @@ TEST(Regret, SquareCbGrowsAsTheSquareRoot) {
   EXPECT_LT(curve.back().regret, 0.25 * curve.back().random);
 }
 
+// A uniform choice in round t with probability (1 + t)^-decay costs a uniform choice's regret that often: T^(1 -
+// decay). With a decay of 0 regret is linear, and regret_exponent() says so.
+TEST(Regret, EpsilonGreedyPaysForItsExploration) {
+  for (const double decay : {0.0, 0.25, 1.0 / 3, 0.5}) {
+    SimulationOptions o = world(BanditKind::EpsilonGreedy, 5, 4, 30000, 1);
+    o.policy.epsilon = 1, o.policy.epsilon_decay = decay;
+    const auto curve = mean_curve(o, 4);
+    const auto middle = *std::ranges::find_if(curve, [](const RegretPoint& p) { return p.round >= 3000; });
+    double explored = 0;
+    for (int64_t t = middle.round; t < o.rounds; ++t)
+      explored += o.policy.epsilon * std::pow(1 + static_cast<double>(t), -decay);
+    const double a_choice = curve.back().random / static_cast<double>(o.rounds);
+    const double paid = (curve.back().regret - middle.regret) / (explored * a_choice);
+    const double exponent = regret_exponent(curve, 3000);
+    std::printf("epsilon_greedy: decay %.2f, exponent %.3f, growth %.3f of theory's\n", decay, exponent, paid);
+    EXPECT_GT(paid, 0.95);
+    EXPECT_LT(paid, 1.2) << "beyond the exploration, the mistakes of the estimates";
+    EXPECT_NEAR(exponent, 1 - decay, 0.1);
+  }
+}
+
 // Lai and Robbins 1985; Kaufmann, Korda and Munos 2012: regret / log T tends to sum_a (p* - p_a) / KL(p_a, p*), 3.12
 // for rates of 0.1, 0.3, ..., 0.9. So between T / 10 and T it grows by about that times log 10.
 TEST(Regret, BernoulliThompsonGrowsAsTheLogarithm) {

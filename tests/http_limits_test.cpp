@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <set>
 #include <thread>
 
 #include "tests/http_served.h"
@@ -57,6 +58,30 @@ TEST(HttpLimits, SlowHeadsAre408HoweverSteadilyTheyCome) {
   EXPECT_LT(seconds_since(start), 1.0);
   EXPECT_TRUE(c.is_closed());
   EXPECT_TRUE(s.client().is_closed());  // one that says nothing
+}
+
+// One client is answered between the ends of 300 others, which all are due in one look at the deadlines or two.
+TEST(HttpLimits, RequestsAreAnsweredBetweenTheDeadlinesOfOthers) {
+  constexpr int64_t kLate = 300;
+  size_t steps = 0;
+  for (int round = 0; round < 5 && steps < 10; ++round) {  // a busy machine may let the client wait for too long
+    HttpOptions o = quick();
+    o.threads = 1;
+    o.head_time = 400ms;  // looked at every 50 ms
+    o.max_connections_per_peer = 2 * kLate;
+    Served s(o);
+    HttpClient good = s.client();
+    std::vector<HttpClient> late;
+    for (int64_t i = 0; i < kLate; ++i) late.push_back(s.client());
+    while (s.server.counts().open_connections <= kLate) std::this_thread::sleep_for(1ms);
+    std::set<int64_t> seen;
+    for (int64_t open = kLate + 1; open > 1; open = s.server.counts().open_connections) {
+      seen.insert(open);
+      ASSERT_EQ(good.ask(get_request("/hello")).status, 200);
+    }
+    steps = seen.size();
+  }
+  EXPECT_GE(steps, 10u);
 }
 
 TEST(HttpLimits, SlowBodiesAre408AndFastEnoughOnesAreNot) {
@@ -149,6 +174,69 @@ TEST(HttpLimits, MoreThanHandlersMayHoldIsRefusedAtOnceAndHealthIsNot) {
   EXPECT_EQ(s.server.counts().refused, 1);
   { const HttpExchange done = s.kept_exchange(); }
   EXPECT_EQ(c.ask(post_request("/echo", "body")).body, "body");
+}
+
+TEST(HttpLimits, BodiesOfAllRequestsHaveALargestSum) {
+  HttpOptions o = quick();
+  o.max_body = 60'000, o.max_bodies = 100'000;
+  Served s(o);
+  const auto begin = [](size_t length) {
+    return "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n";
+  };
+  const auto expect_refused = [](const ClientReply& reply) {
+    expect_error(reply, 503);
+    EXPECT_EQ(reply.field("Retry-After"), "1");
+  };
+  HttpClient announced = s.client();
+  ASSERT_TRUE(announced.send(begin(60'000)));  // what is only said takes no room
+  HttpClient holds = s.client();
+  ASSERT_TRUE(holds.send(begin(60'000) + std::string(60'000, 'a')));
+  HttpExchange held = s.kept_exchange();
+  EXPECT_EQ(s.server.counts().body_bytes, 60'000);
+
+  HttpClient large = s.client();
+  ASSERT_TRUE(large.send(begin(50'000)));
+  expect_refused(large.receive());  // nothing of the body was sent
+  EXPECT_TRUE(large.is_closed());
+  HttpClient small = s.client();
+  EXPECT_EQ(small.ask(post_request("/echo", std::string(30'000, 'b'))).body.size(), 30'000u);
+  HttpClient chunked = s.client();
+  const std::string chunk = "2000\r\n" + std::string(8192, 'c') + "\r\n";
+  ASSERT_TRUE(chunked.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"));
+  for (int i = 0; i < 6; ++i) chunked.send(chunk);  // it may be refused before the last
+  expect_refused(chunked.receive());
+  announced.send(std::string(60'000, 'd'));
+  expect_refused(announced.receive());
+  EXPECT_EQ(s.server.counts().refused, 3);
+  const auto settles_at = [&](int64_t bytes) {  // an exchange may go a little later than its reply
+    for (int i = 0; i < 500 && s.server.counts().body_bytes != bytes; ++i) std::this_thread::sleep_for(2ms);
+    return s.server.counts().body_bytes == bytes;
+  };
+  EXPECT_TRUE(settles_at(60'000)) << "those that were refused hold nothing";
+
+  held.reply(text("done"));
+  held = HttpExchange(nullptr);
+  EXPECT_EQ(holds.receive().body, "done");
+  EXPECT_TRUE(settles_at(0));
+  HttpClient broken = s.client();
+  ASSERT_TRUE(broken.send(begin(60'000) + std::string(30'000, 'e')));
+  for (int i = 0; i < 500 && s.server.counts().body_bytes < 30'000; ++i) std::this_thread::sleep_for(2ms);
+  EXPECT_GE(s.server.counts().body_bytes, 30'000);
+  broken.close_now();
+  EXPECT_TRUE(settles_at(0));
+  EXPECT_EQ(small.ask(post_request("/echo", std::string(60'000, 'b'))).body.size(), 60'000u);
+}
+
+// One that has come already needs no closed connection to be refused.
+TEST(HttpLimits, ABodyThatCameWithItsHeadIsRefusedOnAnOpenConnection) {
+  HttpOptions o = quick();
+  o.max_body = 10'000, o.max_bodies = 12'000;
+  Served s(o);
+  HttpClient holds = s.client(), c = s.client();
+  ASSERT_TRUE(holds.send(post_request("/hold", std::string(10'000, 'a'))));
+  const HttpExchange held = s.kept_exchange();
+  expect_error(c.ask(post_request("/echo", std::string(5'000, 'a'))), 503);
+  EXPECT_EQ(c.ask(post_request("/echo", std::string(2'000, 'a'))).body.size(), 2'000u);
 }
 
 TEST(HttpLimits, KeysAreAskedFor) {

@@ -42,10 +42,12 @@ struct Served {
     server.route("GET", "/items/all/similar", [](HttpExchange x) { x.reply(text("all")); });
     server.route("GET", "/drop", [](HttpExchange) {});
     server.route("GET", "/throw", [](HttpExchange) { throw DataError("/etc/secret is not readable"); });
-    server.route("GET", "/keep", [this](HttpExchange x) {
+    const auto keep = [this](HttpExchange x) {
       const std::lock_guard lock(mutex);
       kept.push_back(std::move(x));
-    });
+    };
+    server.route("GET", "/keep", keep);
+    server.route("POST", "/hold", keep);
     server.route("GET", "/later", [this](HttpExchange x) {
       workers.push_back(std::async(std::launch::async, [x]() mutable {
         std::this_thread::sleep_for(20ms);

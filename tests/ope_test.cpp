@@ -84,6 +84,25 @@ TEST(OffPolicyEvaluation, ModelEstimatorsAreTheirFormulas) {
   EXPECT_EQ(r.reward_model, "ridge");
 }
 
+// Without context and with one action the model is the mean reward of the other folds.
+TEST(OffPolicyEvaluation, FoldsOfTheLogArePredictedByTheOthers) {
+  LoggedBandit log;
+  log.rows = 4, log.actions = 1;
+  log.action = log.position = {0, 0, 0, 0};
+  log.reward = {0, 2, 1, 5};
+  log.propensity = {1, 1, 1, 1};
+  log.policy = {1};
+  log.fold = {0, 1, 0, 1};
+  RewardModelOptions options;
+  const RewardPredictions p = fit_reward_model(log, options);
+  for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(p.direct[i], log.fold[i] == 0 ? 3.5 : 0.5, 1e-12) << i;
+  log.fold = {0, 1, 0, 0};
+  EXPECT_NE(text_of<DataError>([&] { fit_reward_model(log, options); }).find("has 1 rows outside of a fold of 3"),
+            std::string::npos);
+  log.fold = {0, 1};
+  EXPECT_THROW(log.check(), DataError);
+}
+
 // One number of context: the normal equations of [1, x, is 0, is 1] solved by hand through elimination of the rest.
 TEST(OffPolicyEvaluation, LogisticModelIsAtTheMinimumOfItsObjective) {
   LoggedBandit log;
@@ -291,6 +310,7 @@ TEST_F(LogFiles, ColumnsBecomeContextsAndProbabilities) {
                         "a,left,1,0.5,30,x\nb,right,0,0.5,20,y\na,left,0,0,25,x\nb,left,0,0.25,40,x\n");
   spec.action = "item", spec.reward = "click", spec.propensity = "p", spec.position = "slot";
   spec.features = {"age", "cit*"};
+  spec.fold = "city";
   spec.policy_table = write(
       "policy.csv", "action,position,probability\nb,left,0.9\na,left,0.1\nb,right,0.4\na,right,0.5\nc,right,0.1\n");
   const LoggedBandit log = read_logged_bandit(spec);
@@ -298,6 +318,7 @@ TEST_F(LogFiles, ColumnsBecomeContextsAndProbabilities) {
   EXPECT_EQ(log.zero_propensities, 1);
   EXPECT_EQ(log.action_names, (std::vector<std::string>{"b", "a", "c"}));
   EXPECT_EQ(log.features, (std::vector<double>{30, 1, 0, 20, 0, 1, 40, 1, 0}));
+  EXPECT_EQ(log.fold, (std::vector<int32_t>{0, 1, 0}));
   EXPECT_EQ(log.weight(0), 0.1 / 0.5);
   EXPECT_EQ(log.weight(1), 0.4 / 0.5);
   EXPECT_EQ(log.weight(2), 0.9 / 0.25);

@@ -1,5 +1,6 @@
 // The event log in Redis: the server killed, stopped, full, emptied or not Redis at all; the spool; the URL.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <fstream>
 #include <map>
@@ -145,6 +146,31 @@ TEST_F(RedisStore, WithoutASpoolAnAppendFailsAndSaysWhatIsKnown) {
   server_->start();
   EXPECT_TRUE(within(10s, [&] { return store->health().ok; })) << store->health().text;
   EXPECT_GT(store->append(std::vector{event("u", "2")}), 1);
+}
+
+// Both fail at once: the answer is lost, and the disk of the spool is full.
+TEST_F(RedisStore, AFullSpoolSaysWhetherRedisMayHaveTheEvents) {
+  const auto store = EventStore::open(spooled());
+  store->append(std::vector{event("u", "0")});
+  server_->signal(SIGSTOP);
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const auto ignored = ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &none);
+  const auto append = [&] { store->append(std::vector{event("u", "1")}); };
+  const std::string lost = text_of<IoError>(append), refused = text_of<IoError>(append);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  ::signal(SIGXFSZ, ignored);
+  EXPECT_NE(lost.find("it is not known whether"), std::string::npos) << lost;
+  EXPECT_NE(refused.find("nothing of this append was kept"), std::string::npos) << refused;
+  EXPECT_EQ(store->append(std::vector{event("u", "2")}), 0) << "the spool takes events when its disk does";
+  server_->signal(SIGCONT);
+  EXPECT_TRUE(within(10s, [&] { return store->health().ok; })) << store->health().text;
+  const Events all = all_of(*store);
+  ASSERT_EQ(all.size(), 3u) << "the command lay in the server's socket";
+  EXPECT_EQ(all[1].item, "1");
+  EXPECT_EQ(all[2].item, "2");
 }
 
 TEST_F(RedisStore, AProcessKilledWithAFullSpoolIsContinuedByTheNext) {

@@ -12,6 +12,7 @@
 #include "data/synthetic.h"
 #include "nn/saved_parameters.h"
 #include "serve/delta/delta.h"
+#include "serve/store/event_store.h"
 #include "tests/data_files.h"
 #include "tests/http_client.h"
 #include "train/candidates.h"
@@ -193,6 +194,39 @@ TEST_F(ServiceTest, FeedbackIsInTheNextAnswer) {
   const auto [_, history] = ask("GET", "/v1/users?user=somebody%20new");
   EXPECT_EQ(history["history"][0]["item"], popular[0]);
   EXPECT_TRUE(history["history"][0]["live"]);
+}
+
+// The catalogue is that of the last training: an item that came since is kept in events and told, never refused.
+TEST_F(ServiceTest, ItemsNewerThanTheCatalogueAreToldAndTheirEventsKept) {
+  ServiceOptions options;
+  options.store = "sqlite:" + directory_.path() + "/events.db";
+  start(options);
+  const std::string user = dataset_.user_keys[3], item = dataset_.item_keys[0];
+  const auto [status, kept] = post("/v1/feedback", {{"events",
+                                                     {{{"user", user}, {"item", "brand new"}, {"kind", "click"}},
+                                                      {{"user", user}, {"item", item}, {"kind", "click"}},
+                                                      {{"user", user}, {"item", "brand new"}, {"kind", "cart"}}}}});
+  EXPECT_EQ(status, 200) << kept.dump();
+  EXPECT_EQ(kept["accepted"], 3);
+  EXPECT_EQ(kept["unknown_items"], Json::array({"brand new"}));
+  EXPECT_FALSE(
+      post("/v1/feedback", {{"user", user}, {"item", item}, {"kind", "click"}}).second.contains("unknown_items"));
+  HttpClient client(server_->port());
+  client.send(request("GET", "/metrics", ""));
+  const std::string metrics = client.receive().body;
+  EXPECT_NE(metrics.find("winnow_events_unknown_items_total 2\n"), std::string::npos) << metrics;
+
+  const auto history = EventStore::open(options.store)->history(user, 10);
+  EXPECT_EQ(std::ranges::count(history, "brand new", &UserEvent::item), 2);
+  const auto [status2, list] = post("/v1/recommend", {{"user", user}, {"k", 5}, {"deny", {"brand new"}}});
+  EXPECT_EQ(status2, 200) << list.dump();
+  EXPECT_EQ(list["recent_events"], 2) << "of items that the model knows";
+  EXPECT_NE(error_of("/v1/recommend", R"({"allow": ["brand new"]})").find("none of these items is known"),
+            std::string::npos);
+  const auto [status3, scored] = post("/v1/score", {{"user", user}, {"items", {"brand new", item}}});
+  EXPECT_EQ(status3, 200) << scored.dump();
+  EXPECT_EQ(scored["scores"].size(), 2u);
+  EXPECT_EQ(scored["unknown_items"], Json::array({"brand new"}));
 }
 
 TEST_F(ServiceTest, UsersKeepTheirVariant) {

@@ -6,7 +6,7 @@ scikit-learn, by the formulas of Saito et al. 2020, and the three files that `wi
 
 Writes log.csv, items.csv (the dataset's tables with a name for their first column) and policy.csv: the probability of each
 item at each position, from 100,000 draws of the production prior with the generator and the seed of the published
-notebook. Needs numpy, pandas, scikit-learn, pyyaml and the program zstd."""
+notebook; and notebook_log.csv, notebook_items.csv: features and folds as that notebook has them. Needs numpy, pandas, scikit-learn, pyyaml and the program zstd."""
 import argparse
 import io
 import os
@@ -77,13 +77,24 @@ def main():
     # as the published notebook has them: codes of categories as numbers, the first of each user category left out
     dropped = pd.get_dummies(log[users], drop_first=True).values.astype(float)
     coded = np.c_[categories.apply(LabelEncoder().fit_transform).values, items.item_feature_0.values]
+    folds = np.zeros(len(log), int)
+    for fold, (_, test) in enumerate(KFold(3, shuffle=True, random_state=12345).split(dropped)):
+        folds[test] = fold
+    played = log[["item_id", "position", "click", "propensity_score"]].reset_index(drop=True).assign(fold=folds)
+    context = pd.DataFrame(dropped.astype(int), columns=[f"user_{i}" for i in range(dropped.shape[1])])
+    pd.concat([played, context], axis=1).to_csv(os.path.join(args.out, "notebook_log.csv"), index=False)
+    coded_items = pd.DataFrame(coded, columns=[f"feature_{i}" for i in range(coded.shape[1])])
+    coded_items.insert(0, "item_id", items.item_id.values)
+    coded_items.to_csv(os.path.join(args.out, "notebook_items.csv"), index=False)
+
     converged = dict(solver="newton-cholesky", tol=1e-12, max_iter=1000)
     for name, context, item_features, folds, model in [
             ("indicators, converged, no cross-fitting", one_hot, items_one_hot, 1, converged),
             ("indicators, converged, 3 folds", one_hot, items_one_hot, 3, converged),
             ("codes, 100 iterations, no cross-fitting", dropped, coded, 1, {}),
             ("codes, 100 iterations, 3 folds", dropped, coded, 3, {}),
-            ("codes, converged, no cross-fitting", dropped, coded, 1, converged)]:
+            ("codes, converged, no cross-fitting", dropped, coded, 1, converged),
+            ("codes, converged, 3 folds", dropped, coded, 3, converged)]:
         dm, dr = model_estimates(log, policy, context, item_features, folds, **model)
         print(f"dm {dm:.9f}  dr {dr:.9f}  {name}", flush=True)
 

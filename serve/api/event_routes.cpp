@@ -28,11 +28,13 @@ void Service::Impl::since(const std::string& user, const Catalogue& catalogue, s
 }
 
 void Service::Impl::add_event_routes(HttpServer& server) {
+  MetricCounter& about_unknown = metrics.counter("winnow_events_unknown_items_total",
+                                                 "Of them those about items that the catalogue does not have.");
   work(server,
        {"POST", "/v1/feedback", "Events of users, one or {\"events\": [...]}: kept when the answer comes.",
         R"({"user": "196", "item": "242", "kind": "click", "request": "18f-2a", "position": 0})",
         R"({"accepted": 1, "sequence": 77})"},
-       [this](HttpExchange& x, Measured& m) {
+       [this, &about_unknown](HttpExchange& x, Measured& m) {
          std::vector<UserEvent> events = parse_events(x.request().body, "body");
          for (UserEvent& e : events) {
            if (e.variant.empty()) e.variant = models->for_user(e.user)->name;
@@ -55,7 +57,20 @@ void Service::Impl::add_event_routes(HttpServer& server) {
                         {{"kind", known_kind(e.kind)}, {"variant", label(e.variant)}})
                .add();
          JsonWriter json;
-         json.open('{').field("accepted", events.size()).field("sequence", last).close('}');
+         json.open('{').field("accepted", events.size()).field("sequence", last);
+         std::set<std::string> unknown;
+         for (const UserEvent& e : events) {
+           const auto model = models->for_user(e.user);
+           if (model->catalogue == nullptr || model->catalogue->find_item(e.item) >= 0) continue;
+           unknown.insert(e.item);
+           about_unknown.add();
+         }
+         if (!unknown.empty()) {
+           json.key("unknown_items").open('[');
+           for (const std::string& item : unknown) json.value(item);
+           json.close(']');
+         }
+         json.close('}');
          reply_json(x, m, json);
        });
 }

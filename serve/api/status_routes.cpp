@@ -86,6 +86,8 @@ void Service::Impl::add_status_routes(HttpServer& server) {
          [&server] { return static_cast<double>(server.counts().bad_requests); });
   sample("winnow_http_refused_total", "Without key, over a rate, too many connections.", true,
          [&server] { return static_cast<double>(server.counts().refused); });
+  sample("winnow_http_body_bytes", "Of bodies of requests that are read or handled.", false,
+         [&server] { return static_cast<double>(server.counts().body_bytes); });
   sample("winnow_store_ok", "1: events are kept where they should be.", false,
          [this] { return store->health().ok ? 1. : 0.; });
   sample("winnow_store_waiting", "Events that wait for the store.", false,

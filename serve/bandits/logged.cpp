@@ -14,11 +14,12 @@ void check_sizes(const LoggedBandit& log) {
   WN_CHECK(log.actions > 0 && log.positions > 0, DataError, "logged bandit: {} actions, {} positions", log.actions,
            log.positions);
   WN_CHECK(log.action.size() == n && log.position.size() == n && log.reward.size() == n && log.propensity.size() == n &&
-               log.features.size() == size(log.rows, log.width),
+               log.features.size() == size(log.rows, log.width) && (log.fold.empty() || log.fold.size() == n),
            DataError,
-           "logged bandit: columns of {} actions, {} positions, {} rewards, {} propensities, {} features for {} rows",
+           "logged bandit: columns of {} actions, {} positions, {} rewards, {} propensities, {} features, {} folds for "
+           "{} rows",
            log.action.size(), log.position.size(), log.reward.size(), log.propensity.size(), log.features.size(),
-           log.rows);
+           log.fold.size(), log.rows);
   WN_CHECK(log.action_features.size() == size(log.actions, log.action_width), DataError,
            "logged bandit: {} features of {} actions, expected {} each", log.action_features.size(), log.actions,
            log.action_width);
@@ -39,6 +40,7 @@ void LoggedBandit::check() const {
              "logged bandit: row {}: propensity {} is not in (0, 1]", i, propensity[i]);
     WN_CHECK(std::isfinite(reward[i]), DataError, "logged bandit: row {}: reward {}", i, reward[i]);
   }
+  for (const int32_t f : fold) WN_CHECK(f >= 0, DataError, "logged bandit: a fold is {}", f);
   for (const double v : features) WN_CHECK(std::isfinite(v), DataError, "logged bandit: a feature is {}", v);
   for (const double v : action_features)
     WN_CHECK(std::isfinite(v), DataError, "logged bandit: a feature of an action is {}", v);

@@ -16,6 +16,7 @@ struct LoggedBandit {
   std::vector<double> features;                           // [rows, width]
   std::vector<int32_t> action, position;                  // [rows], from 0
   std::vector<double> reward, propensity;                 // [rows]
+  std::vector<int32_t> fold;                              // [rows], from 0: of cross-fitting; none: drawn
   std::vector<double> action_features;                    // [actions, action_width]; none: an indicator of each action
   std::vector<double> policy;                             // pi(a | x_i, k_i): [rows, actions], or [positions, actions]
   bool policy_by_row = false;                             // the first of the two
@@ -44,6 +45,7 @@ struct LoggedBanditSpec {
   SourceSpec log;
   std::string action = "action", reward = "reward", propensity = "propensity";
   std::string position;               // "": one position
+  std::string fold;                   // of cross-fitting, a text for each; "": drawn
   std::vector<std::string> features;  // names; "user_*": all that begin so. Numbers as they are; columns with a cell
                                       // that is no number become an indicator for each of their texts
   // The prefix of columns <prefix><action>: pi of each action in each row.

@@ -143,6 +143,7 @@ class LogBuilder {
       features_ = expand(spec_.features, *rows);
       wanted_ = {spec_.action, spec_.reward, spec_.propensity};
       if (!spec_.position.empty()) wanted_.push_back(spec_.position);
+      if (!spec_.fold.empty()) wanted_.push_back(spec_.fold);
       for (const std::string& name : wanted_) rows->column(name);
       if (!spec_.policy_columns.empty()) {
         policy_columns_ = expand({spec_.policy_columns + "*"}, *rows);
@@ -190,7 +191,8 @@ class LogBuilder {
   void read_rows() {
     std::map<std::string, ColumnType> types{
         {spec_.action, ColumnType::Text}, {spec_.reward, ColumnType::Float64}, {spec_.propensity, ColumnType::Float64}};
-    if (!spec_.position.empty()) types[spec_.position] = ColumnType::Text;
+    for (const std::string& name : {spec_.position, spec_.fold})
+      if (!name.empty()) types[name] = ColumnType::Text;
     std::vector<std::string> all = wanted_;
     for (const auto* more : {&features_, &policy_columns_})
       for (const std::string& name : *more)
@@ -228,6 +230,7 @@ class LogBuilder {
         table.fail(3, r, "is a position that the policy's table does not have");
     }
     out_.position.push_back(position);
+    if (!spec_.fold.empty()) out_.fold.push_back(folds_.add(table.block().columns[wanted_.size() - 1].text(r)));
     add_features(table, r, features);
     for (const size_t column : policy) out_.policy.push_back(table.number(column, r));
     ++out_.rows;
@@ -314,7 +317,7 @@ class LogBuilder {
   const LoggedBanditSpec& spec_;
   LoggedBandit out_;
   std::vector<std::string> wanted_, features_, policy_columns_;
-  StringIndex actions_, positions_;
+  StringIndex actions_, positions_, folds_;
   std::map<std::pair<int32_t, int32_t>, double> table_;  // (position, action)
   int32_t table_positions_ = 0;
   std::unique_ptr<BanditPolicy> policy_;

@@ -215,6 +215,30 @@ void predict(const LoggedBandit& log, const Design& design, const Regression& mo
   model.add_influence(std::move(gradient), out.influence);
 }
 
+// The folds of the rows of one position: those of the log, or drawn.
+std::vector<std::vector<int64_t>> folds_of(const LoggedBandit& log, const RewardModelOptions& options,
+                                           int64_t position) {
+  std::vector<int64_t> rows;
+  for (int64_t i = 0; i < log.rows; ++i)
+    if (log.position[static_cast<size_t>(i)] == position) rows.push_back(i);
+  if (!log.fold.empty()) {
+    std::vector<std::vector<int64_t>> folds(static_cast<size_t>(*std::ranges::max_element(log.fold)) + 1);
+    for (const int64_t i : rows) folds[static_cast<size_t>(log.fold[static_cast<size_t>(i)])].push_back(i);
+    for (const auto& fold : folds)
+      WN_CHECK(fold.empty() || rows.size() >= fold.size() + 2, DataError,
+               "reward model: position {} has {} rows outside of a fold of {}, a model needs 2", position,
+               rows.size() - fold.size(), fold.size());
+    return folds;
+  }
+  const size_t n = static_cast<size_t>(options.folds);
+  WN_CHECK(rows.size() >= 2 * n, DataError, "reward model: position {} has {} rows, {} folds need {}", position,
+           rows.size(), n, 2 * n);
+  Rng(options.seed, kFoldStream + static_cast<uint64_t>(position)).shuffle(rows);
+  std::vector<std::vector<int64_t>> folds(n);
+  for (size_t k = 0; k < rows.size(); ++k) folds[k % n].push_back(rows[k]);
+  return folds;
+}
+
 Kind chosen_kind(const LoggedBandit& log, Kind wanted) {
   const auto other = std::ranges::find_if(log.reward, [](double r) { return r != 0 && r != 1; });
   if (wanted == Kind::Auto) return other == log.reward.end() ? Kind::Logistic : Kind::Ridge;
@@ -235,20 +259,12 @@ RewardPredictions fit_reward_model(const LoggedBandit& log, const RewardModelOpt
   out.direct.resize(n), out.logged.resize(n), out.influence.resize(n);
   const Design design(log);
   for (int64_t position = 0; position < log.positions; ++position) {
-    std::vector<int64_t> rows;
-    for (int64_t i = 0; i < log.rows; ++i)
-      if (log.position[static_cast<size_t>(i)] == position) rows.push_back(i);
-    WN_CHECK(static_cast<int>(rows.size()) >= 2 * options.folds, DataError,
-             "reward model: position {} has {} rows, {} folds need {}", position, rows.size(), options.folds,
-             2 * options.folds);
-    Rng(options.seed, kFoldStream + static_cast<uint64_t>(position)).shuffle(rows);
-    const size_t folds = static_cast<size_t>(options.folds);
-    for (size_t fold = 0; fold < folds; ++fold) {
-      std::vector<int64_t> fitted, predicted;
-      for (size_t k = 0; k < rows.size(); ++k) {
-        if (k % folds == fold) predicted.push_back(rows[k]);
-        if (k % folds != fold || folds == 1) fitted.push_back(rows[k]);
-      }
+    const auto folds = folds_of(log, options, position);
+    for (const auto& predicted : folds) {
+      if (predicted.empty()) continue;
+      std::vector<int64_t> fitted;
+      for (const auto& other : folds)
+        if (&other != &predicted || folds.size() == 1) fitted.insert(fitted.end(), other.begin(), other.end());
       std::ranges::sort(fitted);
       predict(log, design, Regression(log, design, out.kind, options.l2, std::move(fitted)), predicted, out);
     }

@@ -15,7 +15,7 @@ namespace winnow {
 struct RewardModelOptions {
   enum Kind : uint8_t { Auto, Logistic, Ridge } kind = Auto;  // Auto: logistic when every reward is 0 or 1
   double l2 = 1;
-  int folds = 3;  // 1: every row is predicted by a model that saw it
+  int folds = 3;  // where the log has none; 1: every row is predicted by a model that saw it
   uint64_t seed = 1;
 };
 
@@ -30,7 +30,7 @@ struct RewardPredictions {
 };
 
 // ConfigError: l2 <= 0, folds < 1, over 4000 parameters; logistic for rewards other than 0 and 1. DataError: a position
-// with fewer than 2 rows a fold.
+// with fewer than 2 rows a fold, or with fewer than 2 outside of a fold that the log gives.
 RewardPredictions fit_reward_model(const LoggedBandit& log, const RewardModelOptions& options);
 
 }  // namespace winnow

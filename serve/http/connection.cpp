@@ -13,6 +13,12 @@ namespace {
 constexpr size_t kMinBuffer = 16 << 10;
 constexpr std::string_view kContinueLine = "HTTP/1.1 100 Continue\r\n\r\n";
 
+HttpReply too_many_bodies() {
+  HttpReply reply = http_error(503, "the bodies of all requests are too much: wait as long as Retry-After says");
+  reply.fields.emplace_back("Retry-After", "1");
+  return reply;
+}
+
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 }  // namespace
@@ -136,10 +142,14 @@ HttpFault HttpConnection::fill_request() {
 
 void HttpConnection::begin_body() {
   early_ = admit(next_->request.arrived);
-  left_ = head_.content_length;
+  length_ = left_ = head_.content_length;
   const size_t max_body = service_->options.max_body;
   if (left_ > max_body)
     return early_ ? reply_early(std::move(*early_), false) : refuse(HttpFault{413, "the body is too long"});
+  if (!early_ && !service_->exchanges->has_room(left_)) {
+    if (left_ > end_ - begin_) return refuse_for_bodies();
+    early_ = too_many_bodies();  // it has come already
+  }
   chunks_ = ChunkedBody(max_body);
   received_ = received_before_ = 0;
   phase_ = Phase::kBody;
@@ -149,6 +159,8 @@ void HttpConnection::begin_body() {
   if (early_) return reply_early(std::move(*early_), false);
   send_continue();
 }
+
+void HttpConnection::refuse_for_bodies() { reply_early(too_many_bodies(), false); }
 
 void HttpConnection::send_continue() {
   phase_ = Phase::kContinue;
@@ -169,16 +181,19 @@ void HttpConnection::send_continue() {
 void HttpConnection::take_body() {
   std::string_view in(in_.data() + begin_, end_ - begin_);
   std::string* body = early_ ? nullptr : &next_->request.body;
+  const size_t coming = chunked_ ? in.size() : std::min<size_t>(in.size(), left_);
+  if (body != nullptr && coming > 0 &&
+      !service_->exchanges->make_room(*next_, body->size() + coming, chunked_ ? service_->options.max_body : length_))
+    return refuse_for_bodies();
   HttpFault fault;
   if (chunked_) {
     fault = chunks_.take(in, body);
     received_ = chunks_.received();
   } else {
-    const size_t n = std::min<size_t>(in.size(), left_);
-    if (body != nullptr) body->append(in.substr(0, n));
-    in.remove_prefix(n);
-    left_ -= n;
-    received_ += n;
+    if (body != nullptr) body->append(in.substr(0, coming));
+    in.remove_prefix(coming);
+    left_ -= coming;
+    received_ += coming;
   }
   begin_ = end_ - in.size();
   if (fault) return refuse(fault);

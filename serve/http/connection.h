@@ -47,6 +47,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void take_body();
   HttpFault fill_request();
   void begin_body();
+  void refuse_for_bodies();
   void send_continue();
   void dispatch();
 
@@ -82,7 +83,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   HttpHead head_;
   std::unique_ptr<HttpExchange::State> next_;  // the request that is being read
   bool keep_alive_ = false, chunked_ = false, head_only_ = false;
-  uint64_t left_ = 0;  // of a body with Content-Length
+  uint64_t length_ = 0, left_ = 0;  // of a body with Content-Length
   ChunkedBody chunks_;
   size_t received_ = 0, received_before_ = 0;  // of the body; at the last look at its progress
   std::optional<HttpReply> early_;             // the body is read and let go, then this is the reply

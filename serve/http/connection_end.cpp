@@ -41,6 +41,7 @@ void HttpConnection::refuse(const HttpFault& fault) { reply_early(http_error(fau
 
 void HttpConnection::reply_early(HttpReply reply, bool keep_alive) {
   service_->counters.count_reply(reply.status);
+  if (next_) service_->exchanges->drop_body(*next_);  // of a body that broke off
   write(std::move(reply), keep_alive && keep_alive_);
 }
 
@@ -147,6 +148,7 @@ void HttpConnection::close() {
   phase_ = Phase::kClosed;
   const std::shared_ptr<HttpConnection> self = shared_from_this();
   mark_gone();
+  if (next_) service_->exchanges->drop_body(*next_);
   if (counted_) {  // before the client sees the end, so that it may come again
     service_->peers.leave(peer_);
   } else {

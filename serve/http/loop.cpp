@@ -16,6 +16,8 @@ std::chrono::milliseconds tick_of(const HttpOptions& o) {
   return std::clamp(shortest / 8, std::chrono::milliseconds(2), std::chrono::milliseconds(50));
 }
 
+constexpr int kLookedAtOnce = 128;
+
 }  // namespace
 
 HttpLoop::HttpLoop(const HttpOptions& options) : tick_(tick_of(options)) {}
@@ -43,18 +45,30 @@ void HttpLoop::run() {
 }
 
 void HttpLoop::tick() {
-  const auto now = Clock::now();
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
   if (const int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(wall).count();
       seconds != date_seconds_) {
     date_seconds_ = seconds;
     date_ = http_date(seconds);
   }
-  for (size_t i = connections_.size(); i-- > 0;) {
-    if (i >= connections_.size() || now < connections_[i]->deadline()) continue;
-    const std::shared_ptr<HttpConnection> late = connections_[i];  // it may leave the list
+  not_looked_at_ = connections_.size();
+  look_at_deadlines();
+}
+
+// Some at a time: to reset a connection costs up to 0.1 ms, in which the kernel lets go of what was not read, and a
+// tick can find dozens of them; requests that came meanwhile are answered between. The list may change between: one
+// that is removed leaves its place to the last, so that those not looked at stay among the first.
+void HttpLoop::look_at_deadlines() {
+  const auto now = Clock::now();
+  not_looked_at_ = std::min(not_looked_at_, connections_.size());
+  for (int looked = 0; not_looked_at_ > 0 && looked < kLookedAtOnce; ++looked) {
+    const std::shared_ptr<HttpConnection>& next = connections_[--not_looked_at_];
+    if (now < next->deadline()) continue;
+    const std::shared_ptr<HttpConnection> late = next;  // it may leave the list
     late->on_deadline(now);
+    break;
   }
+  if (not_looked_at_ > 0) return net::post(io_, [this] { look_at_deadlines(); });
   if (draining_ && connections_.empty()) return;  // left within this tick, or while it was due
   timer_.expires_after(tick_);
   timer_.async_wait([this](const boost::system::error_code& error) {

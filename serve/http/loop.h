@@ -42,6 +42,7 @@ class HttpLoop : public std::enable_shared_from_this<HttpLoop> {
  private:
   void run();
   void tick();
+  void look_at_deadlines();
   void leave_if_done();
 
   inline static thread_local const HttpLoop* current_ = nullptr;
@@ -50,6 +51,7 @@ class HttpLoop : public std::enable_shared_from_this<HttpLoop> {
   net::basic_waitable_timer<Clock, net::wait_traits<Clock>, net::io_context::executor_type> timer_{io_};
   const std::chrono::milliseconds tick_;
   std::vector<std::shared_ptr<HttpConnection>> connections_;
+  size_t not_looked_at_ = 0;  // the first ones of connections_, by this tick
   std::string date_;
   int64_t date_seconds_ = -1;
   bool draining_ = false;

@@ -157,7 +157,8 @@ HttpCounts HttpServer::counts() const {
           .timeouts = c.timeouts,
           .failed = c.failed,
           .bytes_in = c.bytes_in,
-          .bytes_out = c.bytes_out};
+          .bytes_out = c.bytes_out,
+          .body_bytes = static_cast<int64_t>(impl_->service->exchanges->body_bytes())};
 }
 
 }  // namespace winnow

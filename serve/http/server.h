@@ -31,6 +31,7 @@ struct HttpOptions {
   double burst = 0;                      // 0: one second's worth, at least 1
   std::string certificate, private_key;  // PEM files: TLS 1.2 and 1.3
   size_t max_body = 1 << 20, max_head = 16 << 10, max_target = 8 << 10, max_fields = 100;
+  size_t max_bodies = 256 << 20;  // of all bodies that are read or handled, in bytes; more are 503 at once
   int64_t max_connections = 1024, max_connections_per_peer = 64;  // a peer: an IPv4 address, or an IPv6 /64
   int64_t max_in_flight = 1024;  // exchanges that handlers hold, those past 504 too; more are 503 at once
   // head_time: of a whole head, TLS handshakes too. write_time: until the kernel has taken a whole reply.
@@ -80,6 +81,7 @@ struct HttpCounts {
   int64_t timeouts = 0;      // 408, 504, handshakes, replies that were not read
   int64_t failed = 0;        // 500: dropped exchanges, handlers that threw
   int64_t bytes_in = 0, bytes_out = 0;
+  int64_t body_bytes = 0;  // of bodies that are read or handled now
 };
 
 // {"error": {"status": 404, "message": "..."}}

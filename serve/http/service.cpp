@@ -25,6 +25,9 @@ const HttpOptions& checked(const HttpOptions& o) {
       o.max_head, o.max_target, o.max_fields);
   WN_CHECK(o.max_head <= (1 << 20) && o.max_body <= (size_t{1} << 40), ConfigError,
            "HttpServer: max_head {} and max_body {}: at most 1 MiB and 1 TiB", o.max_head, o.max_body);
+  WN_CHECK(o.max_bodies >= o.max_body, ConfigError,
+           "HttpServer: max_bodies {} is less than max_body {}: a body of that size would never be read", o.max_bodies,
+           o.max_body);
   WN_CHECK(o.max_connections >= 1 && o.max_connections_per_peer >= 1 && o.max_in_flight >= 1, ConfigError,
            "HttpServer: {} connections, {} per peer, {} requests in flight: at least 1", o.max_connections,
            o.max_connections_per_peer, o.max_in_flight);
@@ -128,6 +131,7 @@ HttpService::HttpService(HttpOptions given)
       keys(options.api_keys),
       rates(options.requests_per_second, options.burst),
       tls(make_tls(options)),
-      peers(options.max_connections, options.max_connections_per_peer) {}
+      peers(options.max_connections, options.max_connections_per_peer),
+      exchanges(std::make_shared<ExchangePool>(options.max_bodies)) {}
 
 }  // namespace winnow

@@ -57,7 +57,7 @@ struct HttpService {
   HttpRoutes routes;
   HttpPeers peers;
   HttpCounters counters;
-  std::shared_ptr<ExchangePool> exchanges = std::make_shared<ExchangePool>();
+  std::shared_ptr<ExchangePool> exchanges;
   std::atomic<bool> draining{false};
 };
 

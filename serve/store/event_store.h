@@ -63,7 +63,7 @@ class EventStore {
 
   // All of them or none; the sequence of the last, 0 when they wait in the spool for Redis to give it, or for no
   // events. Concurrent calls share one commit. DataError: check_event(), more than kMaxAppend; IoError: nothing was
-  // kept, or, with Redis and no spool, a text that says that it is not known.
+  // kept, or, with Redis away and no spool that takes them, a text that says that it is not known.
   virtual int64_t append(std::span<const UserEvent> events) = 0;
   // 0 before the first. IoError.
   virtual int64_t last_sequence() const = 0;

@@ -142,22 +142,24 @@ void RedisStore::commit(std::span<Call* const> calls) {
       batch.users.push_back(call->work->events[i].user);
       batch.events.push_back(call->work->json[i]);
     }
-  bool unknown = false;
+  bool unknown = false;  // whether Redis took it
   if (direct_) {
     try {
       note_taken(calls, send(batch, unknown));
       return;
     } catch (const IoError& error) { go_down(error.what()); }
   }
+  const char* outcome =
+      unknown ? "; it is not known whether the events of this append were kept" : "; nothing of this append was kept";
   if (!spool_) {
     const std::lock_guard state(mutex_);
-    throw IoError((down_.empty() ? url_.name() + ": is coming back" : down_) +
-                  (unknown ? "; it is not known whether the events of this append were kept"
-                           : "; nothing of this append was kept") +
+    throw IoError((down_.empty() ? url_.name() + ": is coming back" : down_) + outcome +
                   " (a spool takes them while Redis is away: ?spool=PATH)");
   }
   // With the same numbers: if Redis took the events after all, it does not take them again.
-  spool_->append(batch);
+  try {
+    spool_->append(batch);
+  } catch (const IoError& error) { throw IoError(error.what() + std::string(outcome)); }
   for (const Call* call : calls)
     for (const UserEvent& event : call->work->events) cache_.push(event);
 }
