@@ -27,8 +27,8 @@ class ScoreQueueTest : public ::testing::Test {
     const auto model = make_ctr_model(ctr_spec(dataset.map), config.model);
     model->initialize(3);
     save_run(run, config, dataset, *model);
-    served_ = std::make_shared<const ServedModel>(run, "store", 1, ClickPredictorOptions{{1, 16, 64}, nullptr}, 2);
-    other_ = std::make_shared<const ServedModel>(run, "store", 2, ClickPredictorOptions{{1, 16, 64}, nullptr}, 2);
+    served_ = std::make_shared<const ServedModel>(run, "store", 1, ClickPredictorOptions{{1, 16, 64}}, 2);
+    other_ = std::make_shared<const ServedModel>(run, "store", 2, ClickPredictorOptions{{1, 16, 64}}, 2);
     EncodedRow row;
     std::vector<EncodedRow> rows;
     for (int64_t u = 0; u < served_->catalogue->users(); ++u)

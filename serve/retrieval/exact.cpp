@@ -1,18 +1,21 @@
 #include "serve/retrieval/exact.h"
 
+#include "core/cpu/row_codes.h"
 #include "core/cpu/topk.h"
 #include "serve/retrieval/index_file.h"
 
 namespace winnow {
 
-ExactIndex::ExactIndex(int64_t width, Similarity similarity)
-    : VectorIndex(width, similarity), vectors_(width), codes_(width) {}
+ExactIndex::ExactIndex(int64_t width, Similarity similarity) : VectorIndex(width, similarity), vectors_(width) {}
+ExactIndex::~ExactIndex() = default;
 
 void ExactIndex::encode(int64_t first) {
-  if (slots() >= kCodedFrom)
-    codes_.encode(vectors_.data(), first, slots());
-  else
-    codes_ = cpu::RowCodes(width());
+  if (slots() < kCodedFrom) {
+    codes_.reset();
+    return;
+  }
+  if (codes_ == nullptr) codes_ = std::make_unique<cpu::RowCodes>(width());
+  codes_->encode(vectors_.data(), first, slots());
 }
 
 void ExactIndex::insert(std::span<const int64_t> ids, std::span<const float> vectors) {
@@ -47,7 +50,7 @@ void ExactIndex::find(const Query& q, std::span<Found> out) const {
   if (k == 0) return;
   std::vector<cpu::ScoredRow> best(static_cast<size_t>(q.count * k));
   cpu::TopkProblem problem{q.vectors.data(), q.count, vectors_.data(), slots(), width(), k, nullptr, {}, nullptr};
-  if (codes_.rows() > 0) problem.codes = &codes_;
+  problem.codes = codes_.get();
   if (q.may_count < slots()) problem.allowed = q.may;
   if (q.filter.may_find)
     problem.may_find = [&](int64_t query, int32_t slot) { return q.filter.may_find(query, id_of(slot)); };
@@ -65,7 +68,7 @@ void ExactIndex::save(const std::string& path) const {
 
 std::map<std::string, std::string> ExactIndex::facts() const {
   return {{"vector_bytes", std::to_string(vectors_.rows() * width() * 4)},
-          {"code_bytes", std::to_string(codes_.bytes())}};
+          {"code_bytes", std::to_string(codes_ == nullptr ? 0 : codes_->bytes())}};
 }
 
 std::unique_ptr<VectorIndex> ExactIndex::open(const IndexFile& file, int64_t width, Similarity similarity) {

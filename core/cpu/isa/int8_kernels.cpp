@@ -91,12 +91,6 @@ WN_INLINE Word zero_words() { return _mm512_setzero_si512(); }
 WN_INLINE Word widen(const int8_t* p) {
   return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
-WN_INLINE Word spread(const char* p) {
-  int64_t four;
-  std::memcpy(&four, p, sizeof four);
-  return _mm512_set1_epi64(four);
-}
-WN_INLINE void add_products(Word& c, Word a, Word b) { c = _mm512_add_epi32(c, _mm512_madd_epi16(a, b)); }
 // Of two vectors of (column, half) pairs, the sums by column.
 WN_INLINE V sums_of(Word a, Word b) {
   const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -104,24 +98,30 @@ WN_INLINE V sums_of(Word a, Word b) {
   return _mm512_cvtepi32_ps(
       _mm512_add_epi32(_mm512_permutex2var_epi32(a, even, b), _mm512_permutex2var_epi32(a, odd, b)));
 }
-constexpr int kWordRows = 12;
+constexpr int kWordRows = 8;
 #else
 using Word = __m256i;
 WN_INLINE Word zero_words() { return _mm256_setzero_si256(); }
 WN_INLINE Word widen(const int8_t* p) {
   return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-WN_INLINE Word spread(const char* p) {
-  int64_t four;
-  std::memcpy(&four, p, sizeof four);
-  return _mm256_set1_epi64x(four);
-}
-WN_INLINE void add_products(Word& c, Word a, Word b) { c = _mm256_add_epi32(c, _mm256_madd_epi16(a, b)); }
 WN_INLINE V sums_of(Word a, Word b) {
   return _mm256_cvtepi32_ps(_mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xd8));
 }
 constexpr int kWordRows = 6;
 #endif
+
+// Asm in this order: with AVX2 twelve sums, two vectors of codes, one of the row and a product are all the registers
+// there are.
+WN_INLINE Word spread(const char* p) {
+  Word x;
+  asm volatile("vpbroadcastq %1, %0" : "=v"(x) : "m"(*reinterpret_cast<const char(*)[8]>(p)));
+  return x;
+}
+WN_INLINE void add_products(Word& c, Word a, Word b) {
+  Word product;
+  asm volatile("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+v"(c), "=&v"(product) : "v"(a), "v"(b));
+}
 
 // W columns of R rows from column j of the panel on: two vectors of W / 2 columns.
 template <int R>
