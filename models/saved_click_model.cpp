@@ -18,7 +18,7 @@ SavedClickModel::SavedClickModel(const std::string& directory)
   options.embedding_cache_rows = 0;  // its tables are read where they are
   name = options.name;
   model = make_ctr_model(ctr_spec(map), options);
-  model->initialize(0);
+  model->initialize_for_loading();
   load_parameters(file, model->parameters(), path);
 }
 

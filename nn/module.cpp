@@ -98,6 +98,10 @@ std::vector<Parameter> Module::parameters() const {
 
 void Module::initialize(uint64_t seed) {
   for (Parameter& p : parameters()) fill(p.value(), p.init, seed, p.name());
+  initialize_for_loading();
+}
+
+void Module::initialize_for_loading() {
   finish_initialization();
   (void)parameters();  // the names from this module's point of view, whatever initialized() asked for
 }

@@ -48,6 +48,8 @@ class Module {
   std::vector<Parameter> parameters() const;
   // Names every parameter and fills it, then calls initialized() of every module, children first.
   void initialize(uint64_t seed);
+  // The same for parameters that are loaded next, all of them: their values are not filled.
+  void initialize_for_loading();
 
  protected:
   // A module that starts from values of its own, such as published weights, copies them here.
