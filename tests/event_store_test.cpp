@@ -382,7 +382,7 @@ TEST_F(SqliteStore, TheWriteAheadLogStaysBoundedUnderOverlappingReaders) {
   }
   stop = true;
   for (std::thread& reader : readers) reader.join();
-  EXPECT_LT(most, uintmax_t{116} << 20);  // begun anew at 64 MiB or, where a stalled machine's readers took long, later
+  EXPECT_LT(most, uintmax_t{100} << 20);  // 68 where the machine does not stall
   EXPECT_GT(std::filesystem::file_size(path()), uintmax_t{100} << 20);
 }
 

@@ -147,18 +147,33 @@ void SqliteDatabase::bound_wal() {
   // that overlap without end would let it grow. Past the second limit the writer waits for those that are there, twice
   // as long each time that this was not enough.
   const bool grown = wal_pages_ >= truncate_at_;
-  sqlite3_busy_timeout(handle(), grown ? truncate_wait_ms_ : kShortBusyMs);
-  int pages = 0, copied = 0;
-  const int mode = grown ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
-  const int result = sqlite3_wal_checkpoint_v2(handle(), nullptr, mode, &pages, &copied);
-  sqlite3_busy_timeout(handle(), kBusyMs);
+  const bool done = grown ? begin_wal_anew() : copy_wal(SQLITE_CHECKPOINT_PASSIVE);
   // What fails here fails no append: the events are in the WAL. The next tries come as it grows on.
-  const bool done = result == SQLITE_OK && (grown || pages == copied);
   passive_at_ = done ? 1000 : wal_pages_ + 1000;
   if (!grown) return;
   truncate_at_ = done ? kTruncateAt : wal_pages_ + 4096;
   truncate_wait_ms_ = done ? kShortBusyMs : std::min(2 * truncate_wait_ms_, kLongestWalMs);
   if (done) wal_pages_ = 0;
+}
+
+// Whether all of the WAL is in the file and, but for a passive checkpoint, the WAL empty.
+bool SqliteDatabase::copy_wal(int mode) {
+  int pages = 0, copied = 0;
+  const int result = sqlite3_wal_checkpoint_v2(handle(), nullptr, mode, &pages, &copied);
+  return result == SQLITE_OK && pages == copied;
+}
+
+// Short tries, not a long one: SQLite waits for the readers of a place among five that was behind when the try began.
+// Once they have gone, readers that are not behind may take the same place, one after the other without a gap; only
+// another try sees that it need not wait for them.
+bool SqliteDatabase::begin_wal_anew() {
+  constexpr int kTryMs = 50;
+  sqlite3_busy_timeout(handle(), kTryMs);
+  bool done = false;
+  for (int waited = 0; !done && waited < truncate_wait_ms_; waited += kTryMs)
+    done = copy_wal(SQLITE_CHECKPOINT_TRUNCATE);
+  sqlite3_busy_timeout(handle(), kBusyMs);
+  return done;
 }
 
 void SqliteDatabase::fail(const char* what) const {

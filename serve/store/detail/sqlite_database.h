@@ -67,6 +67,8 @@ class SqliteDatabase {
   void rollback() noexcept;
   void overwrite_failed() noexcept;
   void bound_wal();
+  bool copy_wal(int mode);
+  bool begin_wal_anew();
 
   static constexpr int kShortBusyMs = 200;   // where the other will not let go, or need not
   static constexpr int kTruncateAt = 16384;  // pages, 64 MiB
