@@ -7,43 +7,10 @@
 
 #include "core/error.h"
 #include "data/catalogue.h"
-#include "tests/fuzz/memory_bound.h"
+#include "tests/fuzz/small_map.h"
 
 namespace winnow {
 namespace {
-
-FittedFeature feature(const char* name, FeatureType type, FeatureSource source) {
-  FittedFeature f;
-  f.spec.name = f.spec.column = name;
-  f.spec.type = type;
-  f.spec.source = source;
-  if (type == FeatureType::Multi) f.spec.max_len = 2;
-  if (type != FeatureType::Numeric)
-    for (const char* value : {"a", "b"}) f.vocabulary.add(value);
-  return f;
-}
-
-FeatureMap small_map() {
-  FeatureMap map;
-  map.user_id = "user", map.item_id = "item";
-  map.features = {feature("user", FeatureType::Categorical, FeatureSource::User),
-                  feature("age", FeatureType::Numeric, FeatureSource::User),
-                  feature("item", FeatureType::Categorical, FeatureSource::Item),
-                  feature("genres", FeatureType::Multi, FeatureSource::Item),
-                  feature("price", FeatureType::Numeric, FeatureSource::Item)};
-  map.index();
-  return map;
-}
-
-void check_row(const FeatureMap& map, const EncodedRow& row) {
-  expect(row.lengths.size() == map.fields().size(), "a length a field");
-  expect(static_cast<int64_t>(row.dense.size()) == map.dense_width(), "all numbers");
-  size_t at = 0;
-  for (size_t f = 0; f < row.lengths.size(); ++f)
-    for (int32_t k = 0; k < row.lengths[f]; ++k, ++at)
-      expect(row.ids.at(at) >= 0 && row.ids[at] < map.rows(f), "ids lie in their tables");
-  expect(at == row.ids.size(), "no other ids");
-}
 
 void use(const Catalogue& c) {
   constexpr int64_t kLooked = 16;
@@ -75,7 +42,7 @@ void use(const Catalogue& c) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace winnow;
-  static const FeatureMap map = small_map();
+  static const FeatureMap map = SmallMap{{"a", "b"}, 2}.make();
   const auto owner = std::shared_ptr<std::byte[]>(new std::byte[size]);
   if (size > 0) std::memcpy(owner.get(), data, size);
   std::optional<Catalogue> catalogue;

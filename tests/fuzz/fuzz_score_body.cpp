@@ -3,44 +3,10 @@
 
 #include "core/error.h"
 #include "serve/api/feature_cells.h"
-#include "tests/fuzz/memory_bound.h"
+#include "tests/fuzz/small_map.h"
 
 namespace winnow {
 namespace {
-
-FittedFeature feature(const char* name, FeatureType type, FeatureSource source) {
-  FittedFeature f;
-  f.spec.name = f.spec.column = name;
-  f.spec.type = type;
-  f.spec.source = source;
-  if (type == FeatureType::Multi || type == FeatureType::Text) f.spec.max_len = 4;
-  if (type != FeatureType::Numeric)
-    for (const char* value : {"a", "b", "c 1", "7"}) f.vocabulary.add(value);
-  return f;
-}
-
-FeatureMap small_map() {
-  FeatureMap map;
-  map.user_id = "user", map.item_id = "item";
-  map.features = {feature("user", FeatureType::Categorical, FeatureSource::User),
-                  feature("age", FeatureType::Numeric, FeatureSource::User),
-                  feature("item", FeatureType::Categorical, FeatureSource::Item),
-                  feature("genres", FeatureType::Multi, FeatureSource::Item),
-                  feature("title", FeatureType::Text, FeatureSource::Item),
-                  feature("price", FeatureType::Numeric, FeatureSource::Item)};
-  map.index();
-  return map;
-}
-
-void check(const FeatureMap& map, const EncodedRow& row) {
-  expect(row.lengths.size() == map.fields().size(), "a length a field");
-  expect(static_cast<int64_t>(row.dense.size()) == map.dense_width(), "all numbers");
-  size_t at = 0;
-  for (size_t f = 0; f < row.lengths.size(); ++f)
-    for (int32_t k = 0; k < row.lengths[f]; ++k, ++at)
-      expect(row.ids.at(at) >= 0 && row.ids[at] < map.rows(f), "ids lie in their tables");
-  expect(at == row.ids.size(), "no other ids");
-}
 
 void read(const FeatureMap& map, std::string_view text) {
   static JsonBody body;
@@ -64,7 +30,7 @@ void read(const FeatureMap& map, std::string_view text) {
     item.read_row(list, "candidates.rows");
     item.encode(view_of(nothing), item_row);
     join_sides(map, view_of(user_row), view_of(item_row), row);
-    check(map, row);
+    check_row(map, row);
   }
 }
 
@@ -73,7 +39,7 @@ void read(const FeatureMap& map, std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace winnow;
-  static const FeatureMap map = small_map();
+  static const FeatureMap map = SmallMap{{"a", "b", "c 1", "7"}, 4, true}.make();
   try {
     read(map, {reinterpret_cast<const char*>(data), size});
   } catch (const Error&) {}
