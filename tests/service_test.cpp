@@ -300,6 +300,27 @@ TEST_F(ServiceTest, VersionsAreExchangedUnderLoad) {
   EXPECT_EQ(seen, wanted);
 }
 
+TEST_F(ServiceTest, ARunMayBecomeAnotherModelAndBeTrainedAnew) {
+  start();
+  const Json body = {{"user", dataset_.user_keys[0]}, {"items", {dataset_.item_keys[0]}}, {"logits", true}};
+  for (const auto& [hidden, seed] : {std::pair{"[8]", 11u}, {"[8]", 12u}, {"[8]", 13u}, {"[16]", 14u}, {"[16]", 15u}}) {
+    config_ =
+        std::make_unique<CtrConfig>(CommonOptions{"examples/ctr/synthetic.yaml",
+                                                  {"data.path='" + directory_.path() + "/store'", "model.name=DeepFM",
+                                                   std::string("model.hidden_units=") + hidden}});
+    write_run(seed);
+    const float wanted = expected(0, *model_)[0];
+    float found = 0;
+    for (int n = 0; n < 500 && found != wanted; ++n) {
+      std::this_thread::sleep_for(10ms);
+      const auto [status, answer] = post("/v1/score", body);
+      ASSERT_EQ(status, 200) << answer.dump();
+      found = answer["logits"][0].get<float>();
+    }
+    EXPECT_EQ(found, wanted) << hidden << ", seed " << seed;
+  }
+}
+
 TEST_F(ServiceTest, PagesFromElsewhereAreRefused) {
   ServiceOptions options;
   options.local_names_only = true;
