@@ -124,16 +124,16 @@ Json cost_of_int8(const OpenedRun& run, std::span<const float> int8, bool quiet)
     largest = std::max(largest, std::abs(static_cast<double>(f32[i]) - static_cast<double>(int8[i])));
   Json j{{"largest_difference_of_a_logit", largest}};
   if (!quiet) fmt::print("a logit in int8 is at most {:.2g} from that in f32\n", largest);
+  const auto value = [&](const char* name, std::span<const float> logits) {
+    const auto metric = make_metric(name);
+    metric->update(columns.rows(logits));
+    return metric->value().value;
+  };
   for (const char* name : {"auc", "logloss"}) {
-    std::optional<double> values[2];
-    for (const bool bytes : {false, true}) {
-      const auto metric = make_metric(name);
-      metric->update(columns.rows(bytes ? int8 : std::span<const float>(f32)));
-      values[bytes ? 1 : 0] = metric->value().value;
-    }
-    if (!values[0] || !values[1]) continue;
-    j[name] = {{"f32", *values[0]}, {"int8", *values[1]}};
-    if (!quiet) fmt::print("{:<8} of the test split {:.6f} in f32, {:.6f} in int8\n", name, *values[0], *values[1]);
+    const auto before = value(name, f32), after = value(name, int8);
+    if (!before || !after) continue;
+    j[name] = {{"f32", *before}, {"int8", *after}};
+    if (!quiet) fmt::print("{:<8} of the test split {:.6f} in f32, {:.6f} in int8\n", name, *before, *after);
   }
   return j;
 }

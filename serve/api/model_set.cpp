@@ -33,9 +33,10 @@ FileIdentity identity_of(const std::string& path) {
   return {s.st_dev, s.st_ino, s.st_mtim};
 }
 
-// What a model is built from, but for the values of its parameters.
-std::string structure_of(const std::string& directory) {
-  return read_text(directory + "/config.yaml", 1 << 24) + read_text(directory + "/feature_map.json", size_t{1} << 32);
+// Of what a model is built from, but for the values of its parameters.
+uint64_t structure_of(const std::string& directory) {
+  return xxh64(MappedFile(directory + "/feature_map.json").text(),
+               xxh64(MappedFile(directory + "/config.yaml").text()));
 }
 
 // The number in <run>/deltas/pin, -1 without one.
@@ -65,7 +66,7 @@ struct ModelSet::Slot {
   std::atomic<std::shared_ptr<const ServedModel>> current;
   Copy serving, spare;  // of the thread that looks
   FileIdentity file;
-  std::string structure;
+  uint64_t structure = 0;
   mutable std::mutex facts_mutex;
   ModelFacts facts;
   std::chrono::steady_clock::time_point loaded;
@@ -83,8 +84,14 @@ struct ModelSet::Slot {
     return c;
   }
   static void take_to(Copy& copy, int64_t version) {
+    if (copy.version->id().version == version) return;
     copy.version->go_to(version);
     copy.model->version = version;
+    copy.model->refresh();
+  }
+  static void load_again(Copy& copy) {
+    copy.version->load_again();
+    copy.model->version = 0;
     copy.model->refresh();
   }
   int64_t pinned_or(int64_t newest) const {
@@ -147,7 +154,7 @@ struct ModelSet::Slot {
     if (!has_free_spare()) return false;
     if (spare.version->base() != serving.version->base()) {
       spare.model->catalogue = serving.model->catalogue;
-      spare.version->load_again();
+      load_again(spare);
     }
     take_to(spare, wanted());
     return true;
@@ -155,18 +162,21 @@ struct ModelSet::Slot {
   // The run's new files in the spare: in place where they are of the same model, so that nothing is compiled and no
   // memory taken. False: not yet. anew: of another, and so is the copy that serves no longer a spare of it.
   bool load_replaced(bool& anew) {
-    std::string now = structure_of(run.directory);
+    const uint64_t now = structure_of(run.directory);
     anew = now != structure;
+    Copy fresh;
     if (anew) {
-      spare = load(nullptr);
+      fresh = load(nullptr);
     } else {
       if (!has_free_spare()) return false;
-      spare.version->load_again();
+      load_again(spare);
       spare.model->load_catalogue(run.directory);  // another object: what is known of its items is learnt anew
     }
-    take_to(spare, pinned_or(spare.version->folder().newest()));
-    if (options.prepare) options.prepare(*spare.model);
-    structure = std::move(now);
+    Copy& copy = anew ? fresh : spare;
+    take_to(copy, pinned_or(copy.version->folder().newest()));
+    if (options.prepare) options.prepare(*copy.model);
+    if (anew) spare = std::move(fresh);  // only now: what failed above leaves a spare of the model that serves
+    structure = now;
     return true;
   }
 };

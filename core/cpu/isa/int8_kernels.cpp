@@ -21,15 +21,11 @@ struct Range {
 Range range_of(const float* a, size_t k, int levels) {
   if (k == 0) return {0, 0, 0};
   V low = set1(std::numeric_limits<float>::infinity()), high = set1(-std::numeric_limits<float>::infinity());
-  V odd = set1(0);  // x - x is NaN of what is not finite
-  const auto take = [&](V x, V otherwise_low, V otherwise_high) WN_INLINE_LAMBDA {
-    odd = fma(x, set1(0), odd);
-    low = min(otherwise_low, low), high = max(otherwise_high, high);
-  };
+  V odd = set1(0);  // NaN once something is not finite
   size_t i = 0;
   for (; i + W <= k; i += W) {
     const V x = load(a + i);
-    take(x, x, x);
+    low = min(x, low), high = max(x, high), odd = fma(x, set1(0), odd);
   }
   alignas(64) float lows[W], highs[W], odds[W];
   store(lows, low), store(highs, high), store(odds, odd);
