@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 namespace winnow {
 namespace {
@@ -44,11 +45,13 @@ class PseudoTerminal {
     if (file != nullptr) std::fclose(file);
     close(master_);
   }
+  // All that was written; the terminal is closed by it. One read would give what the kernel has passed on so far.
   std::string text() {
-    std::fflush(file);
-    char buffer[65536];
-    const ssize_t n = read(master_, buffer, sizeof buffer);
-    return {buffer, n > 0 ? static_cast<size_t>(n) : 0};
+    std::fclose(std::exchange(file, nullptr));
+    std::string text;
+    char buffer[4096];
+    for (ssize_t n; (n = read(master_, buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<size_t>(n));
+    return text;
   }
   std::FILE* file = nullptr;
 
