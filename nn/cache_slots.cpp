@@ -1,6 +1,7 @@
 #include "nn/cache_slots.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "core/parallel.h"
 
@@ -16,9 +17,12 @@ constexpr int kSlotBits = 31;
 CacheSlots::CacheSlots(int64_t rows, int64_t slots, CachePolicy policy) : size_(slots), policy_(policy) {
   constexpr int64_t kMost = (int64_t{1} << kSlotBits) - 1;
   WN_CHECK(slots >= 1 && slots <= kMost, ConfigError, "a cache of {} rows; 1 to {} are supported", slots, kMost);
-  slot_of_row_ = Tensor({DType::I32, {rows}});
-  uses_.resize(static_cast<size_t>(size_ + 1));
-  rows_.resize(uses_.size());
+  memory_of_slot_of_row_ = Tensor({DType::I32, {rows}});
+  memory_of_uses_ = Tensor({DType::I64, {size_ + 1}});
+  memory_of_rows_ = Tensor(memory_of_uses_.spec());
+  slot_of_row_ = memory_of_slot_of_row_.data<int32_t>();
+  uses_ = static_cast<Use*>(memory_of_uses_.raw());
+  rows_ = memory_of_rows_.data<int64_t>();
   next_.reserve(static_cast<size_t>(std::min(size_, size_ / kShare * 2 + kSample)));
   sample_.reserve(static_cast<size_t>(std::min(size_, 2 * kSample)));
   counts_.resize(static_cast<size_t>((size_ + kBlock - 1) / kBlock) + 1);
@@ -26,9 +30,9 @@ CacheSlots::CacheSlots(int64_t rows, int64_t slots, CachePolicy policy) : size_(
 }
 
 void CacheSlots::clear() {
-  std::ranges::fill(slot_of_row_.span<int32_t>(), 0);
-  std::ranges::fill(uses_, Use{});
-  std::ranges::fill(rows_, -1);
+  std::fill_n(slot_of_row_, memory_of_slot_of_row_.numel(), 0);
+  std::uninitialized_fill_n(uses_, size_ + 1, Use{});
+  std::fill_n(rows_, size_ + 1, -1);
   next_.clear();
   at_ = 0;
   used_ = 0;
@@ -36,7 +40,7 @@ void CacheSlots::clear() {
 
 void CacheSlots::mark_unchanged() {
   for (int64_t s = 1; s <= used_; ++s)
-    if (age(use(s)) > 0) use(s).changed = false;
+    if (age(uses_[s]) > 0) uses_[s].changed = false;
 }
 
 // The order in which rows give way.
@@ -47,17 +51,17 @@ uint64_t CacheSlots::rank(const Use& use) const {
 
 // Rows, hence slots, are distinct: any thread may mark its own.
 void CacheSlots::look_up(std::span<const int64_t> rows, bool changes, std::span<int64_t> slots) {
-  constexpr size_t kAhead = 16;
+  constexpr size_t kAhead = 32;
   parallel_for(static_cast<int64_t>(rows.size()), 2048, [&](int64_t begin, int64_t end) {
     const auto first = static_cast<size_t>(begin), last = static_cast<size_t>(end);
     for (size_t i = first; i < last; ++i) {
-      if (i + kAhead < last) __builtin_prefetch(slot_of(rows[i + kAhead]));
-      slots[i] = *slot_of(rows[i]);
+      if (i + kAhead < last) __builtin_prefetch(slot_of_row_ + rows[i + kAhead]);
+      slots[i] = slot_of_row_[rows[i]];
     }
     for (size_t i = first; i < last; ++i) {
-      if (i + kAhead < last) __builtin_prefetch(&use(slots[i + kAhead]), 1);
+      if (i + kAhead < last) __builtin_prefetch(&uses_[slots[i + kAhead]], 1);
       if (slots[i] == 0) continue;
-      Use& u = use(slots[i]);
+      Use& u = uses_[slots[i]];
       u.batch = batch_;
       if (u.count < 255) ++u.count;
       u.changed |= changes;
@@ -73,13 +77,13 @@ void CacheSlots::place(std::span<const int64_t> rows, bool changes, std::span<in
   for (size_t i = 0; i < rows.size(); ++i) {
     if (slots[i] != 0) continue;
     const int32_t slot = used_ < size_ ? static_cast<int32_t>(++used_) : give_way();
-    int64_t& held = rows_[static_cast<size_t>(slot)];
+    int64_t& held = rows_[slot];
     moves.push_back({rows[i], held, slot, changed(slot)});
-    if (held >= 0) *slot_of(held) = 0;
+    if (held >= 0) slot_of_row_[held] = 0;
     held = rows[i];
-    *slot_of(held) = slot;
+    slot_of_row_[held] = slot;
     slots[i] = slot;
-    use(slot) = {batch_, 1, changes};
+    uses_[slot] = {batch_, 1, changes};
   }
 }
 
@@ -92,10 +96,10 @@ int32_t CacheSlots::give_way() {
       const uint64_t later = next_[at_ + 2 * kAhead] & kSlot, soon = next_[at_ + kAhead] & kSlot;
       __builtin_prefetch(&uses_[later], 1);
       __builtin_prefetch(&rows_[later], 1);
-      __builtin_prefetch(slot_of(rows_[soon]), 1);
+      __builtin_prefetch(slot_of_row_ + rows_[soon], 1);
     }
     const auto slot = static_cast<int32_t>(next_[at_] & kSlot);
-    if (age(use(slot)) <= batch_ - listed_) continue;  // used since
+    if (age(uses_[slot]) <= batch_ - listed_) continue;  // used since
     ++at_;
     return slot;
   }
@@ -105,7 +109,7 @@ int32_t CacheSlots::give_way() {
 uint64_t CacheSlots::limit_of_next() const {
   sample_.clear();
   for (int64_t s = 1; s <= size_; s += std::max<int64_t>(1, size_ / kSample)) {
-    const Use& u = uses_[static_cast<size_t>(s)];
+    const Use& u = uses_[s];
     if (age(u) > 0) sample_.push_back(rank(u));
   }
   if (sample_.empty()) return ~uint64_t{0};
@@ -119,8 +123,8 @@ void CacheSlots::list_next() {
   const auto over_block = [&](size_t block, auto&& f) {
     const int64_t begin = static_cast<int64_t>(block) * kBlock + 1, end = std::min(begin + kBlock, size_ + 1);
     for (int64_t s = begin; s < end; ++s) {
-      const uint64_t r = rank(use(s));
-      if (age(use(s)) > 0 && r <= limit) f(r << kSlotBits | static_cast<uint64_t>(s));
+      const uint64_t r = rank(uses_[s]);
+      if (age(uses_[s]) > 0 && r <= limit) f(r << kSlotBits | static_cast<uint64_t>(s));
     }
   };
   const auto blocks = static_cast<int64_t>(counts_.size()) - 1;

@@ -25,6 +25,8 @@ class CacheSlots {
   };
   // Of a table of `rows` rows. ConfigError: fewer than one slot, or 2^31 - 512 and more.
   CacheSlots(int64_t rows, int64_t slots, CachePolicy policy);
+  CacheSlots(const CacheSlots&) = delete;
+  CacheSlots& operator=(const CacheSlots&) = delete;
 
   // A batch uses `rows`, distinct ones and no more than there are slots: slots[i], 1 to size(), becomes that of
   // rows[i]. Those that were in none are listed in moves; they take empty slots first, then those of rows that the
@@ -32,9 +34,9 @@ class CacheSlots {
   // over the slots in sequence; on all threads, with the same result for any number of them.
   void place(std::span<const int64_t> rows, bool changes, std::span<int64_t> slots, std::vector<Move>& moves);
   int64_t size() const { return size_; }
-  int64_t used() const { return used_; }                                        // slots 1 .. used() hold rows
-  int64_t row(int64_t slot) const { return rows_[static_cast<size_t>(slot)]; }  // -1: empty
-  bool changed(int64_t slot) const { return uses_[static_cast<size_t>(slot)].changed; }
+  int64_t used() const { return used_; }                   // slots 1 .. used() hold rows
+  int64_t row(int64_t slot) const { return rows_[slot]; }  // -1: empty
+  bool changed(int64_t slot) const { return uses_[slot].changed; }
   // All but the last batch's rows, which may yet be written to.
   void mark_unchanged();
   void clear();  // every slot is empty; what was changed is forgotten
@@ -46,9 +48,8 @@ class CacheSlots {
     uint8_t count = 0;   // in batches, since the row came in
     bool changed = false;
   };
-  Use& use(int64_t slot) { return uses_[static_cast<size_t>(slot)]; }
-  int32_t* slot_of(int64_t row) { return slot_of_row_.data<int32_t>() + row; }
-  uint32_t age(const Use& use) const { return batch_ - use.batch; }
+  static_assert(sizeof(Use) == sizeof(int64_t));
+  uint32_t age(const Use& use) const { return batch_ - use.batch; }  // batches since
   uint64_t rank(const Use& use) const;
   void look_up(std::span<const int64_t> rows, bool changes, std::span<int64_t> slots);
   void list_next();
@@ -58,9 +59,10 @@ class CacheSlots {
   int64_t size_, used_ = 0;
   uint32_t batch_ = 0;
   CachePolicy policy_;
-  Tensor slot_of_row_;         // i32; 0: in none
-  std::vector<Use> uses_;      // 1 .. size_
-  std::vector<int64_t> rows_;  // those of the slots
+  Tensor memory_of_slot_of_row_, memory_of_uses_, memory_of_rows_;  // of huge pages
+  int32_t* slot_of_row_;                                            // 0: in none
+  Use* uses_;                                                       // of slots, 1 .. size_
+  int64_t* rows_;
 
   std::vector<uint64_t> next_;  // rank and slot of those that give way next, ascending
   size_t at_ = 0;               // the first that has not yet

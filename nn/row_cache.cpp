@@ -99,6 +99,13 @@ class RowCache::Lookup final : public StageAhead {
     auto* const rows = tensors_[0].data<int64_t>();
     if (in.offsets != nullptr) std::fill_n(rows, bags_.capacity, -1);  // positions that no bag covers are missing
     parallel_for(bags_.bags, 4096, [&](int64_t begin, int64_t end) {
+      if (in.offsets == nullptr) {
+        for (int64_t k = begin, f = begin % bags_.features; k < end; ++k) {
+          rows[k] = bags_.row(f, in.ids[k]);
+          if (++f == bags_.features) f = 0;
+        }
+        return;
+      }
       for (int64_t bag = begin, f = begin % bags_.features; bag < end; ++bag) {
         for (int64_t k = in.begin(bag), behind = in.end(bag); k < behind; ++k) rows[k] = bags_.row(f, in.ids[k]);
         if (++f == bags_.features) f = 0;

@@ -15,7 +15,8 @@ class RowPlaces {
   explicit RowPlaces(int64_t rows);  // of the table
   // rows: those of a batch's ids, -1 for what is missing. Each becomes its row's place among the distinct rows, which
   // are returned in ascending order: 1, 2, ..; 0 for what is missing. What is returned stays until the next call.
-  // Time: O(ids) and a bit for every 32 rows of the table, on all threads; the result does not depend on their number.
+  // Time: O(ids) and a byte for every 256 rows of the table, on all threads; the result does not depend on their
+  // number.
   std::span<const int64_t> name(std::span<int64_t> rows);
 
  private:
@@ -23,7 +24,7 @@ class RowPlaces {
   void number();
 
   Tensor words_;    // u64 for 32 rows: their bits, and above them how many rows of the batch come before
-  Tensor touched_;  // u64 for 64 of them: which are not 0
+  Tensor touched_;  // a byte for 8 words: whether one is not 0
   std::vector<int64_t> counts_;
   std::vector<int64_t> distinct_;
 };

@@ -7,9 +7,11 @@
 #include <sstream>
 
 #include "core/file.h"
+#include "data/batches.h"
 #include "tests/cached_clicks.h"
 #include "tests/data_files.h"
 #include "train/checkpoint.h"
+#include "train/ctr_training.h"
 #include "train/trainer.h"
 
 namespace winnow {

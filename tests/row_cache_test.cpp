@@ -8,7 +8,6 @@
 
 #include "core/parallel.h"
 #include "tests/cached_training.h"
-#include "train/ctr_training.h"
 
 namespace winnow {
 namespace {
@@ -212,7 +211,9 @@ void expect_same_training(const CachedClicks& cached) {
   ASSERT_TRUE(found.counts);
   EXPECT_GT(found.counts->hits, 0);
   EXPECT_GT(found.counts->bytes_out, 0);
-  if (cached.predict_every == 0) { EXPECT_GT(found.fewest_out, 0) << "a step that evicts nothing tests little"; }
+  if (cached.predict_every == 0 && !cached.ahead) {
+    EXPECT_GT(found.fewest_out, 0) << "a step that evicts nothing tests little";
+  }
 }
 
 TEST(RowCache, EveryOptimizerTrainsAsWithoutOne) {
