@@ -43,12 +43,6 @@ void CacheSlots::mark_unchanged() {
     if (age(uses_[s]) > 0) uses_[s].changed = false;
 }
 
-// The order in which rows give way.
-uint64_t CacheSlots::rank(const Use& use) const {
-  const uint64_t count = policy_ == CachePolicy::Lfu ? use.count : 0;
-  return count * (kMostAge + 1) + kMostAge - std::min<uint64_t>(age(use), kMostAge);
-}
-
 // Rows, hence slots, are distinct: any thread may mark its own.
 void CacheSlots::look_up(std::span<const int64_t> rows, bool changes, std::span<int64_t> slots) {
   constexpr size_t kAhead = 32;

@@ -1,5 +1,6 @@
 // Which rows of a table lie in a cache of fixed size, where, and which of them give way.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -50,7 +51,11 @@ class CacheSlots {
   };
   static_assert(sizeof(Use) == sizeof(int64_t));
   uint32_t age(const Use& use) const { return batch_ - use.batch; }  // batches since
-  uint64_t rank(const Use& use) const;
+  // The order in which rows give way.
+  uint64_t rank(const Use& use) const {
+    const uint64_t count = policy_ == CachePolicy::Lfu ? use.count : 0;
+    return count * (kMostAge + 1) + kMostAge - std::min<uint64_t>(age(use), kMostAge);
+  }
   void look_up(std::span<const int64_t> rows, bool changes, std::span<int64_t> slots);
   void list_next();
   uint64_t limit_of_next() const;

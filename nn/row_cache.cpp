@@ -219,18 +219,33 @@ void RowCache::bring(const Lookup& lookup, int64_t rows, Stream& stream) {
     send(std::span(moves_).subspan(i, std::min(most, moves_.size() - i)), stream);
 }
 
+// copy(i, row, column) of n rows of every table in host memory, which lie anywhere: fetched some ahead.
+template <class Row, class Copy>
+void RowCache::for_each_row(int64_t n, Row&& row, Copy&& copy) const {
+  constexpr int64_t kAhead = 16, kLine = 64 / sizeof(float);
+  parallel_for(n, 256, [&](int64_t begin, int64_t end) {
+    for (const Column& c : columns_) {
+      auto* const table = c.whole->value.data<float>();
+      for (int64_t i = begin; i < end; ++i) {
+        if (i + kAhead < end)
+          for (int64_t k = 0; k < c.width; k += kLine) __builtin_prefetch(table + row(i + kAhead) * c.width + k);
+        copy(i, table + row(i) * c.width, c);
+      }
+    }
+  });
+}
+
 // Those whose place was taken by a changed row come first.
 void RowCache::send(std::span<const CacheSlots::Move> moves, Stream& stream) {
   Transfer& t = transfers_[next_++ % transfers_.size()];
   finish(t);
   auto* const records = t.records.data<float>();
   const auto n = static_cast<int64_t>(moves.size());
-  parallel_for(n, 64, [&](int64_t begin, int64_t end) {
-    for (const Column& c : columns_)
-      for (int64_t i = begin; i < end; ++i)
-        std::memcpy(records + i * record_ + c.first, row_of(c.whole->value, moves[static_cast<size_t>(i)].row, c.width),
-                    static_cast<size_t>(c.width) * sizeof(float));
-  });
+  for_each_row(
+      n, [&](int64_t i) { return moves[static_cast<size_t>(i)].row; },
+      [&](int64_t i, float* row, const Column& c) {
+        std::memcpy(records + i * record_ + c.first, row, static_cast<size_t>(c.width) * sizeof(float));
+      });
   const auto slots = exchanged_slots_.span<int64_t>();
   for (size_t i = 0; i < slots.size(); ++i) slots[i] = i < moves.size() ? moves[i].slot : -1;
   for (const CacheSlots::Move& move : moves) {
@@ -254,12 +269,11 @@ void RowCache::finish(Transfer& t) {
     t.done->synchronize();
   }
   const auto* const records = t.records.data<float>();
-  parallel_for(static_cast<int64_t>(t.outgoing.size()), 64, [&](int64_t begin, int64_t end) {
-    for (const Column& c : columns_)
-      for (int64_t i = begin; i < end; ++i)
-        std::memcpy(row_of(c.whole->value, t.outgoing[static_cast<size_t>(i)], c.width),
-                    records + i * record_ + c.first, static_cast<size_t>(c.width) * sizeof(float));
-  });
+  for_each_row(
+      std::ssize(t.outgoing), [&](int64_t i) { return t.outgoing[static_cast<size_t>(i)]; },
+      [&](int64_t i, float* row, const Column& c) {
+        std::memcpy(row, records + i * record_ + c.first, static_cast<size_t>(c.width) * sizeof(float));
+      });
   t.outgoing.clear();
 }
 

@@ -75,6 +75,8 @@ class RowCache final : public std::enable_shared_from_this<RowCache> {
   void bring(const Lookup& lookup, int64_t rows, Stream& stream);
   void send(std::span<const CacheSlots::Move> moves, Stream& stream);
   void finish(Transfer& transfer);
+  template <class Row, class Copy>
+  void for_each_row(int64_t n, Row&& row, Copy&& copy) const;
 
   BagFeatures layout_;
   CacheSlots slots_;
