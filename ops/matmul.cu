@@ -2,23 +2,14 @@
 // exact form of (gelu by the error function, sigmoid, tanh, the masks of the backward pass) is one pass over its
 // result.
 #include "core/cuda/column_sums.h"
-#include "core/cuda/matmul_plan.h"
+#include "ops/detail/aligned_product.h"
 #include "ops/detail/matmul_finish.h"
 
 namespace winnow {
 namespace {
 
 using cpu::Act;
-using detail::kFinishThreads, detail::MatmulNode;
-
-// One operator's product, with a plan unless some extent is 0.
-struct Planned {
-  std::optional<cuda::MatmulPlan> plan;
-  Planned(const cuda::Product& p, const DeviceInfo& device) {
-    if (p.m > 0 && p.n > 0 && p.k > 0 && p.batches > 0) plan.emplace(p, device.device, device.measure);
-  }
-  size_t workspace_bytes() const { return plan ? (plan->workspace_bytes() + 255) / 256 * 256 : 0; }
-};
+using detail::AlignedProduct, detail::kFinishThreads, detail::MatmulNode;
 
 Precision precision_of(const NodeSpec& node) {
   if (node.in[0].dtype == DType::BF16) return Precision::BF16;
@@ -39,7 +30,7 @@ struct Matmul {
   MatmulNode node;
   bool relu;      // by the library
   bool bf16_sum;  // what the library gives: the value before the activation where that is wanted, else the result
-  Planned product;
+  AlignedProduct product;
   Matmul(const NodeSpec& spec, const DeviceInfo& device)
       : node(spec),
         relu(node.act == Act::Relu && node.mask < 0 && !node.preact),
@@ -57,7 +48,7 @@ struct Matmul {
                 device) {}
   bool rounds_bias() const { return bf16_sum && node.bias >= 0; }
   size_t scratch_bytes() const {
-    return product.workspace_bytes() + (rounds_bias() ? static_cast<size_t>(node.n) * sizeof(bf16) : 0);
+    return product.scratch_bytes() + (rounds_bias() ? static_cast<size_t>(node.n) * sizeof(bf16) : 0);
   }
 };
 
@@ -75,7 +66,7 @@ void visit_stored(bool low, F&& f) {
 void run_product(const Call& c, const Matmul& s, void* sum) {
   const float* const bias = s.node.bias < 0 ? nullptr : c.in<float>(s.node.bias);
   const float* const residual = s.node.residual < 0 ? nullptr : c.in<float>(s.node.residual);
-  if (!s.product.plan) {
+  if (s.product.empty()) {
     const int64_t elements = s.node.m * s.node.n;
     visit_stored(s.bf16_sum, [&]<class Sum> {
       cuda::run(c, detail::fill_sums<Sum>, cuda::grid(elements, kFinishThreads), kFinishThreads, 0, elements, s.node.n,
@@ -85,12 +76,12 @@ void run_product(const Call& c, const Matmul& s, void* sum) {
   }
   const void* added = bias;
   if (s.rounds_bias()) {  // the library adds a bias of its result's type
-    auto* const rounded = reinterpret_cast<bf16*>(c.scratch_as<char>() + s.product.workspace_bytes());
+    auto* const rounded = reinterpret_cast<bf16*>(c.scratch_as<char>() + s.product.scratch_bytes());
     cuda::run(c, detail::round_bias, cuda::grid(s.node.n, kFinishThreads, INT32_MAX), kFinishThreads, 0, s.node.n, bias,
               rounded);
     added = rounded;
   }
-  s.product.plan->run(c.inputs[0], c.inputs[1], residual, added, sum, c.scratch, cuda::stream_of(c));
+  s.product.run(c, c.inputs[0], c.inputs[1], residual, added, sum);
 }
 
 void run(const Call& c) {
@@ -100,7 +91,7 @@ void run(const Call& c) {
   if (elements == 0) return;
   void* const sum = c.outputs[node.preact ? 1 : 0];
   run_product(c, s, sum);
-  const bool activated = node.act == Act::None || (s.relu && s.product.plan);
+  const bool activated = node.act == Act::None || (s.relu && !s.product.empty());
   if (activated && node.mask < 0 && !node.preact) return;
   const void* const mask = node.mask < 0 ? nullptr : c.inputs[node.mask];
   const bool aligned = cuda::is_aligned(sum, 16) && cuda::is_aligned(mask, 16) && cuda::is_aligned(c.outputs[0], 16);
@@ -120,7 +111,7 @@ void run(const Call& c) {
 struct WeightGradient {
   int64_t rows, k, n;
   bool bias, low;  // low: bf16
-  Planned product;
+  AlignedProduct product;
   WeightGradient(const NodeSpec& node, const DeviceInfo& device)
       : rows(node.in[0].shape.outer(node.in[0].shape.rank() - 1)),
         k(node.in[0].shape.back()),
@@ -142,16 +133,16 @@ struct Bf16OfRow {
 
 void prepare_weight_grad(const NodeSpec& node, Prepare& p) {
   const auto& s = p.state<WeightGradient>(node, p.device());
-  p.scratch(s.product.workspace_bytes() + (s.bias ? cuda::column_sums_bytes(s.rows, s.n) : 0));
+  p.scratch(s.product.scratch_bytes() + (s.bias ? cuda::column_sums_bytes(s.rows, s.n) : 0));
 }
 void run_weight_grad(const Call& c) {
   const auto& s = c.state<WeightGradient>();
-  if (s.product.plan)
-    s.product.plan->run(c.inputs[0], c.inputs[1], nullptr, nullptr, c.out<float>(0), c.scratch, cuda::stream_of(c));
-  else
+  if (s.product.empty())
     zero(c, c.out<float>(0), s.k * s.n);
+  else
+    s.product.run(c, c.inputs[0], c.inputs[1], nullptr, nullptr, c.out<float>(0));
   if (!s.bias) return;
-  auto* const parts = reinterpret_cast<float*>(c.scratch_as<char>() + s.product.workspace_bytes());
+  auto* const parts = reinterpret_cast<float*>(c.scratch_as<char>() + s.product.scratch_bytes());
   if (s.low)
     cuda::column_sums(c, s.rows, s.n, c.out<float>(1), parts, Bf16OfRow{c.in<bf16>(1), s.n});
   else
@@ -165,14 +156,14 @@ void prepare_bmm(const NodeSpec& node, Prepare& p) {
   const Shape &a = node.in[0].shape, &y = node.out[0].shape;
   const cuda::Product product{
       .m = y[1], .n = y[2], .k = a[trans_a ? 1 : 2], .trans_a = trans_a, .trans_b = trans_b, .batches = y[0]};
-  p.scratch(p.state<Planned>(product, p.device()).workspace_bytes());
+  p.scratch(p.state<AlignedProduct>(product, p.device()).scratch_bytes());
 }
 void run_bmm(const Call& c) {
-  const auto& s = c.state<Planned>();
-  if (s.plan)
-    s.plan->run(c.in<float>(0), c.in<float>(1), nullptr, nullptr, c.out<float>(0), c.scratch, cuda::stream_of(c));
-  else
+  const auto& s = c.state<AlignedProduct>();
+  if (s.empty())
     zero(c, c.out<float>(0), c.out_numel(0));
+  else
+    s.run(c, c.inputs[0], c.inputs[1], nullptr, nullptr, c.out<float>(0));
 }
 
 }  // namespace

@@ -143,6 +143,12 @@ void add_rounded(Samples& s) {
       out(1, {{"has_mask", int64_t{1}}, {"trans_b", int64_t{1}}, {"mask_act", "gelu"}}), false);
   add("bf16_mask", {low({60, 33}), low({40, 33}), fixed({{DType::BF16, {60, 40}}, Fill::uniform(-0.2, 1), false})},
       {{"has_mask", int64_t{1}}, {"trans_b", int64_t{1}}}, false);
+  // rows that are no multiples of 16 bytes, of products worth a copy
+  add("bf16_padded", {low({70, 77}), low({77, 66}), f32({66})}, bias);
+  add("bf16_padded_tb", {low({70, 77}), low({91, 77})}, tb);
+  add("bf16_padded_ta", {low({70, 77}), low({70, 91})}, out(1, ta), false);
+  add("tf32_padded", {f32({65, 66}, Fill::integers(-8, 8)), f32({66, 67}, Fill::integers(-8, 8))},
+      {{"tf32", int64_t{1}}});
   s.add({.name = "bf16_out_empty_k",
          .in = {low({3, 0}), low({0, 4}), f32({4})},
          .attrs = out(1, {{"has_bias", int64_t{1}}, {"act", "tanh"}}),
