@@ -21,10 +21,13 @@ struct Ir {
 };
 
 NodeSpec spec_of(const Ir& ir, const Node& node);
-void remove_dead_nodes(Ir& ir);                   // nodes that no output and no mutation depends on
-void merge_equal_nodes(Ir& ir);                   // same operator, attributes and inputs, compared in full
-void fuse_epilogues(Ir& ir);                      // OpDef::absorb; kBeside
-void round_factors(Ir& ir, Precision precision);  // OpDef::factors; a value is rounded once for all its products
-std::vector<int> count_readers(const Ir& ir);     // per value; graph outputs count as one reader each
+void remove_dead_nodes(Ir& ir);  // nodes that no output and no mutation depends on
+void merge_equal_nodes(Ir& ir);  // same operator, attributes and inputs, compared in full
+void fuse_epilogues(Ir& ir);     // OpDef::absorb; kBeside
+std::vector<int> count_readers(const Ir& ir);  // per value; graph outputs count as one reader each
+
+// OpDef::factors, of nodes for which `device` has a kernel of that precision beside the reference; the others stay f32.
+// A value is rounded once for all its products.
+void round_factors(Ir& ir, Precision precision, const DeviceInfo& device);
 
 }  // namespace winnow
