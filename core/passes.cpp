@@ -120,15 +120,14 @@ void merge_equal_nodes(Ir& ir) {
   for (auto& [name, id] : ir.outputs) id = to[index(id)];
 }
 
-namespace {
-
-// Whether `device` has a kernel for the node that is no reference, which is there to be compared with.
 bool has_kernel(const NodeSpec& node, const DeviceInfo& device) {
   return std::ranges::any_of(node.op->kernels, [&](const KernelDef& k) {
     return k.device == device.device.kind && std::strcmp(k.name, "reference") != 0 &&
            (k.reject == nullptr || k.reject(node, device) == nullptr);
   });
 }
+
+namespace {
 
 // Whether `node` has f32 factors and a kernel that takes them in `precision`.
 bool rounds(const Ir& ir, const Node& node, Precision precision, const DeviceInfo& device) {

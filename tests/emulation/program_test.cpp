@@ -8,10 +8,14 @@
 #include "core/backend.h"
 #include "core/cuda/emulation/options.h"
 #include "core/cuda/register.h"
+#include "core/passes.h"
 #include "core/rng.h"
 #include "data/token_batches.h"
 #include "nn/transformer.h"
 #include "ops/losses.h"
+#include "ops/matmul.h"
+#include "ops/pointwise.h"
+#include "ops/reduce.h"
 #include "train/optimizer.h"
 
 namespace winnow {
@@ -243,6 +247,37 @@ TEST_F(ProgramTest, AttentionInBf16IsNearThatInF32) {
   EXPECT_LT(std::sqrt(error / all), 0.02);
   EXPECT_EQ(rounded.loss, again.loss);
   EXPECT_EQ(rounded.gradients, again.gradients);
+}
+// What only products read is stored as they read it, and what else needs is not.
+TEST_F(ProgramTest, ResultsBetweenProductsAreStoredInBf16) {
+  set_default_device(kCuda);
+  Graph g;
+  const auto variable = [&](const char* name, const Shape& shape) {
+    const auto made = std::make_shared<Variable>();
+    made->name = name, made->value = Tensor::zeros({DType::F32, shape});
+    return g.persistent(made);
+  };
+  const Value weights[] = {variable("a", {24, 40}), variable("b", {40, 48}), variable("c", {48, 8})};
+  Value h = relu(linear(g.input("x", {DType::F32, {16, 24}}), weights[0], variable("bias", {40})));
+  h = gelu(linear(h, weights[1]));
+  const Value loss = mean(square(linear(h, weights[2])));
+  g.output("loss", loss);
+  g.backward(loss);
+  for (const Value w : weights) g.output(fmt::format("gradient {}", w.id), g.gradient(w));
+  set_default_device({});
+  Ir ir(g);
+  merge_equal_nodes(ir);
+  round_factors(ir, Precision::BF16, device_info(kCuda));
+  fuse_epilogues(ir);
+  store_rounded(ir, device_info(kCuda));
+  int casts = 0, low = 0;
+  for (const Node& node : ir.nodes) {
+    casts += std::string_view(node.op->name) == "cast";
+    for (const int32_t out : node.outputs)
+      low += node.attrs.integer("bf16_out", 0) != 0 && ir.values[static_cast<size_t>(out)].spec.dtype == DType::BF16;
+  }
+  EXPECT_EQ(casts, 5);  // x, three weights, the gradient of the last product
+  EXPECT_EQ(low, 5);    // relu, gelu and what is before it, and the gradients before both
 }
 TEST_F(ProgramTest, FeedsOfStepsInFlightStayApart) {
   const Outcome waited = train(bert(), kCuda, 6);
