@@ -5,12 +5,6 @@
 namespace winnow {
 namespace {
 
-bool has_kernel(const NodeSpec& node, const DeviceInfo& device) {
-  return std::ranges::any_of(node.op->kernels, [&](const KernelDef& k) {
-    return k.device == device.device.kind && (k.reject == nullptr || k.reject(node, device) == nullptr);
-  });
-}
-
 bool is_cast(const Node& node) { return std::string_view(node.op->name) == "cast"; }
 
 struct Rounding {
