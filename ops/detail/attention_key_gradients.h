@@ -78,11 +78,11 @@ __global__ void __launch_bounds__(R::kThreads, R::kKeyBlocks) key_gradients_bf16
   const OwnTile t = own_tile<kTile>(a);
   const int head = static_cast<int>(blockIdx.y), thread = static_cast<int>(threadIdx.x);
   const int64_t hidden = a.hidden(), row = 3 * hidden;
-  float* const dk = g.dqkv + hidden + head * a.dim;
+  const int64_t dk = hidden + head * a.dim;  // in a row of the gradient
   if (t.length == 0) return;
   if (t.part == 0 || t.part > a.sequences) {
-    clear_rows<R>(t, row, a.dim, dk);
-    return clear_rows<R>(t, row, a.dim, dk + hidden);
+    clear_rows<R>(t, row, a.dim, g.dqkv, dk);
+    return clear_rows<R>(t, row, a.dim, g.dqkv, dk + hidden);
   }
   WarpWeights<true> weights(a, t, head);
   const bf16* const q = a.rounded + t.begin * row + head * a.dim;
@@ -123,9 +123,9 @@ __global__ void __launch_bounds__(R::kThreads, R::kKeyBlocks) key_gradients_bf16
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     if (weights.own + 8 * r >= t.length) continue;
-    float* const to = dk + (t.begin + weights.own + 8 * r) * row;
-    write_row<R>(of_keys, r, a.scale, a, to);
-    write_row<R>(of_values, r, 1.0f, a, to + hidden);
+    const int64_t to = dk + (t.begin + weights.own + 8 * r) * row;
+    write_row<R>(of_keys, r, a.scale, a, g.dqkv, to);
+    write_row<R>(of_values, r, 1.0f, a, g.dqkv, to + hidden);
   }
 }
 

@@ -89,28 +89,48 @@ void backward_row(const Item<Factor, T>& it, int64_t i, const Factor* dy, const 
   }
 }
 
+// An output as zeros of the type of sums: itself, or in scratch, where it is bf16 in the end.
+template <class T>
+struct Result {
+  Result(const Call& c, int output) : scratch(c.scratch_as<T>()), data(scratch), size(c.out_numel(output)) {
+    if (c.out_spec(output).dtype == DType::BF16)
+      scratch += size;
+    else
+      data = c.out<T>(output);
+    std::fill(data, data + size, T(0));
+  }
+  void store(const Call& c, int output) const {
+    if (c.out_spec(output).dtype != DType::BF16) return;
+    for (int64_t i = 0; i < size; ++i) c.out<bf16>(output)[i] = bf16(static_cast<float>(data[i]));
+  }
+  T *scratch, *data;  // scratch: what is left of it
+  int64_t size;
+};
+
 }  // namespace
 
-size_t attention_reference_scratch(const AttentionSpec& s, DType dtype, int threads) {
+size_t attention_reference_scratch(const AttentionSpec& s, const TensorSpec& out, int threads) {
   const size_t weights = static_cast<size_t>(threads) * static_cast<size_t>(s.tokens),
                bias = s.has_bias ? static_cast<size_t>(s.items() * (2 * s.reach + 1)) : 0;
-  return std::max<size_t>(64, std::max(weights, bias) * size_of(dtype));
+  const size_t result = out.dtype == DType::BF16 ? static_cast<size_t>(out.shape.numel()) : 0;
+  return std::max<size_t>(
+      64, (result + std::max(weights, bias)) * size_of(out.dtype == DType::F64 ? DType::F64 : DType::F32));
 }
 
 void attention_reference(const Call& c) {
   visit_factors(c.in_spec(0).dtype, "jagged_attention", [&]<class Factor, class T> {
     const auto& s = c.state<AttentionSpec>();
-    std::fill(c.out<T>(0), c.out<T>(0) + c.out_numel(0), T(0));
+    const Result<T> y(c, 0);
     std::fill(c.out<T>(1), c.out<T>(1) + c.out_numel(1), T(0));
     parallel_tasks(s.items(), [&](int64_t item) {
       const Item<Factor, T> it(s, c, item);
-      T* weights = c.scratch_as<T>() + omp_get_thread_num() * s.tokens;
+      T* weights = y.scratch + omp_get_thread_num() * s.tokens;
       for (int64_t i = 0; i < it.length; ++i) {
         const int64_t t = it.rows.begin + i;
-        forward_row(it, i, weights, c.out<T>(0) + t * s.hidden() + it.head * s.dim,
-                    c.out<T>(1) + t * s.heads + it.head);
+        forward_row(it, i, weights, y.data + t * s.hidden() + it.head * s.dim, c.out<T>(1) + t * s.heads + it.head);
       }
     });
+    y.store(c, 0);
   });
 }
 
@@ -118,18 +138,26 @@ void attention_grad_reference(const Call& c) {
   visit_factors(c.in_spec(0).dtype, "jagged_attention_grad", [&]<class Factor, class T> {
     const auto& s = c.state<AttentionSpec>();
     const int64_t width = 2 * s.reach + 1;
-    std::fill(c.out<T>(0), c.out<T>(0) + c.out_numel(0), T(0));
-    T* parts = c.scratch_as<T>();
+    const Result<T> dqkv(c, 0);
+    T* parts = dqkv.scratch;
+    const auto y_of = [&](int64_t at) {
+      std::vector<T> y(static_cast<size_t>(s.dim));
+      for (int64_t d = 0; d < s.dim; ++d)
+        y[static_cast<size_t>(d)] =
+            c.in_spec(3).dtype == DType::BF16 ? static_cast<T>(float{c.in<bf16>(3)[at + d]}) : c.in<T>(3)[at + d];
+      return y;
+    };
     if (s.has_bias) std::fill(parts, parts + s.items() * width, T(0));
     parallel_tasks(s.items(), [&](int64_t item) {
       const Item<Factor, T> it(s, c, item);
       for (int64_t i = 0; i < it.length; ++i) {
         const int64_t t = it.rows.begin + i, at = t * s.hidden() + it.head * s.dim;
-        backward_row(it, i, c.in<Factor>(0) + at, c.in<T>(3) + at, c.in<T>(4)[t * s.heads + it.head],
-                     c.out<T>(0) + it.rows.begin * 3 * s.hidden() + it.head * s.dim,
+        backward_row(it, i, c.in<Factor>(0) + at, y_of(at).data(), c.in<T>(4)[t * s.heads + it.head],
+                     dqkv.data + it.rows.begin * 3 * s.hidden() + it.head * s.dim,
                      s.has_bias ? parts + item * width : nullptr);
       }
     });
+    dqkv.store(c, 0);
     if (s.has_bias) add_up_bias(s, parts, c.out<T>(1));
   });
 }

@@ -6,7 +6,7 @@
 // r, column 8 n + 2 t + e. Two neighbouring s[n] are a left factor of the next product, so that weights stay in
 // registers.
 #pragma once
-#include "core/cuda/vector.h"
+#include "core/cuda/bf16.h"
 #include "ops/detail/attention_tiles.h"
 
 namespace winnow::detail {
@@ -125,29 +125,51 @@ __device__ void accumulate(const float (&w)[N][4], const bf16* other, typename R
   }
 }
 
-// Row r of a thread, 0 or 1, times `factor` to `to`, dim floats.
-template <class R>
-__device__ void write_row(const typename R::Sums& sum, int r, float factor, const AttentionArgs& a, float* to) {
+// A result, or one of the forward pass: f32 or bf16.
+struct Stored {
+  void* data;
+  bool low;
+};
+inline Stored stored(void* data, const TensorSpec& spec) { return {data, spec.dtype == DType::BF16}; }
+
+template <class R, class T>
+__device__ void write_row_of(const typename R::Sums& sum, int r, float factor, int dim, T* to) {
   const int column = static_cast<int>(threadIdx.x) % 4 * 2;
 #pragma unroll
   for (int n = 0; n < R::kDim / 8; ++n) {
     const int d = 8 * n + column;
-    const float x = sum[n][2 * r] * factor, y = sum[n][2 * r + 1] * factor;
-    if (a.dim % 2 == 0) {
-      if (d < a.dim) *reinterpret_cast<float2*>(to + d) = make_float2(x, y);
+    const cuda::Vector<float, 2> x{{sum[n][2 * r] * factor, sum[n][2 * r + 1] * factor}};
+    if (dim % 2 == 0) {
+      if (d < dim) cuda::store_floats(to + d, x);
     } else {
-      if (d < a.dim) to[d] = x;
-      if (d + 1 < a.dim) to[d + 1] = y;
+      if (d < dim) to[d] = cuda::from_float<T>(x.v[0]);
+      if (d + 1 < dim) to[d + 1] = cuda::from_float<T>(x.v[1]);
     }
   }
 }
-
-// Zeros in the rows of a tile of dead rows; row t of `to` is at t * row_stride.
+// Row r of a thread, 0 or 1, times `factor`: a.dim elements from element `at` on.
 template <class R>
-__device__ void clear_rows(const OwnTile& t, int64_t row_stride, int width, float* to) {
+__device__ void write_row(const typename R::Sums& sum, int r, float factor, const AttentionArgs& a, const Stored& to,
+                          int64_t at) {
+  if (to.low)
+    write_row_of<R>(sum, r, factor, a.dim, static_cast<bf16*>(to.data) + at);
+  else
+    write_row_of<R>(sum, r, factor, a.dim, static_cast<float*>(to.data) + at);
+}
+
+// Zeros in the rows of a tile of dead rows, `width` elements each; row t of `to` is at t * row_stride.
+template <class R, class T>
+__device__ void clear_rows(const OwnTile& t, int64_t row_stride, int width, T* to) {
   const int rows = t.length - t.first < R::kTile ? t.length - t.first : R::kTile;
   for (int i = static_cast<int>(threadIdx.x); i < rows * width; i += R::kThreads)
-    to[(t.begin + t.first + i / width) * row_stride + i % width] = 0;
+    to[(t.begin + t.first + i / width) * row_stride + i % width] = T{};
+}
+template <class R>
+__device__ void clear_rows(const OwnTile& t, int64_t row_stride, int width, const Stored& to, int64_t at) {
+  if (to.low)
+    clear_rows<R>(t, row_stride, width, static_cast<bf16*>(to.data) + at);
+  else
+    clear_rows<R>(t, row_stride, width, static_cast<float*>(to.data) + at);
 }
 
 template <class F>
