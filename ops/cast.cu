@@ -44,8 +44,8 @@ __global__ void __launch_bounds__(256) convert_elements(int64_t n, bool aligned,
   }
   if (!aligned)
     for (int64_t i = start; i < n; i += step) y[i] = convert<To>(x[i]);
-  else if (start < n - vectors * kWidth)  // the few that are left
-    y[vectors * kWidth + start] = convert<To>(x[vectors * kWidth + start]);
+  else if (start == 0)  // the few that are left
+    for (int64_t i = vectors * kWidth; i < n; ++i) y[i] = convert<To>(x[i]);
 }
 
 void run(const Call& c) {
