@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "core/cuda/bf16.h"
 #include "core/cuda/kernel.h"
-#include "core/cuda/vector.h"
 #include "ops/detail/convert.h"
 
 namespace winnow {
@@ -14,11 +14,9 @@ __device__ To convert(From x) {
   if constexpr (std::is_same_v<From, To>) {
     return x;
   } else if constexpr (std::is_same_v<From, bf16>) {
-    return converted<To>(__uint_as_float(unsigned{x.bits} << 16));
+    return converted<To>(cuda::to_float(x));
   } else if constexpr (std::is_same_v<To, bf16>) {
-    bf16 y;
-    y.bits = __bfloat16_as_ushort(__float2bfloat16_rn(converted<float>(x)));
-    return y;
+    return cuda::from_float<bf16>(converted<float>(x));
   } else {
     return converted<To>(x);
   }
