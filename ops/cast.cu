@@ -22,9 +22,12 @@ __device__ To convert(From x) {
   }
 }
 
-// Elements of a thread: 16 bytes of the narrower type, of the wider one as many as that takes.
+// Elements of a thread: 16 bytes of the narrower type, of the wider one as many as that takes; two of 8 bytes, more
+// spill registers.
 template <class To, class From>
-constexpr int kCastWidth = static_cast<int>(std::min<size_t>(16 / std::min(sizeof(To), sizeof(From)), 8));
+constexpr int kCastWidth = std::max(sizeof(To), sizeof(From)) == 8
+                               ? 2
+                               : static_cast<int>(std::min<size_t>(16 / std::min(sizeof(To), sizeof(From)), 8));
 template <class T, int kWidth>
 constexpr int kPiece = std::min(kWidth, static_cast<int>(16 / sizeof(T)));
 
