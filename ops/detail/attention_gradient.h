@@ -15,10 +15,6 @@ struct AttentionGradients {
   float* parts;  // [tiles, heads, 2 R + 1]: gradients of the bias, or null
 };
 
-using RoundedGradients = AttentionGradients<bf16>;
-template <class R>
-constexpr size_t kBackwardBytes = 6 * R::kElements * sizeof(bf16);  // two tiles of its own, two of two others
-
 template <template <int, int> class Tile>
 struct GradientPlan {
   AttentionSpec spec;

@@ -1,8 +1,7 @@
 // The gradient of queries, of bf16 factors, by tiles of queries; on the way that of the bias (kernels only).
 #pragma once
 #include "ops/detail/attention_diagonals.h"
-#include "ops/detail/attention_gradient.h"
-#include "ops/detail/attention_weights.h"
+#include "ops/detail/attention_rounded_gradient.h"
 
 namespace winnow::detail {
 
@@ -11,21 +10,19 @@ constexpr int kScorePitch = kChunk + 8;          // of score gradients in shared
 template <class R>
 constexpr size_t kScoreBytes = R::kTile* kScorePitch * sizeof(float);
 
-__device__ inline float as_float(bf16 x) { return __uint_as_float(unsigned{x.bits} << 16); }
-
 // The thread's part of sum_d dy y.
-__device__ inline float part_of_delta(const AttentionArgs& a, const bf16* dy, const float* y) {
+template <class Y>
+__device__ float part_of_delta(const AttentionArgs& a, const bf16* dy, const Y* y) {
   const int t = static_cast<int>(threadIdx.x) % 4;
   float sum = 0;
   if (a.dim % 4 != 0) {
-    for (int d = t; d < a.dim; d += 4) sum = fmaf(as_float(dy[d]), y[d], sum);
+    for (int d = t; d < a.dim; d += 4) sum = fmaf(cuda::to_float(dy[d]), cuda::to_float(y[d]), sum);
     return sum;
   }
   for (int d = 4 * t; d < a.dim; d += 16) {
-    const auto row = cuda::load_vector<4>(y + d);
-    const auto low = cuda::load_vector<4>(reinterpret_cast<const uint16_t*>(dy + d));
+    const auto x = cuda::load_floats<4>(dy + d), by = cuda::load_floats<4>(y + d);
 #pragma unroll
-    for (int e = 0; e < 4; ++e) sum = fmaf(__uint_as_float(unsigned{low.v[e]} << 16), row.v[e], sum);
+    for (int e = 0; e < 4; ++e) sum = fmaf(x.v[e], by.v[e], sum);
   }
   return sum;
 }
@@ -81,7 +78,11 @@ __device__ OwnQueries own_queries(const RoundedArgs& a, const RoundedGradients& 
     const bool inside = query < t.length;
     const int64_t token = t.begin + query, at = token * a.heads + head;
     float delta = 0;
-    if (inside) delta = part_of_delta(a, dys + (query - t.first) * R::kPitch, g.y + token * a.hidden() + head * a.dim);
+    if (inside) {
+      const bf16* const dy = dys + (query - t.first) * R::kPitch;
+      const int64_t first = token * a.hidden() + head * a.dim;
+      delta = g.low_y == nullptr ? part_of_delta(a, dy, g.y + first) : part_of_delta(a, dy, g.low_y + first);
+    }
     own.delta[r] = across_quad(delta, cuda::Sum());
     own.lse[r] = inside ? g.lse[at] * kLog2E : 0.0f;
     if (inside && threadIdx.x % 4 == 0) g.delta[at] = own.delta[r];
@@ -91,7 +92,7 @@ __device__ OwnQueries own_queries(const RoundedArgs& a, const RoundedGradients& 
 }
 
 template <class R>
-__global__ void __launch_bounds__(R::kThreads, R::kQueryBlocks)
+__global__ void __launch_bounds__(R::kThreads, R::kGradientBlocks)
     query_gradients_bf16(RoundedArgs a, RoundedGradients g) {
   constexpr int kTile = R::kTile;
   WN_SHARED_DYN(bf16, shared);
@@ -106,7 +107,7 @@ __global__ void __launch_bounds__(R::kThreads, R::kQueryBlocks)
   if (part != nullptr)
     for (int i = static_cast<int>(threadIdx.x); i < width; i += R::kThreads) part[i] = 0;
   if (t.length == 0) return;
-  if (t.part == 0 || t.part > a.sequences) return clear_rows<R>(t, row, a.dim, g.dqkv + head * a.dim);
+  if (t.part == 0 || t.part > a.sequences) return clear_rows<R>(t, row, int64_t{head} * a.dim, a.dim, g.result);
   const bf16* const q = a.rounded + t.begin * row + head * a.dim;
   const auto fetch = [&](int key, int stage) {
     R::load(q + key * row + hidden, row, t.length - key, a, keys + stage * R::kElements);
@@ -146,7 +147,7 @@ __global__ void __launch_bounds__(R::kThreads, R::kQueryBlocks)
 #pragma unroll
   for (int r = 0; r < 2; ++r)
     if (weights.own + 8 * r < t.length)
-      write_row<R>(sum, r, a.scale, a, g.dqkv + (t.begin + weights.own + 8 * r) * row + head * a.dim);
+      write_row<R>(sum, r, a.scale, a, g.result, (t.begin + weights.own + 8 * r) * row + head * a.dim);
 }
 
 }  // namespace winnow::detail

@@ -6,7 +6,7 @@
 // r, column 8 n + 2 t + e. Two neighbouring s[n] are a left factor of the next product, so that weights stay in
 // registers.
 #pragma once
-#include "core/cuda/vector.h"
+#include "core/cuda/bf16.h"
 #include "ops/detail/attention_tiles.h"
 
 namespace winnow::detail {
@@ -24,11 +24,9 @@ struct RoundedTile {
   static constexpr int kElements = kTile * kPitch;  // of a tile
   static constexpr int kSteps = kDim / 16;          // of the factors' 16 columns
   static constexpr bool kHeld = kDim <= 64;         // own factors stay in registers
-  // Blocks a multiprocessor should hold, forward and backward by queries and by keys: what registers allow without
-  // spills.
+  // Blocks a multiprocessor should hold, forward and backward: what registers allow without spills.
   static constexpr int kBlocks = (kDim <= 32 ? 512 : kDim == 64 ? 384 : 256) / kThreads;
-  static constexpr int kQueryBlocks = (kDim <= 64 ? 384 : 256) / kThreads;
-  static constexpr int kKeyBlocks = (kDim <= 32 ? 384 : 256) / kThreads;
+  static constexpr int kGradientBlocks = (kDim <= 32 ? 384 : 256) / kThreads;
   static_assert(kTile % 32 == 0 && kDim % 16 == 0);
 
   using Sums = float[kDim / 8][4];
@@ -125,29 +123,48 @@ __device__ void accumulate(const float (&w)[N][4], const bf16* other, typename R
   }
 }
 
-// Row r of a thread, 0 or 1, times `factor` to `to`, dim floats.
+// A result in f32 or, where bf16_out says so, in bf16.
+struct Result {
+  float* data;
+  bf16* low;  // not null: instead
+  Result(const Call& c, int output)
+      : data(c.out<float>(output)), low(c.out_spec(output).dtype == DType::BF16 ? c.out<bf16>(output) : nullptr) {}
+
+  __device__ void put(int64_t at, float x) const {
+    low == nullptr ? static_cast<void>(data[at] = x) : static_cast<void>(low[at] = cuda::from_float<bf16>(x));
+  }
+  __device__ void put_pair(int64_t at, float x, float y) const {  // at: even
+    if (low == nullptr)
+      *reinterpret_cast<float2*>(data + at) = make_float2(x, y);
+    else
+      *reinterpret_cast<uint32_t*>(low + at) = cuda::pack_bf16(x, y);
+  }
+};
+
+// Row r of a thread, 0 or 1, times `factor` to element `at` on, dim of them.
 template <class R>
-__device__ void write_row(const typename R::Sums& sum, int r, float factor, const AttentionArgs& a, float* to) {
+__device__ void write_row(const typename R::Sums& sum, int r, float factor, const AttentionArgs& a, const Result& to,
+                          int64_t at) {
   const int column = static_cast<int>(threadIdx.x) % 4 * 2;
 #pragma unroll
   for (int n = 0; n < R::kDim / 8; ++n) {
     const int d = 8 * n + column;
     const float x = sum[n][2 * r] * factor, y = sum[n][2 * r + 1] * factor;
     if (a.dim % 2 == 0) {
-      if (d < a.dim) *reinterpret_cast<float2*>(to + d) = make_float2(x, y);
+      if (d < a.dim) to.put_pair(at + d, x, y);
     } else {
-      if (d < a.dim) to[d] = x;
-      if (d + 1 < a.dim) to[d + 1] = y;
+      if (d < a.dim) to.put(at + d, x);
+      if (d + 1 < a.dim) to.put(at + d + 1, y);
     }
   }
 }
 
-// Zeros in the rows of a tile of dead rows; row t of `to` is at t * row_stride.
+// Zeros in the rows of a tile of dead rows; row t is at element t * row_stride + column.
 template <class R>
-__device__ void clear_rows(const OwnTile& t, int64_t row_stride, int width, float* to) {
+__device__ void clear_rows(const OwnTile& t, int64_t row_stride, int64_t column, int width, const Result& to) {
   const int rows = t.length - t.first < R::kTile ? t.length - t.first : R::kTile;
   for (int i = static_cast<int>(threadIdx.x); i < rows * width; i += R::kThreads)
-    to[(t.begin + t.first + i / width) * row_stride + i % width] = 0;
+    to.put((t.begin + t.first + i / width) * row_stride + column + i % width, 0);
 }
 
 template <class F>
