@@ -193,7 +193,8 @@ void samples(Samples& s) {
   if (!kGradient) add("two columns", {4, 2}, 0, false);
   add("no rows", {0, 4}, 0.1, true, {.constant_ok = true});
   add("past a block", {150, 129}, 0.1, true, {.grad = false});
-  for (const int64_t n : {400, 900, 1027, 1540, 4099, 4100, 16388})
+  if (kGradient) add("rows for all threads", {8500, 36}, 0.1, true, {.grad = false});
+  for (const int64_t n : {300, 400, 700, 900, 1027, 1540, 4099, 4100, 16388})
     add(fmt::format("width {}", n), {n > 2000 ? 1 : 3, n}, 0.1, true, {.grad = false});
   add("bench", {2048, 384}, 0.1, false, {.grad = false, .bench = true});
   add("bench_inference", {2048, 384}, 0, false, {.grad = false, .bench = true});

@@ -79,19 +79,21 @@ void check_inputs(Infer& i, int first, int last) {
   i.check(i.shape(b)[0] == heads && i.shape(b)[1] % 2 == 1, "bias {} is not [{}, 2 R + 1]", i.shape(b).str(), heads);
 }
 
-// Of output 0: bf16 with attribute bf16_out (core/passes.h).
-DType result_of(const Infer& i, int first) {
+// Whether output 0 is bf16; `qkv` is the input of that name.
+bool stores_bf16(const Infer& i, int qkv) {
   const int64_t low = i.attrs().integer("bf16_out", 0);
-  i.check(low == 0 || (low == 1 && i.dtype(first) == DType::BF16), "bf16_out is of output 0, from a qkv in bf16");
-  return low == 1 ? DType::BF16 : sum_of_factors(i.dtype(first));
+  i.check(low == 0 || low == 1, "bf16_out is {}: only output 0 can be bf16", low);
+  i.check(low == 0 || i.dtype(qkv) == DType::BF16, "results in bf16 are of bf16 factors");
+  return low == 1;
 }
 
 void infer(Infer& i) {
   i.check(i.inputs() >= 2, "{} inputs given, at least qkv and offsets are needed", i.inputs());
   check_inputs(i, 0, 2);
   const Shape& qkv = i.shape(0);
-  i.out(result_of(i, 0), {qkv[0], qkv[1] / 3});
-  i.out(sum_of_factors(i.dtype(0)), {qkv[0], i.attrs().integer("heads")});
+  const DType sum = sum_of_factors(i.dtype(0));
+  i.out(stores_bf16(i, 0) ? DType::BF16 : sum, {qkv[0], qkv[1] / 3});
+  i.out(sum, {qkv[0], i.attrs().integer("heads")});
 }
 
 void infer_grad(Infer& i) {
@@ -100,13 +102,13 @@ void infer_grad(Infer& i) {
   const Shape& qkv = i.shape(1);
   const DType sum = sum_of_factors(i.dtype(1));
   for (const int k : {0, 3, 4}) {
-    if (k == 3)
-      i.expect_dtype(k, {sum, i.dtype(1)});
+    if (k == 3 && i.dtype(1) == DType::BF16)
+      i.expect_dtype(k, {sum, DType::BF16});
     else
       i.expect_dtype(k, {k == 0 ? i.dtype(1) : sum});
     i.expect_shape(k, {qkv[0], k == 4 ? i.attrs().integer("heads") : qkv[1] / 3});
   }
-  i.out(result_of(i, 1), qkv);
+  i.out(stores_bf16(i, 1) ? DType::BF16 : sum, qkv);
   if (i.attrs().flag("has_bias")) i.out(i.in(i.inputs() - 1));
 }
 
@@ -237,7 +239,7 @@ void run_tiled_grad(const Call& c) {
 template <bool kGradient>
 void prepare_reference(const NodeSpec& node, Prepare& p) {
   const AttentionSpec& s = p.state<AttentionSpec>() = attention_spec(node, kGradient);
-  p.scratch(attention_reference_scratch(s, sum_of_factors(node.in[0].dtype), std::max(1, p.device().threads)));
+  p.scratch(attention_reference_scratch(s, node.out[0], std::max(1, p.device().threads)));
 }
 
 // Of sequences of equal length.

@@ -65,8 +65,8 @@ constexpr size_t kForwardBytes = 5 * R::kElements * sizeof(bf16);  // queries, t
 
 template <class R>
 __device__ void write(const RoundedArgs& a, const OwnTile& t, const WarpWeights<false>& weights, int head,
-                      const typename R::Sums& sum, const float (&top)[2], const float (&total)[2], const Result& y,
-                      const Result& lse) {
+                      const typename R::Sums& sum, const float (&top)[2], const float (&total)[2], const Stored& y,
+                      float* lse) {
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const float all = across_quad(total[r], cuda::Sum());
@@ -74,12 +74,12 @@ __device__ void write(const RoundedArgs& a, const OwnTile& t, const WarpWeights<
     const int64_t token = t.begin + weights.own + 8 * r;
     write_row<R>(sum, r, a.keep_scale / all, a, y, token * a.hidden() + head * a.dim);
     if (threadIdx.x % 4 == 0)
-      lse.put(token * a.heads + head, kLn2 * (top[r] + (all > 0 ? log2f(all) : 0.0f / 0.0f * all)));
+      lse[token * a.heads + head] = kLn2 * (top[r] + (all > 0 ? log2f(all) : 0.0f / 0.0f * all));
   }
 }
 
 template <class R>
-__global__ void __launch_bounds__(R::kThreads, R::kBlocks) attend_bf16(RoundedArgs a, Result y, Result lse) {
+__global__ void __launch_bounds__(R::kThreads, R::kBlocks) attend_bf16(RoundedArgs a, Stored y, float* lse) {
   constexpr int kTile = R::kTile;
   WN_SHARED_DYN(bf16, shared);
   bf16 *const queries = shared, *const keys = queries + R::kElements, *const values = keys + 2 * R::kElements;
@@ -88,8 +88,8 @@ __global__ void __launch_bounds__(R::kThreads, R::kBlocks) attend_bf16(RoundedAr
   const int64_t hidden = a.hidden(), row = 3 * hidden;
   if (t.length == 0) return;
   if (t.part == 0 || t.part > a.sequences) {
-    clear_rows<R>(t, hidden, int64_t{head} * a.dim, a.dim, y);
-    return clear_rows<R>(t, a.heads, head, 1, lse);
+    clear_rows<R>(t, hidden, a.dim, y, int64_t{head} * a.dim);
+    return clear_rows<R>(t, a.heads, 1, lse + head);
   }
   const bf16* const q = a.rounded + t.begin * row + head * a.dim;
   const auto fetch = [&](int key, int stage) {
@@ -134,7 +134,7 @@ void run(const Call& c) {
   if (s.tokens == 0) return;
   visit_tile<RoundedTile>(s, [&]<class R>(R) {
     cuda::run(c, attend_bf16<R>, attention_grid(s, R::kTile), R::kThreads, kForwardBytes<R>, RoundedArgs(s, c),
-              Result(c, 0), Result(c, 1));
+              stored(c.outputs[0], c.out_spec(0)), c.out<float>(1));
   });
 }
 

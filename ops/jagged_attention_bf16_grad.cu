@@ -25,7 +25,7 @@ void prepare(const NodeSpec& node, Prepare& p) {
 void run(const Call& c) {
   const auto& plan = c.state<Plan>();
   const AttentionSpec& s = plan.spec;
-  const RoundedGradients g(plan, c);
+  const auto g = plan.gradients<bf16>(c, stored(c.inputs[3], c.in_spec(3)), stored(c.outputs[0], c.out_spec(0)));
   visit_tile<RoundedTile>(s, [&]<class R>(R) {
     const RoundedArgs a(s, c);
     const dim3 grid = attention_grid(s, R::kTile);

@@ -12,7 +12,7 @@ namespace {
 
 using namespace detail;
 
-using Gradients = AttentionGradients<float>;
+using Gradients = AttentionGradients<float, const float*, float*>;
 using Plan = GradientPlan<Attention>;
 
 template <class A>
@@ -187,7 +187,7 @@ void prepare(const NodeSpec& node, Prepare& p) {
 void run(const Call& c) {
   const auto& plan = c.state<Plan>();
   const AttentionSpec& s = plan.spec;
-  const Gradients g = plan.gradients<float>(c);
+  const Gradients g = plan.gradients<float>(c, c.in<float>(3), c.out<float>(0));
   visit_tile<Attention>(s, [&]<class A>(A) {
     const AttentionArgs a(s, c);
     const dim3 grid = attention_grid(s, A::kTile);

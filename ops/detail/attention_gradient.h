@@ -3,17 +3,23 @@
 #pragma once
 #include "core/cuda/column_sums.h"
 #include "ops/detail/attention_launch.h"
+#include "ops/detail/attention_rounded.h"
 
 namespace winnow::detail {
 
-template <class Factor>
+template <class Factor, class Y, class Result>
 struct AttentionGradients {
   const Factor* dy;
-  const float *y, *lse;
-  float* dqkv;
+  Y y;
+  const float* lse;
+  Result dqkv;
   float* delta;  // [tokens, heads]: sum_d dy y, which is sum_j w_ij dw_ij
   float* parts;  // [tiles, heads, 2 R + 1]: gradients of the bias, or null
 };
+
+using RoundedGradients = AttentionGradients<bf16, Stored, Stored>;
+template <class R>
+constexpr size_t kBackwardBytes = 6 * R::kElements * sizeof(bf16);  // two tiles of its own, two of two others
 
 template <template <int, int> class Tile>
 struct GradientPlan {
@@ -28,12 +34,12 @@ struct GradientPlan {
   }
   size_t scratch_bytes() const { return delta_bytes + parts_bytes + cuda::column_sums_bytes(tiles, biases); }
   float* parts(const Call& c) const { return reinterpret_cast<float*>(c.scratch_as<char>() + delta_bytes); }
-  template <class Factor>
-  AttentionGradients<Factor> gradients(const Call& c) const {
+  template <class Factor, class Y, class Result>
+  AttentionGradients<Factor, Y, Result> gradients(const Call& c, Y y, Result dqkv) const {
     return {.dy = c.in<Factor>(0),
-            .y = c.in<float>(3),
+            .y = y,
             .lse = c.in<float>(4),
-            .dqkv = c.out<float>(0),
+            .dqkv = dqkv,
             .delta = c.scratch_as<float>(),
             .parts = spec.has_bias ? parts(c) : nullptr};
   }

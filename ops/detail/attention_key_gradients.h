@@ -1,6 +1,7 @@
 // The gradients of keys and values, of bf16 factors, by tiles of keys (kernels only).
 #pragma once
-#include "ops/detail/attention_rounded_gradient.h"
+#include "ops/detail/attention_gradient.h"
+#include "ops/detail/attention_weights.h"
 
 namespace winnow::detail {
 
@@ -68,8 +69,7 @@ __device__ void add_queries(const WarpWeights<true>& weights, const Queries<R::k
 }
 
 template <class R>
-__global__ void __launch_bounds__(R::kThreads, R::kGradientBlocks)
-    key_gradients_bf16(RoundedArgs a, RoundedGradients g) {
+__global__ void __launch_bounds__(R::kThreads, R::kKeyBlocks) key_gradients_bf16(RoundedArgs a, RoundedGradients g) {
   constexpr int kTile = R::kTile;
   WN_SHARED_DYN(bf16, shared);
   WN_SHARED(Queries<kTile>, known, [2]);
@@ -78,11 +78,11 @@ __global__ void __launch_bounds__(R::kThreads, R::kGradientBlocks)
   const OwnTile t = own_tile<kTile>(a);
   const int head = static_cast<int>(blockIdx.y), thread = static_cast<int>(threadIdx.x);
   const int64_t hidden = a.hidden(), row = 3 * hidden;
-  const int64_t first_column = hidden + head * a.dim;  // of the keys' gradient in a row
+  const int64_t dk = hidden + head * a.dim;  // in a row of the gradient
   if (t.length == 0) return;
   if (t.part == 0 || t.part > a.sequences) {
-    clear_rows<R>(t, row, first_column, a.dim, g.result);
-    return clear_rows<R>(t, row, first_column + hidden, a.dim, g.result);
+    clear_rows<R>(t, row, a.dim, g.dqkv, dk);
+    return clear_rows<R>(t, row, a.dim, g.dqkv, dk + hidden);
   }
   WarpWeights<true> weights(a, t, head);
   const bf16* const q = a.rounded + t.begin * row + head * a.dim;
@@ -123,9 +123,9 @@ __global__ void __launch_bounds__(R::kThreads, R::kGradientBlocks)
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     if (weights.own + 8 * r >= t.length) continue;
-    const int64_t at = (t.begin + weights.own + 8 * r) * row + first_column;
-    write_row<R>(of_keys, r, a.scale, a, g.result, at);
-    write_row<R>(of_values, r, 1.0f, a, g.result, at + hidden);
+    const int64_t to = dk + (t.begin + weights.own + 8 * r) * row;
+    write_row<R>(of_keys, r, a.scale, a, g.dqkv, to);
+    write_row<R>(of_values, r, 1.0f, a, g.dqkv, to + hidden);
   }
 }
 

@@ -1,7 +1,8 @@
 // The gradient of queries, of bf16 factors, by tiles of queries; on the way that of the bias (kernels only).
 #pragma once
 #include "ops/detail/attention_diagonals.h"
-#include "ops/detail/attention_rounded_gradient.h"
+#include "ops/detail/attention_gradient.h"
+#include "ops/detail/attention_weights.h"
 
 namespace winnow::detail {
 
@@ -11,18 +12,18 @@ template <class R>
 constexpr size_t kScoreBytes = R::kTile* kScorePitch * sizeof(float);
 
 // The thread's part of sum_d dy y.
-template <class Y>
-__device__ float part_of_delta(const AttentionArgs& a, const bf16* dy, const Y* y) {
+template <class T>
+__device__ float part_of_delta(int dim, const bf16* dy, const T* y) {
   const int t = static_cast<int>(threadIdx.x) % 4;
   float sum = 0;
-  if (a.dim % 4 != 0) {
-    for (int d = t; d < a.dim; d += 4) sum = fmaf(cuda::to_float(dy[d]), cuda::to_float(y[d]), sum);
+  if (dim % 4 != 0) {
+    for (int d = t; d < dim; d += 4) sum = fmaf(cuda::to_float(dy[d]), cuda::to_float(y[d]), sum);
     return sum;
   }
-  for (int d = 4 * t; d < a.dim; d += 16) {
-    const auto x = cuda::load_floats<4>(dy + d), by = cuda::load_floats<4>(y + d);
+  for (int d = 4 * t; d < dim; d += 16) {
+    const auto g = cuda::load_floats<4>(dy + d), row = cuda::load_floats<4>(y + d);
 #pragma unroll
-    for (int e = 0; e < 4; ++e) sum = fmaf(x.v[e], by.v[e], sum);
+    for (int e = 0; e < 4; ++e) sum = fmaf(g.v[e], row.v[e], sum);
   }
   return sum;
 }
@@ -78,11 +79,11 @@ __device__ OwnQueries own_queries(const RoundedArgs& a, const RoundedGradients& 
     const bool inside = query < t.length;
     const int64_t token = t.begin + query, at = token * a.heads + head;
     float delta = 0;
-    if (inside) {
-      const bf16* const dy = dys + (query - t.first) * R::kPitch;
-      const int64_t first = token * a.hidden() + head * a.dim;
-      delta = g.low_y == nullptr ? part_of_delta(a, dy, g.y + first) : part_of_delta(a, dy, g.low_y + first);
-    }
+    const bf16* const dy = dys + (query - t.first) * R::kPitch;
+    const int64_t of_y = token * a.hidden() + head * a.dim;
+    if (inside)
+      delta = g.y.low ? part_of_delta(a.dim, dy, static_cast<const bf16*>(g.y.data) + of_y)
+                      : part_of_delta(a.dim, dy, static_cast<const float*>(g.y.data) + of_y);
     own.delta[r] = across_quad(delta, cuda::Sum());
     own.lse[r] = inside ? g.lse[at] * kLog2E : 0.0f;
     if (inside && threadIdx.x % 4 == 0) g.delta[at] = own.delta[r];
@@ -92,7 +93,7 @@ __device__ OwnQueries own_queries(const RoundedArgs& a, const RoundedGradients& 
 }
 
 template <class R>
-__global__ void __launch_bounds__(R::kThreads, R::kGradientBlocks)
+__global__ void __launch_bounds__(R::kThreads, R::kQueryBlocks)
     query_gradients_bf16(RoundedArgs a, RoundedGradients g) {
   constexpr int kTile = R::kTile;
   WN_SHARED_DYN(bf16, shared);
@@ -107,7 +108,7 @@ __global__ void __launch_bounds__(R::kThreads, R::kGradientBlocks)
   if (part != nullptr)
     for (int i = static_cast<int>(threadIdx.x); i < width; i += R::kThreads) part[i] = 0;
   if (t.length == 0) return;
-  if (t.part == 0 || t.part > a.sequences) return clear_rows<R>(t, row, int64_t{head} * a.dim, a.dim, g.result);
+  if (t.part == 0 || t.part > a.sequences) return clear_rows<R>(t, row, a.dim, g.dqkv, int64_t{head} * a.dim);
   const bf16* const q = a.rounded + t.begin * row + head * a.dim;
   const auto fetch = [&](int key, int stage) {
     R::load(q + key * row + hidden, row, t.length - key, a, keys + stage * R::kElements);
@@ -147,7 +148,7 @@ __global__ void __launch_bounds__(R::kThreads, R::kGradientBlocks)
 #pragma unroll
   for (int r = 0; r < 2; ++r)
     if (weights.own + 8 * r < t.length)
-      write_row<R>(sum, r, a.scale, a, g.result, (t.begin + weights.own + 8 * r) * row + head * a.dim);
+      write_row<R>(sum, r, a.scale, a, g.dqkv, (t.begin + weights.own + 8 * r) * row + head * a.dim);
 }
 
 }  // namespace winnow::detail

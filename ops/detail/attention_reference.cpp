@@ -68,26 +68,11 @@ void forward_row(const Item<Factor, T>& it, int64_t i, T* weights, T* y, T* lse)
   }
 }
 
-// Elements of T, or of bf16 where their spec says so.
-template <class T>
-struct Stored {
-  void* data;
-  bool low;
-  Stored(void* at, const TensorSpec& spec) : data(at), low(spec.dtype == DType::BF16) {}
-  T get(int64_t at) const {
-    return low ? static_cast<T>(static_cast<const bf16*>(data)[at]) : static_cast<const T*>(data)[at];
-  }
-  void put(int64_t at, T x) const {
-    if (low)
-      static_cast<bf16*>(data)[at] = bf16(static_cast<float>(x));
-    else
-      static_cast<T*>(data)[at] = x;
-  }
-};
-
 template <class Factor, class T>
-void backward_row(const Item<Factor, T>& it, int64_t i, const Factor* dy, T delta, T lse, T* dqkv, T* dbias) {
+void backward_row(const Item<Factor, T>& it, int64_t i, const Factor* dy, const T* y, T lse, T* dqkv, T* dbias) {
   const int64_t dim = it.s.dim, row = 3 * it.s.hidden(), hidden = it.s.hidden();
+  T delta = 0;
+  for (int64_t d = 0; d < dim; ++d) delta += static_cast<T>(dy[d]) * y[d];
   T* dq = dqkv + i * row;
   for (int64_t j = 0; j < it.keys(i); ++j) {
     const T w = std::exp(it.score(i, j) - lse), kept = it.kept(i, j);
@@ -104,29 +89,48 @@ void backward_row(const Item<Factor, T>& it, int64_t i, const Factor* dy, T delt
   }
 }
 
+// An output as zeros of the type of sums: itself, or in scratch, where it is bf16 in the end.
+template <class T>
+struct Result {
+  Result(const Call& c, int output) : scratch(c.scratch_as<T>()), data(scratch), size(c.out_numel(output)) {
+    if (c.out_spec(output).dtype == DType::BF16)
+      scratch += size;
+    else
+      data = c.out<T>(output);
+    std::fill(data, data + size, T(0));
+  }
+  void store(const Call& c, int output) const {
+    if (c.out_spec(output).dtype != DType::BF16) return;
+    for (int64_t i = 0; i < size; ++i) c.out<bf16>(output)[i] = bf16(static_cast<float>(data[i]));
+  }
+  T *scratch, *data;  // scratch: what is left of it
+  int64_t size;
+};
+
 }  // namespace
 
-size_t attention_reference_scratch(const AttentionSpec& s, DType dtype, int threads) {
-  const int64_t bias = s.has_bias ? s.items() * (2 * s.reach + 1) : 0, forward = threads * (s.tokens + s.dim),
-                backward = bias + s.tokens * 3 * s.hidden();
-  return std::max<size_t>(64, static_cast<size_t>(s.first == 0 ? forward : backward) * size_of(dtype));
+size_t attention_reference_scratch(const AttentionSpec& s, const TensorSpec& out, int threads) {
+  const size_t weights = static_cast<size_t>(threads) * static_cast<size_t>(s.tokens),
+               bias = s.has_bias ? static_cast<size_t>(s.items() * (2 * s.reach + 1)) : 0;
+  const size_t result = out.dtype == DType::BF16 ? static_cast<size_t>(out.shape.numel()) : 0;
+  return std::max<size_t>(
+      64, (result + std::max(weights, bias)) * size_of(out.dtype == DType::F64 ? DType::F64 : DType::F32));
 }
 
 void attention_reference(const Call& c) {
   visit_factors(c.in_spec(0).dtype, "jagged_attention", [&]<class Factor, class T> {
     const auto& s = c.state<AttentionSpec>();
-    const Stored<T> y(c.outputs[0], c.out_spec(0));
-    for (int64_t i = 0; i < c.out_numel(0); ++i) y.put(i, T(0));
+    const Result<T> y(c, 0);
     std::fill(c.out<T>(1), c.out<T>(1) + c.out_numel(1), T(0));
     parallel_tasks(s.items(), [&](int64_t item) {
       const Item<Factor, T> it(s, c, item);
-      T *weights = c.scratch_as<T>() + omp_get_thread_num() * (s.tokens + s.dim), *row = weights + s.tokens;
+      T* weights = y.scratch + omp_get_thread_num() * s.tokens;
       for (int64_t i = 0; i < it.length; ++i) {
         const int64_t t = it.rows.begin + i;
-        forward_row(it, i, weights, row, c.out<T>(1) + t * s.heads + it.head);
-        for (int64_t d = 0; d < s.dim; ++d) y.put(t * s.hidden() + it.head * s.dim + d, row[d]);
+        forward_row(it, i, weights, y.data + t * s.hidden() + it.head * s.dim, c.out<T>(1) + t * s.heads + it.head);
       }
     });
+    y.store(c, 0);
   });
 }
 
@@ -134,21 +138,26 @@ void attention_grad_reference(const Call& c) {
   visit_factors(c.in_spec(0).dtype, "jagged_attention_grad", [&]<class Factor, class T> {
     const auto& s = c.state<AttentionSpec>();
     const int64_t width = 2 * s.reach + 1;
-    const Stored<T> y(c.inputs[3], c.in_spec(3)), result(c.outputs[0], c.out_spec(0));
-    T *parts = c.scratch_as<T>(), *dqkv = parts + (s.has_bias ? s.items() * width : 0);
-    std::fill(parts, dqkv + c.out_numel(0), T(0));
+    const Result<T> dqkv(c, 0);
+    T* parts = dqkv.scratch;
+    const auto y_of = [&](int64_t at) {
+      std::vector<T> y(static_cast<size_t>(s.dim));
+      for (int64_t d = 0; d < s.dim; ++d)
+        y[static_cast<size_t>(d)] =
+            c.in_spec(3).dtype == DType::BF16 ? static_cast<T>(float{c.in<bf16>(3)[at + d]}) : c.in<T>(3)[at + d];
+      return y;
+    };
+    if (s.has_bias) std::fill(parts, parts + s.items() * width, T(0));
     parallel_tasks(s.items(), [&](int64_t item) {
       const Item<Factor, T> it(s, c, item);
       for (int64_t i = 0; i < it.length; ++i) {
         const int64_t t = it.rows.begin + i, at = t * s.hidden() + it.head * s.dim;
-        T delta = 0;
-        for (int64_t d = at; d < at + s.dim; ++d) delta += static_cast<T>(c.in<Factor>(0)[d]) * y.get(d);
-        backward_row(it, i, c.in<Factor>(0) + at, delta, c.in<T>(4)[t * s.heads + it.head],
-                     dqkv + it.rows.begin * 3 * s.hidden() + it.head * s.dim,
+        backward_row(it, i, c.in<Factor>(0) + at, y_of(at).data(), c.in<T>(4)[t * s.heads + it.head],
+                     dqkv.data + it.rows.begin * 3 * s.hidden() + it.head * s.dim,
                      s.has_bias ? parts + item * width : nullptr);
       }
     });
-    for (int64_t i = 0; i < c.out_numel(0); ++i) result.put(i, dqkv[i]);
+    dqkv.store(c, 0);
     if (s.has_bias) add_up_bias(s, parts, c.out<T>(1));
   });
 }

@@ -2,9 +2,8 @@
 // the layouts of core/cuda/ptx.h (kernels only).
 //
 // A block has a tile of `kTile` own tokens as in ops/detail/attention_tiles.h, 16 of them a warp. With g = lane / 4 and
-// t = lane % 4 a thread has own tokens g and g + 8 of its warp's; of a product 16 x N it has elements s[n][2 r + e]: row
-// g + 8 r, column 8 n + 2 t + e. Two neighbouring s[n] are a left factor of the next product, so that weights stay in
-// registers.
+// t = lane % 4 a thread has own tokens g and g + 8 of its warp's. Of a product 16 x N it has s[n][2 r + e]: row g + 8
+// r, column 8 n + 2 t + e. Two neighbouring s[n] are a left factor of the next product: weights stay in registers.
 #pragma once
 #include "core/cuda/bf16.h"
 #include "ops/detail/attention_tiles.h"
@@ -24,9 +23,11 @@ struct RoundedTile {
   static constexpr int kElements = kTile * kPitch;  // of a tile
   static constexpr int kSteps = kDim / 16;          // of the factors' 16 columns
   static constexpr bool kHeld = kDim <= 64;         // own factors stay in registers
-  // Blocks a multiprocessor should hold, forward and backward: what registers allow without spills.
+  // Blocks a multiprocessor should hold, forward and backward by queries and by keys: what registers allow without
+  // spills.
   static constexpr int kBlocks = (kDim <= 32 ? 512 : kDim == 64 ? 384 : 256) / kThreads;
-  static constexpr int kGradientBlocks = (kDim <= 32 ? 384 : 256) / kThreads;
+  static constexpr int kQueryBlocks = (kDim <= 64 ? 384 : 256) / kThreads;
+  static constexpr int kKeyBlocks = (kDim <= 32 ? 384 : 256) / kThreads;
   static_assert(kTile % 32 == 0 && kDim % 16 == 0);
 
   using Sums = float[kDim / 8][4];
@@ -123,48 +124,51 @@ __device__ void accumulate(const float (&w)[N][4], const bf16* other, typename R
   }
 }
 
-// A result in f32 or, where bf16_out says so, in bf16.
-struct Result {
-  float* data;
-  bf16* low;  // not null: instead
-  Result(const Call& c, int output)
-      : data(c.out<float>(output)), low(c.out_spec(output).dtype == DType::BF16 ? c.out<bf16>(output) : nullptr) {}
-
-  __device__ void put(int64_t at, float x) const {
-    low == nullptr ? static_cast<void>(data[at] = x) : static_cast<void>(low[at] = cuda::from_float<bf16>(x));
-  }
-  __device__ void put_pair(int64_t at, float x, float y) const {  // at: even
-    if (low == nullptr)
-      *reinterpret_cast<float2*>(data + at) = make_float2(x, y);
-    else
-      *reinterpret_cast<uint32_t*>(low + at) = cuda::pack_bf16(x, y);
-  }
+// A result, or one of the forward pass: f32 or bf16.
+struct Stored {
+  void* data;
+  bool low;
 };
+inline Stored stored(void* data, const TensorSpec& spec) { return {data, spec.dtype == DType::BF16}; }
 
-// Row r of a thread, 0 or 1, times `factor` to element `at` on, dim of them.
-template <class R>
-__device__ void write_row(const typename R::Sums& sum, int r, float factor, const AttentionArgs& a, const Result& to,
-                          int64_t at) {
+template <class R, class T>
+__device__ void write_row_of(const typename R::Sums& sum, int r, float factor, int dim, T* to) {
   const int column = static_cast<int>(threadIdx.x) % 4 * 2;
 #pragma unroll
   for (int n = 0; n < R::kDim / 8; ++n) {
     const int d = 8 * n + column;
-    const float x = sum[n][2 * r] * factor, y = sum[n][2 * r + 1] * factor;
-    if (a.dim % 2 == 0) {
-      if (d < a.dim) to.put_pair(at + d, x, y);
+    const cuda::Vector<float, 2> x{{sum[n][2 * r] * factor, sum[n][2 * r + 1] * factor}};
+    if (dim % 2 == 0) {
+      if (d < dim) cuda::store_floats(to + d, x);
     } else {
-      if (d < a.dim) to.put(at + d, x);
-      if (d + 1 < a.dim) to.put(at + d + 1, y);
+      if (d < dim) to[d] = cuda::from_float<T>(x.v[0]);
+      if (d + 1 < dim) to[d + 1] = cuda::from_float<T>(x.v[1]);
     }
   }
 }
-
-// Zeros in the rows of a tile of dead rows; row t is at element t * row_stride + column.
+// Row r of a thread, 0 or 1, times `factor`: a.dim elements from element `at` on.
 template <class R>
-__device__ void clear_rows(const OwnTile& t, int64_t row_stride, int64_t column, int width, const Result& to) {
+__device__ void write_row(const typename R::Sums& sum, int r, float factor, const AttentionArgs& a, const Stored& to,
+                          int64_t at) {
+  if (to.low)
+    write_row_of<R>(sum, r, factor, a.dim, static_cast<bf16*>(to.data) + at);
+  else
+    write_row_of<R>(sum, r, factor, a.dim, static_cast<float*>(to.data) + at);
+}
+
+// Zeros in the rows of a tile of dead rows, `width` elements each; row t of `to` is at t * row_stride.
+template <class R, class T>
+__device__ void clear_rows(const OwnTile& t, int64_t row_stride, int width, T* to) {
   const int rows = t.length - t.first < R::kTile ? t.length - t.first : R::kTile;
   for (int i = static_cast<int>(threadIdx.x); i < rows * width; i += R::kThreads)
-    to.put((t.begin + t.first + i / width) * row_stride + column + i % width, 0);
+    to[(t.begin + t.first + i / width) * row_stride + i % width] = T{};
+}
+template <class R>
+__device__ void clear_rows(const OwnTile& t, int64_t row_stride, int width, const Stored& to, int64_t at) {
+  if (to.low)
+    clear_rows<R>(t, row_stride, width, static_cast<bf16*>(to.data) + at);
+  else
+    clear_rows<R>(t, row_stride, width, static_cast<float*>(to.data) + at);
 }
 
 template <class F>

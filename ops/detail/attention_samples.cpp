@@ -34,7 +34,7 @@ struct Rounded {
   double p = 0;
   int64_t reach = 0;  // 0: no bias
   bool bench = false;
-  bool low = false;  // the result is bf16, and in the gradient y too
+  bool stored = false;  // in bf16: y, of the gradient too, and the gradient of qkv
 };
 std::vector<Rounded> rounded_samples() {
   return {{"bf16_plain", 9, 2, 4, offsets({0, 2, 2, 5, 9})},
@@ -53,14 +53,14 @@ std::vector<Rounded> rounded_samples() {
           {"bf16_odd_width", 91, 2, 37, offsets({0, 70, 91}), 0.2},
           {"bf16_odd_width_short", 36, 1, 25, offsets({2, 30, 30, 36}), 0.2},
           {"bf16_negative_scale", 40, 1, 16, offsets({0, 24, 40}), -0.3},
-          {"bf16_out", 70, 2, 16, offsets({1, 40, 67}), 0.3, false, 0.2, 4, false, true},
-          {"bf16_out_odd_width", 36, 1, 25, offsets({2, 30, 30, 36}), 0.2, false, 0, 0, false, true},
-          {"bf16_out_heads_of_64", 91, 1, 64, offsets({0, 70, 91}), 0.125, false, 0.1, 0, false, true},
           {"bf16_no_tokens", 0, 1, 16, offsets({0, 0})},
           {"bf16_no_sequences", 4, 1, 16, offsets({0})},
-          {"bf16_minilm", 2048, 12, 32, sixteen_of_128(), 0.1767767, false, 0.1, 0, true},
-          {"bf16_titles", 2048, 12, 32, i64({106}, Fill::bags(2048)), 0.1767767, false, 0.1, 0, true},
-          {"bf16_bert", 2048, 12, 64, sixteen_of_128(), 0.125, false, 0.1, 0, true}};
+          {"bf16_stored", 75, 2, 64, offsets({0, 30, 75}), 0.125, false, 0.1, 8, false, true},
+          {"bf16_stored_dead_rows", 70, 1, 16, offsets({1, 4, 67}), 0.3, false, 0, 0, false, true},
+          {"bf16_stored_odd_width", 36, 1, 25, offsets({2, 30, 30, 36}), 0.2, false, 0, 0, false, true},
+          {"bf16_minilm", 2048, 12, 32, sixteen_of_128(), 0.1767767, false, 0.1, 0, true, true},
+          {"bf16_titles", 2048, 12, 32, i64({106}, Fill::bags(2048)), 0.1767767, false, 0.1, 0, true, true},
+          {"bf16_bert", 2048, 12, 64, sixteen_of_128(), 0.125, false, 0.1, 0, true, true}};
 }
 void add_rounded(Samples& s, bool gradient) {
   for (Rounded& r : rounded_samples()) {
@@ -70,16 +70,16 @@ void add_rounded(Samples& s, bool gradient) {
     in.push_back(low({t, 3 * hidden}, Fill::normal(gradient ? 0.5 : 1)));
     in.push_back(std::move(r.offsets));
     if (gradient) {
-      in.push_back(r.low ? low({t, hidden}, Fill::normal(0.3)) : fixed(f32({t, hidden}, Fill::normal(0.3))));
+      in.push_back(fixed({{r.stored ? DType::BF16 : DType::F32, {t, hidden}}, Fill::normal(0.3), false}));
       in.push_back(fixed(f32({t, r.heads}, Fill::uniform(2, 4))));
     }
     if (r.p > 0) in.push_back(i64({}, Fill::of({12})));
     if (r.reach > 0) in.push_back(fixed(f32({r.heads, 2 * r.reach + 1})));
-    Attrs a = attrs(r.heads, r.scale, r.causal, r.p, r.reach > 0);
-    if (r.low) a.set("bf16_out", int64_t{1});
+    Attrs of = attrs(r.heads, r.scale, r.causal, r.p, r.reach > 0);
+    if (r.stored) of.set("bf16_out", int64_t{1});
     s.add({.name = r.name,
            .in = std::move(in),
-           .attrs = std::move(a),
+           .attrs = std::move(of),
            .grad = false,
            .bench = r.bench,
            .nonfinite = !r.causal,
@@ -172,10 +172,6 @@ void attention_samples(Samples& s) {
             .in = {low({4, 24}), offsets({0, 4}), low({2, 5})},
             .attrs = attrs(2, 1, false, 0, true),
             .throws = "expected f32"})
-      .add({.name = "f32_bf16_out",
-            .in = {f32({4, 24}), offsets({0, 4})},
-            .attrs = attrs(2).set("bf16_out", int64_t{1}),
-            .throws = "from a qkv in bf16"})
       .add({.name = "no_offsets", .in = {f32({4, 24}), offsets({})}, .attrs = attrs(2), .throws = "offsets are empty"})
       .add({.name = "alone", .in = {f32({4, 24})}, .attrs = attrs(2), .throws = "1 inputs given"});
   add_rounded(s, false);
@@ -229,10 +225,14 @@ void attention_grad_samples(Samples& s) {
             .in = {f32({4, 8}), f32({4, 24}), offsets({0, 4}), f32({4, 8}), f32({4, 3})},
             .attrs = attrs(2),
             .throws = "input 4 is [4, 3], expected [4, 2]"})
-      .add({.name = "bf16_lse",
-            .in = {low({4, 8}), low({4, 24}), offsets({0, 4}), low({4, 8}), low({4, 2})},
+      .add({.name = "bf16_y",
+            .in = {f32({4, 8}), f32({4, 24}), offsets({0, 4}), low({4, 8}), f32({4, 2})},
             .attrs = attrs(2),
             .throws = "expected f32"})
+      .add({.name = "f32_bf16_out",
+            .in = {f32({4, 8}), f32({4, 24}), offsets({0, 4}), f32({4, 8}), f32({4, 2})},
+            .attrs = attrs(2).set("bf16_out", int64_t{1}),
+            .throws = "of bf16 factors"})
       .add({.name = "few", .in = {f32({4, 8})}, .attrs = attrs(2), .throws = "1 inputs given"});
   add_rounded(s, true);
 }
