@@ -201,7 +201,6 @@ void samples(Samples& s, bool gradient, int parameters, int statistics) {
   if (gradient) {  // more rows than there are blocks
     add("many_rows", {2200, 33}, false, false);
     add("many_wide_rows", {540, 129}, false, false);
-    add("rows_for_all_threads", {8500, 36}, false, false);
   }
   add("bench", {2048, 1024}, false, true);
   auto wide = arguments({5, 3}, gradient, parameters, statistics);

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "core/cuda/bf16.h"
 #include "core/cuda/cuda.h"
 #include "core/cuda/reduce.h"
 #include "core/cuda/vectors.h"
@@ -100,6 +101,9 @@ struct Row {
   // Of memory that the kernel does not write: no store holds these loads back.
   __device__ Pack constant(const float* row, unsigned j) const { return __ldg(reinterpret_cast<const Pack*>(row) + j); }
   __device__ void store(float* row, unsigned j, Pack v) const { reinterpret_cast<Pack*>(row)[j] = v; }
+  __device__ void store(bf16* row, unsigned j, Pack v) const {
+    store_floats(row + j * L::kWidth, reinterpret_cast<const Vector<float, L::kWidth>&>(v));
+  }
 
  private:
   template <class F, class T>

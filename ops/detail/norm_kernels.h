@@ -105,6 +105,7 @@ struct NormGradient {
   const float *mean = nullptr, *rstd = nullptr;  // rstd null: both are taken from x again
   const float* dsum = nullptr;                   // added to dx; null: none
   float *dx = nullptr, *dz = nullptr;            // dz = drop(dx); null: not wanted
+  bf16* low_dz = nullptr;                        // dz in bf16 instead
   float* parts = nullptr;                        // [blocks, sums n]: dgamma, with means also dbeta
   float eps = 0;
   int64_t n = 0;
@@ -209,7 +210,12 @@ __global__ void __launch_bounds__(L::kMostThreads, norm_gradient_residents<L>)
                     row.constant(a.gamma, j), h);
       if (a.dsum != nullptr) dx = map([](float u, float v) { return u + v; }, dx, row.constant(a.dsum + at, j));
       row.store(a.dx + at, j, dx);
-      if (a.dz != nullptr) row.store(a.dz + at, j, dropped<L>(a.drop, step, kept, at + int64_t{j} * L::kWidth, k, dx));
+      if (a.dz == nullptr && a.low_dz == nullptr) return;
+      const auto dz = dropped<L>(a.drop, step, kept, at + int64_t{j} * L::kWidth, k, dx);
+      if (a.dz != nullptr)
+        row.store(a.dz + at, j, dz);
+      else
+        row.store(a.low_dz + at, j, dz);
     });
   });
   sums.store(lanes, packs);
