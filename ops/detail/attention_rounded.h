@@ -2,9 +2,8 @@
 // the layouts of core/cuda/ptx.h (kernels only).
 //
 // A block has a tile of `kTile` own tokens as in ops/detail/attention_tiles.h, 16 of them a warp. With g = lane / 4 and
-// t = lane % 4 a thread has own tokens g and g + 8 of its warp's, of a product 16 x N elements s[n][2 r + e]: row g + 8
-// r, column 8 n + 2 t + e. Two neighbouring s[n] are a left factor of the next product, so that weights stay in
-// registers.
+// t = lane % 4 a thread has own tokens g and g + 8 of its warp's. Of a product 16 x N it has s[n][2 r + e]: row g + 8
+// r, column 8 n + 2 t + e. Two neighbouring s[n] are a left factor of the next product: weights stay in registers.
 #pragma once
 #include "core/cuda/bf16.h"
 #include "ops/detail/attention_tiles.h"

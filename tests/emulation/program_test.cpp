@@ -233,7 +233,9 @@ TEST_F(ProgramTest, AttentionInBf16IsNearThatInF32) {
   for (const char* op : {"jagged_attention ", "jagged_attention_grad "}) {
     const size_t at = rounded.plan.find(op);
     ASSERT_NE(at, std::string::npos) << rounded.plan;
-    EXPECT_LT(rounded.plan.find("tensor_cores", at), rounded.plan.find('\n', at)) << rounded.plan;
+    const std::string line = rounded.plan.substr(at, rounded.plan.find('\n', at) - at);
+    EXPECT_NE(line.find("tensor_cores"), std::string::npos) << line;
+    EXPECT_NE(line.find("bf16_out"), std::string::npos) << line;  // only products read the result
   }
   EXPECT_NE(exact.loss, rounded.loss);
   EXPECT_NEAR(exact.loss, rounded.loss, 0.01f * exact.loss);
@@ -248,6 +250,30 @@ TEST_F(ProgramTest, AttentionInBf16IsNearThatInF32) {
   EXPECT_EQ(rounded.loss, again.loss);
   EXPECT_EQ(rounded.gradients, again.gradients);
 }
+// An attention whose result is stored in bf16 rounds what it would store in f32, once.
+TEST_F(ProgramTest, ResultsOfAttentionInBf16AreThoseInF32Rounded) {
+  const auto run = [](bool low) {
+    Graph g(kCuda, 7);
+    const Value qkv = g.input("qkv", {DType::BF16, {70, 96}}), offsets = g.input("offsets", {DType::I64, {3}});
+    Attrs attrs = {{"heads", int64_t{2}}, {"scale", 0.3},         {"causal", int64_t{0}},  {"p", 0.0},
+                   {"seed", int64_t{0}},  {"stream", int64_t{0}}, {"has_bias", int64_t{0}}};
+    if (low) attrs.set("bf16_out", int64_t{1});
+    g.output("y", g.apply_all("jagged_attention", std::vector{qkv, offsets}, attrs)[0]);
+    Program program = compile(g);
+    Tensor in(qkv.spec()), rows(offsets.spec());
+    Rng rng(3, 0);
+    for (int64_t i = 0; i < in.numel(); ++i) in.data<bf16>()[i] = bf16(static_cast<float>(rng.normal()));
+    std::ranges::copy(std::vector<int64_t>{2, 40, 70}, rows.data<int64_t>());
+    const auto stream = make_stream(kCuda);
+    program.run(std::vector{in, rows}, *stream);
+    return program.output("y");
+  };
+  const Tensor exact = run(false), rounded = run(true);
+  ASSERT_EQ(rounded.dtype(), DType::BF16);
+  for (int64_t i = 0; i < exact.numel(); ++i)
+    ASSERT_EQ(bf16(exact.data<float>()[i]).bits, rounded.data<bf16>()[i].bits) << i;
+}
+
 // What only products read is stored as they read it, and what else needs is not.
 TEST_F(ProgramTest, ResultsBetweenProductsAreStoredInBf16) {
   set_default_device(kCuda);
