@@ -98,8 +98,9 @@ void run(const Call& c) {
   visit_stored(s.bf16_sum, [&]<class Sum> {
     visit_stored(node.bf16_mask, [&]<class Mask> {
       visit_stored(node.bf16_out, [&]<class Y> {
-        cuda::run(c, detail::finish<Sum, Mask, Y>, cuda::grid(elements / detail::kFinishWidth + 1, kFinishThreads),
-                  kFinishThreads, 0, elements, aligned, static_cast<const Sum*>(sum), static_cast<const Mask*>(mask),
+        cuda::run(c, detail::finish<Sum, Mask, Y>,
+                  cuda::grid(elements / detail::kFinishWidth<Sum, Mask, Y> + 1, kFinishThreads), kFinishThreads, 0,
+                  elements, aligned, static_cast<const Sum*>(sum), static_cast<const Mask*>(mask),
                   detail::FinishOf<Y>{node.act, node.mask_act}, static_cast<Y*>(c.outputs[0]));
       });
     });

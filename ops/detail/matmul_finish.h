@@ -44,28 +44,31 @@ struct Finish {
 template <class Y>
 using FinishOf = Finish<std::conditional_t<std::is_same_v<Y, bf16>, LowGelu, pointwise::Gelu>>;
 
-inline constexpr int kFinishThreads = 256, kFinishWidth = 8;
+inline constexpr int kFinishThreads = 256;
+template <class... T>
+inline constexpr int kFinishWidth = ((sizeof(T) == sizeof(float)) && ...) ? 4 : 8;  // 16 bytes of the narrowest
 
 // y = act(sum), times the derivative at mask where there is one; sum may be y. Bound by memory.
 template <class Sum, class Mask, class Y>
 __global__ void __launch_bounds__(kFinishThreads)
     finish(int64_t n, bool aligned, const Sum* sum, const Mask* mask, FinishOf<Y> f, Y* y) {
+  constexpr int kWidth = kFinishWidth<Sum, Mask, Y>;
   const int64_t first = int64_t{blockIdx.x} * blockDim.x + threadIdx.x, step = int64_t{gridDim.x} * blockDim.x;
-  const int64_t vectors = aligned ? n / kFinishWidth : 0;
+  const int64_t vectors = aligned ? n / kWidth : 0;
   for (int64_t v = first; v < vectors; v += step) {
-    const int64_t at = v * kFinishWidth;
-    cuda::Vector<float, kFinishWidth> x = cuda::load_floats<kFinishWidth>(sum + at);
+    const int64_t at = v * kWidth;
+    cuda::Vector<float, kWidth> x = cuda::load_floats<kWidth>(sum + at);
     if (mask != nullptr) {
-      const auto m = cuda::load_floats<kFinishWidth>(mask + at);
+      const auto m = cuda::load_floats<kWidth>(mask + at);
 #pragma unroll
-      for (int j = 0; j < kFinishWidth; ++j) x.v[j] = f(x.v[j], m.v[j]);
+      for (int j = 0; j < kWidth; ++j) x.v[j] = f(x.v[j], m.v[j]);
     } else {
 #pragma unroll
-      for (int j = 0; j < kFinishWidth; ++j) x.v[j] = f(x.v[j]);
+      for (int j = 0; j < kWidth; ++j) x.v[j] = f(x.v[j]);
     }
     cuda::store_floats(y + at, x);
   }
-  for (int64_t i = vectors * kFinishWidth + first; i < n; i += step) {
+  for (int64_t i = vectors * kWidth + first; i < n; i += step) {
     const float x = cuda::to_float(sum[i]);
     y[i] = cuda::from_float<Y>(mask == nullptr ? f(x) : f(x, cuda::to_float(mask[i])));
   }
