@@ -34,7 +34,7 @@ const std::map<std::string, Size> kSizes = {{"tiny", {2, 128, 2, 128, 32}},
 struct Options {
   std::string config = "minilm", lengths;
   double seconds = 6, attention_dropout = 0;
-  int64_t batch = 32, length = 20;
+  int64_t batch = 32, length = 20, sequences = 0;
   int threads = 2;
   std::string device = "cpu";
   Precision precision = Precision::F32;
@@ -125,7 +125,7 @@ void report(const Options& o, Program& program, const std::vector<Tensor>& feeds
   if (o.dump) fmt::print(stderr, "{}", program.dump());
   if (o.memory) fmt::print(stderr, "{}", program.memory().str());
   if (o.profile) print_profile(program, feeds, stream, 8);
-  const double median = times[times.size() / 2], peak = measured_peak_gflops(o.threads);
+  const double median = times[times.size() / 2], peak = measured_peak_gflops(o.threads, o.precision);
   fmt::print(stderr,
              "# step {:.3f} ms best {:.3f} cpu {:.3f} n={} GFLOP/step {:.2f} -> {:.1f} GFLOP/s share {:.1f} of {:.0f} "
              "RSS {:.0f} MB\n",
@@ -149,8 +149,8 @@ struct Mlm : Module {
 // Forward, backward and AdamW; 15 % of the tokens are predicted.
 void mlm(const Options& o) {
   const Size s = kSizes.at(o.config);
-  const int64_t most = s.batch * s.length;
-  std::vector<int64_t> lengths(static_cast<size_t>(s.batch), s.length);
+  const int64_t sequences = o.sequences > 0 ? o.sequences : s.batch, most = sequences * s.length;
+  std::vector<int64_t> lengths(static_cast<size_t>(sequences), s.length);
   if (!o.lengths.empty()) {
     lengths.clear();
     int64_t total = 0;
@@ -260,6 +260,7 @@ int main(int argc, char** argv) {
   app.add_flag("--profile", o.profile, "time by operator");
   app.add_flag("--dump", o.dump, "the compiled program");
   app.add_flag("--memory", o.memory, "the memory plan");
+  mlm->add_option("--batch", o.sequences, "full sequences a step; 0: as many as compare_text.sh's peer takes");
   mlm->add_option("--attention_dropout", o.attention_dropout, "of the attention weights");
   encode->add_option("--batch", o.batch, "texts a batch");
   encode->add_option("--len", o.length, "tokens of each text, where no lengths are given");
