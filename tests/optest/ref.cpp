@@ -36,10 +36,10 @@ std::string outside(const Tolerance& tolerance, double rounding, const Visible& 
     if (ratio <= 1 || ratio <= worst) continue;
     worst = ratio;
     text = fmt::format(
-        "{}[{}] is {:.9g}, reference {:.9g}: {:.3g} ulp, {:.3g} eps of the largest element {:.3g} (allowed {} and {:.3g})",
+        "{}[{}] is {:.9g}, reference {:.9g}: {:.3g} ulp, {:.3g} eps of the largest element {:.3g} (allowed {} and "
+        "{:.3g})",
         got.name, e, y[e], ref[e], std::abs(y[e] - ref[e]) / (epsilon(t) * std::abs(ref[e])),
-        std::abs(y[e] - ref[e]) / (epsilon(t) * most), most, tolerance.ulp,
-        tolerance.sum + rounding / epsilon(t));
+        std::abs(y[e] - ref[e]) / (epsilon(t) * most), most, tolerance.ulp, tolerance.sum + rounding / epsilon(t));
   }
   return text;
 }
@@ -72,7 +72,8 @@ int64_t check_ref(const Suite& suite, const Options& options) {
     for_each_kernel(c, node, options, report, [&](const KernelDef& kernel, const Prepared& prepared) {
       const auto got = visible(node, prepared.run(in));
       for (size_t v = 0; v < got.size(); ++v) {
-        const std::string text = outside(c.op->tolerance, c.sample->rounding, got[v], as_doubles(got[v].tensor), ref[v]);
+        const std::string text =
+            outside(c.op->tolerance, c.sample->rounding, got[v], as_doubles(got[v].tensor), ref[v]);
         if (!text.empty()) report.fail(*c.op, c.sample->name, kernel.name, text);
       }
     });
