@@ -150,7 +150,8 @@ int run(const Options& o) {
              "# step {:.2f} ms best {:.2f} n={} MLP GFLOP/step {:.2f} -> {:.1f} GFLOP/s share {:.1f} RSS {:.0f} MB "
              "loss {:.4f}\n",
              median * 1e3, times[0] * 1e3, times.size(), flops * 1e-9, gflops,
-             100 * gflops / measured_peak_gflops(o.threads, o.precision), peak_rss_mb(), program.output("loss").item<float>());
+             100 * gflops / measured_peak_gflops(o.threads, o.precision), peak_rss_mb(),
+             program.output("loss").item<float>());
   fmt::print("ctr_step[{},B={},rows={:.0e},{},T={}] {:.6g} samples/s\n", o.model, o.batch, o.rows, o.embedding,
              o.threads, static_cast<double>(o.batch) / median);
   return 0;
