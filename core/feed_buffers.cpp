@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/parallel.h"
+
 namespace winnow {
 
 FeedBuffers::FeedBuffers(Device device, const std::vector<TensorSpec>& specs) : backend_(backend_of(device)) {
@@ -24,7 +26,10 @@ void FeedBuffers::upload(std::span<const Tensor> feeds, Stream& stream) {
   const bool together = std::ranges::all_of(feeds, on_host);
   for (size_t i = 0; i < feeds.size(); ++i) {
     if (!on_host(feeds[i]) || sizes_[i] == 0) continue;
-    std::memcpy(pinned + offsets_[i], feeds[i].raw(), sizes_[i]);
+    parallel_for(static_cast<int64_t>(sizes_[i]), 1 << 18, [&](int64_t begin, int64_t end) {
+      std::memcpy(pinned + offsets_[i] + begin, static_cast<const char*>(feeds[i].raw()) + begin,
+                  static_cast<size_t>(end - begin));
+    });
     if (!together) backend_.copy(place(i), pinned + offsets_[i], sizes_[i], stream);
   }
   if (together && bytes_ > 0) backend_.copy(on_device_.raw(), pinned, bytes_, stream);

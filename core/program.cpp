@@ -59,10 +59,11 @@ struct Program::Impl {
   void plan();
   void check_feed(size_t i, const Tensor& feed) const;
   std::span<const Tensor> complete(std::span<const Tensor> feeds, Stream& stream);
-  void bind(std::span<const Tensor> feeds, Stream& stream);
+  void feed(std::span<const Tensor> feeds, Stream& stream);
+  void bind();
   void rebind_arena();
   void patch(int32_t root, void* data);
-  void run(std::span<const Tensor> feeds, Stream& stream);
+  void run(Stream& stream);
   void run_steps(Stream& stream, std::vector<NodeProfile>* profile);
   void check_zones(const Step& step) const;
   void* data_of(int32_t value) const { return value_data[at(storage[at(value)].root)]; }
@@ -76,11 +77,13 @@ struct Program::Impl {
     std::shared_ptr<HostStage> stage;
     std::vector<size_t> from, to;
     std::vector<Tensor> feeds;
+    const StageAhead* ahead = nullptr;  // the stage, where its values may become void
   };
   std::vector<int32_t> inputs;  // those that callers feed, then those of the stages
   size_t fed = 0;               // how many callers feed
   std::vector<Staging> stages;
   std::vector<Tensor> all_feeds;            // where there are stages
+  bool fed_ahead = false;                   // since the last run
   std::optional<FeedBuffers> feed_buffers;  // not on the CPU, which reads feeds where they are
   std::vector<int32_t> persistents;
   std::vector<Step> steps;
@@ -112,7 +115,8 @@ void check_precision(Precision precision, const DeviceInfo& device) {
 Program::Impl::Impl(Graph& graph, const CompileOptions& opts)
     : options(opts), device(device_info(graph.device())), ir(graph), inputs(graph.inputs()), fed(inputs.size()) {
   for (const Graph::Staged& staged : graph.staged()) {
-    Staging& s = stages.emplace_back(Staging{staged.stage, {}, {}, {}});
+    Staging& s =
+        stages.emplace_back(Staging{staged.stage, {}, {}, {}, dynamic_cast<const StageAhead*>(staged.stage.get())});
     for (const int32_t id : staged.from)
       s.from.push_back(static_cast<size_t>(std::ranges::find(inputs, id) - inputs.begin()));
     for (const int32_t id : staged.to) {
@@ -303,7 +307,8 @@ std::span<const Tensor> Program::Impl::complete(std::span<const Tensor> feeds, S
   return all_feeds;
 }
 
-void Program::Impl::bind(std::span<const Tensor> feeds, Stream& stream) {
+void Program::Impl::feed(std::span<const Tensor> feeds, Stream& stream) {
+  fed_ahead = false;
   feeds = complete(feeds, stream);
   for (size_t i = 0; i < feeds.size(); ++i) {
     const Device where = feeds[i].device();
@@ -311,6 +316,16 @@ void Program::Impl::bind(std::span<const Tensor> feeds, Stream& stream) {
     if (value_data[at(inputs[i])] != data) patch(inputs[i], data);
   }
   if (feed_buffers) feed_buffers->upload(feeds, stream);
+  fed_ahead = true;
+}
+
+// What may have changed since the feed: the arena and what other programs share.
+void Program::Impl::bind() {
+  WN_CHECK(std::exchange(fed_ahead, false), Error, "run() without feeds: feed() comes before each");
+  for (const Staging& s : stages)
+    WN_CHECK(s.ahead == nullptr || s.ahead->holds(), Error,
+             "another program changed what feed() had prepared for this run, as rows of embedding tables behind a "
+             "cache: feed() again");
   for (const int32_t id : persistents) {
     const auto& v = ir.values[at(id)];
     const Tensor& tensor = v.variable->value;
@@ -342,9 +357,9 @@ void Program::Impl::check_zones(const Step& step) const {
 }
 
 // After two runs with the same operands a device is given its steps as one recording.
-void Program::Impl::run(std::span<const Tensor> feeds, Stream& stream) {
+void Program::Impl::run(Stream& stream) {
   constexpr int kRunsBefore = 2;
-  bind(feeds, stream);
+  bind();
   const bool record = options.record && !options.check_finite && device.device.kind != Device::CPU;
   if (record && recording == nullptr && runs_unchanged >= kRunsBefore)
     recording = backend_of(device.device).record(stream, [&] { run_steps(stream, nullptr); });
@@ -384,7 +399,8 @@ Program compile(Graph& graph, const CompileOptions& options) {
   return Program(std::make_unique<Program::Impl>(graph, options));
 }
 
-void Program::run(std::span<const Tensor> feeds, Stream& stream) { impl_->run(feeds, stream); }
+void Program::feed(std::span<const Tensor> feeds, Stream& stream) { impl_->feed(feeds, stream); }
+void Program::run(Stream& stream) { impl_->run(stream); }
 int Program::nodes() const { return static_cast<int>(impl_->steps.size()); }
 
 Tensor Program::output(const std::string& name) const {
@@ -405,7 +421,8 @@ std::vector<NodeProfile> Program::profile(std::span<const Tensor> feeds, Stream&
   for (const Step& s : impl_->steps)
     result.push_back({s.spec.op->name, s.kernel->name, at_source(s.loc), 0, cost_of(s.spec)});
   for (int r = 0; r < runs; ++r) {
-    impl_->bind(feeds, stream);
+    impl_->feed(feeds, stream);
+    impl_->bind();
     stream.synchronize();
     impl_->run_steps(stream, &result);
   }

@@ -66,6 +66,12 @@ struct NodeProfile {
   Cost cost;
 };
 
+// A stage whose values hold until something else changes what they rely on.
+class StageAhead : public HostStage {
+ public:
+  virtual bool holds() const = 0;  // those of the last prepare()
+};
+
 class Program {
  public:
   Program(Program&&) noexcept;
@@ -74,7 +80,15 @@ class Program {
 
   // feeds: one tensor per graph input, in the order in which they were recorded (staged ones left out); specs must be
   // equal.
-  void run(std::span<const Tensor> feeds, Stream& stream);
+  void run(std::span<const Tensor> feeds, Stream& stream) {
+    feed(feeds, stream);
+    run(stream);
+  }
+  // The two halves of it: what the host does for a run, while the device may still work on the one before, and the run.
+  // On the CPU the feeds must stay as they are until then; on other devices they are free again when feed() returns.
+  // Error: run() without feeds since the last one; another program changed what a stage had prepared (StageAhead).
+  void feed(std::span<const Tensor> feeds, Stream& stream);
+  void run(Stream& stream);
   // Valid until the next run; of programs on other devices than the CPU a copy, after all that was queued. Error lists
   // the known names.
   Tensor output(const std::string& name) const;

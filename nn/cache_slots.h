@@ -4,10 +4,14 @@
 #include <span>
 #include <vector>
 
+#include "core/tensor.h"
+
 namespace winnow {
 
 // The row that gives way: Lru, the one whose last use is longest ago; Lfu, the one that was used in the fewest batches
-// since it came in, counted up to 255, and of equal ones that of the oldest use.
+// since it came in, counted up to 255, and of equal ones that of the oldest use. Of those of the same batch, that of
+// the lower slot. The rows that are next are found for some time ahead, about a 32nd of the cache at once, and those of
+// them that a batch uses stay: which changes nothing for Lru, while Lfu spares rows that came in meanwhile.
 enum class CachePolicy : uint8_t { Lru, Lfu };
 
 class CacheSlots {
@@ -21,37 +25,50 @@ class CacheSlots {
   };
   // Of a table of `rows` rows. ConfigError: fewer than one slot, or 2^31 - 512 and more.
   CacheSlots(int64_t rows, int64_t slots, CachePolicy policy);
+  CacheSlots(const CacheSlots&) = delete;
+  CacheSlots& operator=(const CacheSlots&) = delete;
 
   // A batch uses `rows`, distinct ones and no more than there are slots: slots[i], 1 to size(), becomes that of
   // rows[i]. Those that were in none are listed in moves; they take empty slots first, then those of rows that the
-  // batch does not use. changes: the batch writes to its rows. Time: O(rows), whatever the number of slots.
+  // batch does not use. changes: the batch writes to its rows. Time: O(rows) and, where rows give way, 32 steps a row
+  // over the slots in sequence; on all threads, with the same result for any number of them.
   void place(std::span<const int64_t> rows, bool changes, std::span<int64_t> slots, std::vector<Move>& moves);
   int64_t size() const { return size_; }
-  int64_t used() const { return used_; }                         // slots 1 .. used() hold rows
-  int64_t row(int64_t slot) const { return at(slot).row; }       // -1: empty
-  bool changed(int64_t slot) const { return at(slot).changed; }  // since it came in or mark_unchanged()
+  int64_t used() const { return used_; }                   // slots 1 .. used() hold rows
+  int64_t row(int64_t slot) const { return rows_[slot]; }  // -1: empty
+  bool changed(int64_t slot) const { return uses_[slot].changed; }
+  // All but the last batch's rows, which may yet be written to.
   void mark_unchanged();
   void clear();  // every slot is empty; what was changed is forgotten
 
  private:
-  static constexpr int32_t kMostUses = 255;
-  struct Slot {
-    int64_t row = -1, batch = 0;   // batch: of its last use
-    int32_t newer = 0, older = 0;  // neighbours in the list of its number of uses
-    int32_t uses = 0;
+  static constexpr uint64_t kMostAge = (1 << 25) - 1;
+  struct Use {
+    uint32_t batch = 0;  // of the last one, modulo 2^32
+    uint8_t count = 0;   // in batches, since the row came in
     bool changed = false;
   };
-  const Slot& at(int64_t slot) const { return slots_[static_cast<size_t>(slot)]; }
-  Slot& at(int64_t slot) { return slots_[static_cast<size_t>(slot)]; }
-  int32_t list_of(int32_t uses) const { return static_cast<int32_t>(size_) + uses; }
-  void unlink(int32_t slot);
-  void use(int32_t slot, int32_t uses, bool changes);
-  int32_t oldest(int32_t& uses) const;
+  static_assert(sizeof(Use) == sizeof(int64_t));
+  uint32_t age(const Use& use) const { return batch_ - use.batch; }  // batches since
+  uint64_t rank(const Use& use) const;
+  void look_up(std::span<const int64_t> rows, bool changes, std::span<int64_t> slots);
+  void list_next();
+  uint64_t limit_of_next() const;
+  int32_t give_way();
 
-  int64_t size_, used_ = 0, batch_ = 0;
+  int64_t size_, used_ = 0;
+  uint32_t batch_ = 0;
   CachePolicy policy_;
-  std::vector<int32_t> slot_of_row_;  // 0: in none
-  std::vector<Slot> slots_;           // 1 .. size_; behind them the ends of the lists, which are rings, by uses
+  Tensor memory_of_slot_of_row_, memory_of_uses_, memory_of_rows_;  // of huge pages
+  int32_t* slot_of_row_;                                            // 0: in none
+  Use* uses_;                                                       // of slots, 1 .. size_
+  int64_t* rows_;
+
+  std::vector<uint64_t> next_;  // rank and slot of those that give way next, ascending
+  size_t at_ = 0;               // the first that has not yet
+  uint32_t listed_ = 0;         // the batch in which they were found
+  mutable std::vector<uint64_t> sample_;
+  std::vector<size_t> counts_;
 };
 
 }  // namespace winnow

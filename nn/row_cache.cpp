@@ -1,6 +1,7 @@
 #include "nn/row_cache.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <set>
 
@@ -29,14 +30,31 @@ Attrs attrs_of(const BagFeatures& layout, bool offsets) {
 
 float* row_of(const Tensor& tensor, int64_t row, int64_t width) { return tensor.data<float>() + row * width; }
 
+class Timer {
+ public:
+  explicit Timer(double& seconds) : seconds_(seconds) {}
+  ~Timer() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double& seconds_;
+  Clock::time_point start_ = Clock::now();
+};
+
 }  // namespace
 
 CacheCounts CacheCounts::operator-(const CacheCounts& o) const {
-  return {batches - o.batches, rows - o.rows, hits - o.hits, bytes_in - o.bytes_in, bytes_out - o.bytes_out};
+  return {.batches = batches - o.batches,
+          .rows = rows - o.rows,
+          .hits = hits - o.hits,
+          .bytes_in = bytes_in - o.bytes_in,
+          .bytes_out = bytes_out - o.bytes_out,
+          .seconds = seconds - o.seconds,
+          .waited = waited - o.waited};
 }
 
 // One graph's lookup: ids, [offsets] -> the place of each id's row, the slot of each place.
-class RowCache::Lookup final : public HostStage {
+class RowCache::Lookup final : public StageAhead {
  public:
   Lookup(std::shared_ptr<RowCache> cache, int64_t lookup, Value ids, Value offsets)
       : number(lookup),
@@ -47,31 +65,28 @@ class RowCache::Lookup final : public HostStage {
                         offsets ? &offsets.shape() : nullptr)) {
     const int64_t n = ids.shape().numel(), most = std::min(n, cache_->slots_.size());
     tensors_ = {Tensor::zeros({DType::I64, ids.shape()}), Tensor::zeros({DType::I64, {most + 1}})};
-    for (auto* list : {&cache_->row_of_id_, &cache_->distinct_})
-      list->reserve(std::max(list->capacity(), static_cast<size_t>(n)));
     cache_->moves_.reserve(std::max(cache_->moves_.capacity(), static_cast<size_t>(most)));
   }
   std::vector<TensorSpec> specs() const { return {tensors_[0].spec(), tensors_[1].spec()}; }
   bool is_of(const RowCache& cache) const { return cache_.get() == &cache; }
   bool reads(Value ids, Value offsets) const { return ids_ == ids.id && offsets_ == (offsets ? offsets.id : -1); }
+  bool holds() const override { return prepared_ == cache_->changes_; }
 
   std::span<const Tensor> prepare(std::span<const Tensor> from, Stream& stream) override {
     RowCache& c = *cache_;
     if (c.exchange_ == nullptr) c.build(stream.device());  // may fail: before rows get slots
+    const Timer timer(c.counts_.seconds);
     list_rows(BagData<float>(from[0].data<int64_t>(), from.size() > 1 ? from[1].data<int64_t>() : nullptr, nullptr,
                              bags_.capacity));
-    const auto wanted = static_cast<int64_t>(c.distinct_.size());
-    if (wanted <= c.slots_.size()) {
-      const std::span<int64_t> places(tensors_[1].data<int64_t>() + 1, c.distinct_.size());
-      c.slots_.place(c.distinct_, changes, places, c.moves_);
-      name_places();
-    }
-    for (const int64_t row : c.distinct_) c.place_of_row_[static_cast<size_t>(row)] = 0;
+    const std::span<const int64_t> distinct = c.places_.name(tensors_[0].span<int64_t>());
+    const auto wanted = static_cast<int64_t>(distinct.size());
     WN_CHECK(wanted <= c.slots_.size(), ConfigError,
              "a batch reads {} rows of the embedding tables and embedding_cache_rows keeps {} on the device: set "
              "model.embedding_cache_rows to at least {}, or use a smaller train.batch_size",
              wanted, c.slots_.size(), wanted);
-    c.bring(*this, stream);
+    prepared_ = ++c.changes_;
+    c.slots_.place(distinct, changes, tensors_[1].span<int64_t>().subspan(1, distinct.size()), c.moves_);
+    c.bring(*this, wanted, stream);
     return tensors_;
   }
 
@@ -79,31 +94,21 @@ class RowCache::Lookup final : public HostStage {
   bool changes = false;
 
  private:
-  // row_of_id_: of each position, -1 missing; distinct_: in ascending order.
+  // tensors_[0]: the row of each position, -1 missing.
   void list_rows(const BagData<float>& in) {
-    RowCache& c = *cache_;
-    c.distinct_.clear();
-    c.row_of_id_.assign(static_cast<size_t>(bags_.capacity), -1);  // positions that no bag covers are missing
-    for (int64_t bag = 0, f = 0; bag < bags_.bags; ++bag) {
-      for (int64_t k = in.begin(bag), end = in.end(bag); k < end; ++k) {
-        const int64_t row = bags_.row(f, in.ids[k]);
-        c.row_of_id_[static_cast<size_t>(k)] = row;
-        if (row < 0 || std::exchange(c.place_of_row_[static_cast<size_t>(row)], 1) != 0) continue;
-        c.distinct_.push_back(row);
+    auto* const rows = tensors_[0].data<int64_t>();
+    if (in.offsets != nullptr) std::fill_n(rows, bags_.capacity, -1);  // positions that no bag covers are missing
+    parallel_for(bags_.bags, 4096, [&](int64_t begin, int64_t end) {
+      if (in.offsets == nullptr) {
+        for (int64_t k = begin, f = begin % bags_.features; k < end; ++k) {
+          rows[k] = bags_.row(f, in.ids[k]);
+          if (++f == bags_.features) f = 0;
+        }
+        return;
       }
-      if (++f == bags_.features) f = 0;
-    }
-    std::ranges::sort(c.distinct_);
-  }
-  void name_places() {
-    RowCache& c = *cache_;
-    for (size_t k = 0; k < c.distinct_.size(); ++k)
-      c.place_of_row_[static_cast<size_t>(c.distinct_[k])] = static_cast<int32_t>(k + 1);
-    auto* const places = tensors_[0].data<int64_t>();
-    parallel_for(bags_.capacity, 4096, [&](int64_t begin, int64_t end) {
-      for (int64_t k = begin; k < end; ++k) {
-        const int64_t row = c.row_of_id_[static_cast<size_t>(k)];
-        places[k] = row < 0 ? kPad : c.place_of_row_[static_cast<size_t>(row)];
+      for (int64_t bag = begin, f = begin % bags_.features; bag < end; ++bag) {
+        for (int64_t k = in.begin(bag), behind = in.end(bag); k < behind; ++k) rows[k] = bags_.row(f, in.ids[k]);
+        if (++f == bags_.features) f = 0;
       }
     });
   }
@@ -112,13 +117,14 @@ class RowCache::Lookup final : public HostStage {
   std::shared_ptr<RowCache> cache_;
   BagSpec bags_;
   std::array<Tensor, 2> tensors_;
+  int64_t prepared_ = -1;  // the cache's changes_ by then
 };
 
 RowCache::RowCache(BagFeatures layout, int64_t slots, CachePolicy policy)
     : layout_(std::move(layout)),
       slots_(rows_of(layout_), std::min(slots, std::max<int64_t>(1, rows_of(layout_))), policy),
       rows_(rows_of(layout_)),
-      place_of_row_(static_cast<size_t>(rows_)) {}
+      places_(rows_) {}
 RowCache::~RowCache() = default;
 
 VariablePtr RowCache::resident(const VariablePtr& whole) {
@@ -195,10 +201,10 @@ void RowCache::build(Device device) {
   }
 }
 
-void RowCache::bring(const Lookup& lookup, Stream& stream) {
+void RowCache::bring(const Lookup& lookup, int64_t rows, Stream& stream) {
   counts_.batches += 1;
-  counts_.rows += static_cast<int64_t>(distinct_.size());
-  counts_.hits += static_cast<int64_t>(distinct_.size() - moves_.size());
+  counts_.rows += rows;
+  counts_.hits += rows - std::ssize(moves_);
   if (last_lookup_ != lookup.number || last_stream_ != &stream) {
     if (last_lookup_ != 0)  // what another program queued, perhaps on another stream, comes first: such a copy does
       (void)packed_->value.rows(0, 1).on({});
@@ -243,7 +249,10 @@ void RowCache::send(std::span<const CacheSlots::Move> moves, Stream& stream) {
 
 // Its memory is free again, and what came back is in the tables.
 void RowCache::finish(Transfer& t) {
-  t.done->synchronize();
+  {
+    const Timer timer(counts_.waited);
+    t.done->synchronize();
+  }
   const auto* const records = t.records.data<float>();
   parallel_for(static_cast<int64_t>(t.outgoing.size()), 64, [&](int64_t begin, int64_t end) {
     for (const Column& c : columns_)
@@ -270,6 +279,7 @@ void RowCache::write_back() {
 }
 
 void RowCache::forget() {
+  ++changes_;
   for (Transfer& t : transfers_) {
     if (t.done != nullptr) t.done->synchronize();
     t.outgoing.clear();
@@ -307,8 +317,13 @@ std::optional<CacheCounts> cache_counts(const std::vector<Parameter>& parameters
   CacheCounts sum;
   for (const RowCache* cache : caches) {
     const CacheCounts& c = cache->counts();
-    sum = {std::max(sum.batches, c.batches), sum.rows + c.rows, sum.hits + c.hits, sum.bytes_in + c.bytes_in,
-           sum.bytes_out + c.bytes_out};
+    sum = {.batches = std::max(sum.batches, c.batches),
+           .rows = sum.rows + c.rows,
+           .hits = sum.hits + c.hits,
+           .bytes_in = sum.bytes_in + c.bytes_in,
+           .bytes_out = sum.bytes_out + c.bytes_out,
+           .seconds = sum.seconds + c.seconds,
+           .waited = sum.waited + c.waited};
   }
   return sum;
 }

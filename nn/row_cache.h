@@ -20,6 +20,7 @@
 #include "core/program.h"
 #include "nn/cache_slots.h"
 #include "nn/module.h"
+#include "nn/row_places.h"
 #include "ops/embedding_bag.h"
 #include "ops/segments.h"
 
@@ -30,6 +31,7 @@ struct CacheCounts {
   int64_t batches = 0;                  // of all caches
   int64_t rows = 0, hits = 0;           // distinct rows of each batch; those that were on the device
   int64_t bytes_in = 0, bytes_out = 0;  // to the device and back
+  double seconds = 0, waited = 0;       // of the host before its steps; those of them in which it waited for exchanges
   double hit_rate() const { return rows > 0 ? static_cast<double>(hits) / static_cast<double>(rows) : 0; }
   CacheCounts operator-(const CacheCounts& other) const;
 };
@@ -70,7 +72,7 @@ class RowCache final : public std::enable_shared_from_this<RowCache> {
     std::vector<int64_t> outgoing;  // rows whose records come back
   };
   void build(Device device);
-  void bring(const Lookup& lookup, Stream& stream);
+  void bring(const Lookup& lookup, int64_t rows, Stream& stream);
   void send(std::span<const CacheSlots::Move> moves, Stream& stream);
   void finish(Transfer& transfer);
 
@@ -79,11 +81,9 @@ class RowCache final : public std::enable_shared_from_this<RowCache> {
   std::vector<Column> columns_;
   int64_t rows_ = 0, record_ = 0;  // of the tables; floats
   CacheCounts counts_;
-
-  // of the batch at hand
-  std::vector<int32_t> place_of_row_;  // 0 between batches
-  std::vector<int64_t> row_of_id_, distinct_;
-  std::vector<CacheSlots::Move> moves_;
+  RowPlaces places_;
+  std::vector<CacheSlots::Move> moves_;  // of the batch at hand
+  int64_t changes_ = 0;                  // of what lies in which slot
 
   std::unique_ptr<Program> exchange_;  // swap_rows() of every column; null until the first batch and after a new column
   VariablePtr packed_;                 // the records on the device

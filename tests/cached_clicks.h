@@ -20,6 +20,7 @@ struct CachedClicks {
   CachePolicy policy = CachePolicy::Lru;
   bool bags = false;
   bool waits = true;          // for each step; else the host runs ahead and there are no losses
+  bool ahead = false;         // the next batch is fed before a step ends; then, at times, the tables are written
   int64_t predict_every = 0;  // steps between predictions by another program over the same tables; 0: none
   int64_t steps = 8;
   Device device = {};
@@ -149,9 +150,17 @@ inline ClickOutcome train_clicks(const CachedClicks& o) {
   Program program = compile(training.graph), predictor = compile(inference.graph);
   const auto stream = make_stream(o.device), other = make_stream(o.device);
   ClickOutcome out;
+  std::vector<Tensor> feeds;  // on the CPU they are read where they are
+  const auto feed = [&](int64_t s) {
+    feeds = ClickGraph::feeds(o, s, click_batch(o.bags, static_cast<uint64_t>(s)));
+    program.feed(feeds, *stream);
+  };
   for (int64_t s = 1; s <= o.steps; ++s) {
     const auto before = cache_counts(parameters);
-    program.run(ClickGraph::feeds(o, s, click_batch(o.bags, static_cast<uint64_t>(s))), *stream);
+    if (!o.ahead || s == 1) feed(s);
+    program.run(*stream);
+    if (o.ahead && s < o.steps) feed(s + 1);
+    if (o.ahead && s % 3 == 0) write_back_cached_rows(parameters);
     if (before && s > 2) {
       const int64_t bytes = (*cache_counts(parameters) - *before).bytes_out;
       out.fewest_out = s == 3 ? bytes : std::min(out.fewest_out, bytes);

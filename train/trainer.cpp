@@ -58,6 +58,15 @@ struct Trainer::State {
   std::string cursor;  // empty at the start of an epoch
   LossWindow window;
   std::optional<CacheCounts> cache_before;  // this epoch's first step here
+  int64_t total = 0;                        // steps of the training
+
+  // The batch that was fed while a device worked on the one before it.
+  struct Ahead {
+    std::string cursor;          // its own
+    std::optional<Batch> batch;  // nothing: the epoch ended
+  };
+  std::optional<Ahead> ahead;
+  bool looks_ahead = false;
 };
 
 Trainer::Trainer(TrainTask& task, TrainOptions options, std::string run_directory, TrainListener& listener,
@@ -258,29 +267,57 @@ int64_t Trainer::updates_in_epoch(int64_t epoch) const {
   return (task_.steps_in_epoch(epoch) + options_.accumulate_steps - 1) / options_.accumulate_steps;
 }
 
+double Trainer::rate_of(int64_t step) const {
+  return scheduled_rate(options_.schedule, step, state_->total) * state_->rate_factor;
+}
+
+std::optional<Trainer::Batch> Trainer::feed_next(int64_t number, double weight) {
+  State& s = *state_;
+  const auto batch = task_.next_batch();
+  if (batch.empty()) return std::nullopt;
+  const bool several = options_.accumulate_steps > 1;
+  const double own = several ? task_.loss_weight() : 1, sum = weight + own;
+  const double keep = weight > 0 ? weight / sum : 0, share = sum > 0 ? own / sum : 0;
+  *s.batch_tensor.data<int64_t>() = number;
+  *s.keep.data<float>() = static_cast<float>(keep);
+  *s.share.data<float>() = static_cast<float>(share);
+  s.feeds.resize(several ? 3 : 2);
+  s.feeds.insert(s.feeds.end(), batch.begin(), batch.end());
+  s.programs[task_.form()].feed(s.feeds, *s.stream);
+  return Batch{task_.form(), task_.units(), keep, share, sum};
+}
+
+// While the device works on step s.step + 1: what the host does for the next one takes long where rows of embedding
+// tables come from its memory, and their batches depend on the data alone.
+void Trainer::look_ahead() {
+  State& s = *state_;
+  if (!s.looks_ahead || s.step + 1 == options_.max_steps) return;
+  *s.rate.data<float>() = static_cast<float>(rate_of(s.step + 2));
+  s.ahead = State::Ahead{task_.cursor(), {}};
+  s.ahead->batch = feed_next(s.step + 2, 0);
+}
+
+std::string Trainer::cursor() const { return state_->ahead ? state_->ahead->cursor : task_.cursor(); }
+
 // Step s.step + 1, with the learning rate set. False, and nothing done, at the epoch's end.
 bool Trainer::update(double& loss, double& norm) {
   State& s = *state_;
-  const int64_t each = options_.accumulate_steps, scalars = each > 1 ? 3 : 2;
+  const int64_t each = options_.accumulate_steps;
   double weight = 0;
   int64_t taken = 0;
   loss = 0;
   for (; taken < each; ++taken) {
-    const auto batch = task_.next_batch();
-    if (batch.empty()) break;
-    const double own = each > 1 ? task_.loss_weight() : 1, sum = weight + own;
-    const double keep = weight > 0 ? weight / sum : 0, share = sum > 0 ? own / sum : 0;
-    *s.batch_tensor.data<int64_t>() = s.step * each + taken + 1;
-    *s.keep.data<float>() = static_cast<float>(keep);
-    *s.share.data<float>() = static_cast<float>(share);
-    s.feeds.resize(static_cast<size_t>(scalars));
-    s.feeds.insert(s.feeds.end(), batch.begin(), batch.end());
-    Program& program = s.programs[task_.form()];
-    program.run(s.feeds, *s.stream);
-    loss = (keep > 0 ? keep * loss : 0) + share * scalar_of(program, "loss", s.losses[task_.form()]);
-    if (each == 1) norm = scalar_of(program, "gradient_norm", s.norms[task_.form()]);
-    weight = sum;
-    s.units += task_.units();
+    const auto ahead = std::exchange(s.ahead, std::nullopt);
+    const auto batch = ahead ? ahead->batch : feed_next(s.step * each + taken + 1, weight);
+    if (!batch) break;
+    Program& program = s.programs[batch->form];
+    program.run(*s.stream);
+    look_ahead();
+    loss =
+        (batch->keep > 0 ? batch->keep * loss : 0) + batch->share * scalar_of(program, "loss", s.losses[batch->form]);
+    if (each == 1) norm = scalar_of(program, "gradient_norm", s.norms[batch->form]);
+    weight = batch->weight;
+    s.units += batch->units;
   }
   if (taken == 0) return false;
   ++s.step;
@@ -306,16 +343,18 @@ bool Trainer::is_over() const {
 bool Trainer::train_epoch() {
   State& s = *state_;
   const int64_t per_epoch = updates_in_epoch(s.epoch);
-  const int64_t total = total_steps();
+  s.total = total_steps();
+  s.ahead.reset();
   task_.start_epoch(s.epoch);
   if (!s.cursor.empty()) task_.seek(s.cursor);
   s.point_at = Clock::now();
   s.units = s.point_units = s.steps_here = 0;
   s.cache_before = cache_counts(s.parameters);
+  s.looks_ahead = s.cache_before && options_.accumulate_steps == 1 && default_device().kind != Device::CPU;
   s.losses.assign(s.programs.size(), {});
   s.norms.assign(s.programs.size(), {});
   while (options_.max_steps == 0 || s.step < options_.max_steps) {
-    const double rate = scheduled_rate(options_.schedule, s.step + 1, total) * s.rate_factor;
+    const double rate = rate_of(s.step + 1);
     *s.rate.data<float>() = static_cast<float>(rate);
     double loss = 0, norm = 0;
     if (!update(loss, norm)) break;
@@ -327,7 +366,7 @@ bool Trainer::train_epoch() {
     if (LossWindow::ends_at(s.step_in_epoch, per_epoch) && s.window.steps > 0) log_point();
     const bool due = options_.checkpoint_steps > 0 && s.step % options_.checkpoint_steps == 0;
     if (!due && !stop_) continue;
-    s.cursor = task_.cursor();
+    s.cursor = cursor();
     save();
     if (stop_) return false;
   }
@@ -340,7 +379,7 @@ bool Trainer::finish_epoch(double seconds) {
   const bool cut =
       options_.max_steps > 0 && s.step >= options_.max_steps && s.step_in_epoch < updates_in_epoch(s.epoch);
   if (cut) {  // in the middle of an epoch: a training with more steps goes on from here
-    s.cursor = task_.cursor();
+    s.cursor = cursor();
     save();
   }
   if (s.window.steps > 0) log_point();

@@ -55,6 +55,7 @@ class TrainTask {
   // batch, for dropout.
   virtual Value record_loss(Graph& graph, Value step, int64_t form) = 0;
   // The tensors of the next batch in the order of those inputs; empty at the end of the epoch.
+  // Where embedding tables lie behind a cache it is called while a device works on the batch before.
   virtual std::span<const Tensor> next_batch() = 0;
   virtual size_t form() const { return 0; }  // of that batch, an index into forms()
   // What that batch's loss is divided by: where an update takes several batches, they count in proportion to it.
@@ -109,7 +110,17 @@ class Trainer {
  private:
   struct State;
   void build();
+  struct Batch {
+    size_t form;
+    int64_t units;
+    double keep, share, weight;  // of what was summed up before, of it, of both in the loss
+  };
+  // Feeds the next batch of an update whose batches so far weigh `weight`. Nothing at the epoch's end.
+  std::optional<Batch> feed_next(int64_t number, double weight);
+  void look_ahead();
   bool update(double& loss, double& norm);
+  double rate_of(int64_t step) const;
+  std::string cursor() const;
   int64_t updates_in_epoch(int64_t epoch) const;
   void restore();
   void save();

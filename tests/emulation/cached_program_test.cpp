@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/cuda/emulation/options.h"
-#include "tests/cached_clicks.h"
+#include "tests/cached_training.h"
 
 namespace winnow {
 namespace {
@@ -61,6 +61,32 @@ TEST_F(CachedProgramTest, RowsOfStepsInFlightStayInOrder) {
   emulation::options() = {};
   emulation::options().drop_event_waits = true;  // then rows are read in host memory before they came back
   EXPECT_NE(expected.tensors, train_clicks(cached).tensors);
+}
+
+// As the trainer does: the next batch's rows change places with those of the step that is under way.
+TEST_F(CachedProgramTest, BatchesFedWhileAStepIsUnderWayTrainAsWithoutOne) {
+  for (const bool waits : {false, true}) {
+    CachedClicks whole{.optimizer = "adam_lazy", .waits = waits, .steps = 12, .device = kCuda}, cached = whole;
+    const ClickOutcome expected = train_clicks(whole);
+    cached.cache_rows = most_rows(false, cached.steps);
+    cached.ahead = true;
+    for (const auto streams :
+         {emulation::StreamMode::Lazy, emulation::StreamMode::Eager, emulation::StreamMode::Random}) {
+      emulation::options().streams = streams;
+      const ClickOutcome found = train_clicks(cached);
+      EXPECT_EQ(expected.losses, found.losses) << static_cast<int>(streams);
+      EXPECT_EQ(expected.tensors, found.tensors) << static_cast<int>(streams);
+      EXPECT_GT(found.counts->bytes_out, 0);
+    }
+    emulation::options() = {};
+  }
+}
+
+// The trainer feeds ahead on devices alone.
+TEST_F(CachedProgramTest, CheckpointsAndTheirResumeAreThoseWithoutACache) {
+  set_default_device(kCuda);
+  expect_same_checkpoints({.optimizer = "adam_lazy", .cache_rows = most_rows(false, 9), .device = kCuda});
+  set_default_device({});
 }
 
 }  // namespace
