@@ -120,22 +120,37 @@ void merge_equal_nodes(Ir& ir) {
   for (auto& [name, id] : ir.outputs) id = to[index(id)];
 }
 
+bool has_kernel(const NodeSpec& node, const DeviceInfo& device) {
+  return std::ranges::any_of(node.op->kernels, [&](const KernelDef& k) {
+    return k.device == device.device.kind && std::strcmp(k.name, "reference") != 0 &&
+           (k.reject == nullptr || k.reject(node, device) == nullptr);
+  });
+}
+
 namespace {
 
-bool has_factors(const Ir& ir, const Node& node) {
-  return std::any_of(node.op->factors.begin(), node.op->factors.end(), [&](int i) {
-    return ir.values[index(node.inputs[static_cast<size_t>(i)])].spec.dtype == DType::F32;
-  });
+// Whether `node` has f32 factors and a kernel that takes them in `precision`.
+bool rounds(const Ir& ir, const Node& node, Precision precision, const DeviceInfo& device) {
+  NodeSpec rounded = spec_of(ir, node);
+  bool any = false;
+  for (const int i : node.op->factors) {
+    DType& dtype = rounded.in[static_cast<size_t>(i)].dtype;
+    any |= dtype == DType::F32;
+    if (dtype == DType::F32 && precision == Precision::BF16) dtype = DType::BF16;
+  }
+  if (any && precision == Precision::TF32) rounded.attrs.set("tf32", int64_t{1});
+  return any && has_kernel(rounded, device);
 }
 
 // Values in bf16 of the values that products read.
 struct Rounded {
   Ir& ir;
+  const DeviceInfo& device;
   std::vector<Node> nodes = {};           // in their new order
   std::map<int32_t, int32_t> known = {};  // value -> its bf16 form, until something writes the value
 
   void add(Node node) {
-    if (has_factors(ir, node))
+    if (rounds(ir, node, Precision::BF16, device))
       for (const int i : node.op->factors) {
         int32_t& factor = node.inputs[static_cast<size_t>(i)];
         factor = bf16_of(factor, node.loc);
@@ -157,12 +172,12 @@ struct Rounded {
 
 }  // namespace
 
-void round_factors(Ir& ir, Precision precision) {
+void round_factors(Ir& ir, Precision precision, const DeviceInfo& device) {
   if (precision == Precision::TF32) {
     for (Node& node : ir.nodes)
-      if (has_factors(ir, node)) node.attrs.set("tf32", int64_t{1});
+      if (rounds(ir, node, precision, device)) node.attrs.set("tf32", int64_t{1});
   } else if (precision == Precision::BF16) {
-    Rounded rounded{ir};
+    Rounded rounded{ir, device};
     for (Node& node : ir.nodes) rounded.add(std::move(node));
     ir.nodes = std::move(rounded.nodes);
   }

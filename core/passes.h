@@ -21,10 +21,18 @@ struct Ir {
 };
 
 NodeSpec spec_of(const Ir& ir, const Node& node);
-void remove_dead_nodes(Ir& ir);                   // nodes that no output and no mutation depends on
-void merge_equal_nodes(Ir& ir);                   // same operator, attributes and inputs, compared in full
-void fuse_epilogues(Ir& ir);                      // OpDef::absorb; kBeside
-void round_factors(Ir& ir, Precision precision);  // OpDef::factors; a value is rounded once for all its products
-std::vector<int> count_readers(const Ir& ir);     // per value; graph outputs count as one reader each
+void remove_dead_nodes(Ir& ir);                // nodes that no output and no mutation depends on
+void merge_equal_nodes(Ir& ir);                // same operator, attributes and inputs, compared in full
+void fuse_epilogues(Ir& ir);                   // OpDef::absorb; kBeside
+std::vector<int> count_readers(const Ir& ir);  // per value; graph outputs count as one reader each
+
+// Whether `device` has a kernel for the node that is no reference, which is there to be compared with.
+bool has_kernel(const NodeSpec& node, const DeviceInfo& device);
+// OpDef::factors, of nodes for which the device has a kernel of that precision; the others stay f32. A value is rounded
+// once for all its products.
+void round_factors(Ir& ir, Precision precision, const DeviceInfo& device);
+// Where a value in f32 is read in bf16 alone, or by nodes that take it so too, the node that computes it gives bf16, if
+// the device has a kernel for that: attribute bf16_out, a bit for each output. After all other passes.
+void store_rounded(Ir& ir, const DeviceInfo& device);
 
 }  // namespace winnow

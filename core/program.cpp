@@ -132,8 +132,9 @@ Program::Impl::Impl(Graph& graph, const CompileOptions& opts)
     remove_dead_nodes(ir);
   }
   check_precision(options.precision, device);
-  round_factors(ir, options.precision);
+  round_factors(ir, options.precision, device);
   if (options.fuse) fuse_epilogues(ir);
+  if (options.precision == Precision::BF16 && device.device.kind != Device::CPU) store_rounded(ir, device);
   if (options.frozen != nullptr && device.device.kind == Device::CPU) pack_weights(ir, *options.frozen);
   for (size_t id = 0; id < ir.values.size(); ++id) {
     if (ir.values[id].kind != ValueInfo::Persistent) continue;

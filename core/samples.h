@@ -42,6 +42,7 @@ struct Sample {
   bool nonfinite = true;     // take part in `optest nan` (false where the contract lets NaN reach more elements)
   bool constant_ok = false;  // the output may be constant or mostly zero (an empty bag, a mask)
   bool cpu_only = false;     // about a layout that only CPUs have
+  double rounding = 0;       // what kernels may round within, of the largest element: added to the operator's tolerance
 };
 
 class Samples {

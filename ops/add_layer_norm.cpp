@@ -119,6 +119,8 @@ void record_gradient(Grad& g) {
   g.dx(3, d[2]);
 }
 
+constexpr int64_t kLowDz = 1 << 3;  // of attribute bf16_out, a bit for each output
+
 void infer_grad(Infer& i) {  // dy, sum, gamma, [dsum], [step] -> dx, dgamma, dbeta, [dz]
   const bool dsum = i.attrs().flag("has_dsum");
   check_attrs(i, dsum ? 4 : 3);
@@ -128,7 +130,10 @@ void infer_grad(Infer& i) {  // dy, sum, gamma, [dsum], [step] -> dx, dgamma, db
   i.out(i.in(0));
   i.out(i.in(2));
   i.out(i.in(2));
-  if (i.attrs().number("p") > 0) i.out(i.in(0));
+  const int64_t low = i.attrs().integer("bf16_out", 0);
+  i.check(low == 0 || low == kLowDz, "bf16_out is {}: only dz can be bf16", low);
+  i.check(low == 0 || (i.attrs().number("p") > 0 && i.dtype(0) == DType::F32), "dz in bf16 is of f32 and dropout");
+  if (i.attrs().number("p") > 0) i.out(low == kLowDz ? DType::BF16 : i.dtype(0), i.shape(0));
 }
 void prepare_grad(const NodeSpec& node, Prepare& p) {
   const State& s = p.state<State>(node, size_t{0});
@@ -140,7 +145,8 @@ void run_grad(const Call& c) {
     const int64_t n = s.n;
     const uint64_t step = s.drop.step_of(c);
     const T *gamma = c.in<T>(2), *dsum = c.spec->attrs.flag("has_dsum") ? c.in<T>(3) : nullptr;
-    T* dz = s.drop.threshold > 0 ? c.out<T>(3) : nullptr;
+    const bool drops = s.drop.threshold > 0, low = drops && c.out_spec(3).dtype == DType::BF16;
+    T* dz = drops && !low ? c.out<T>(3) : nullptr;
     rows_with_sums<2, T>(s.rows, n, c.scratch_as<T>(), {c.out<T>(1), c.out<T>(2)}, [&](int64_t r, T* partial) {
       const T *dy = c.in<T>(0) + r * n, *x = c.in<T>(1) + r * n;
       T *dx = c.out<T>(0) + r * n, *dgamma = partial, *dbeta = partial + n;
@@ -152,6 +158,10 @@ void run_grad(const Call& c) {
         for (int64_t j = 0; j < n; ++j) dx[j] += more[j];
       }
       if (dz != nullptr) drop_row(s.drop, step, r * n, n, dx, dz + r * n);
+      if (!low) return;
+      std::vector<T> row(static_cast<size_t>(n));
+      drop_row(s.drop, step, r * n, n, dx, row.data());
+      for (int64_t j = 0; j < n; ++j) c.out<bf16>(3)[r * n + j] = bf16(static_cast<float>(row[static_cast<size_t>(j)]));
     });
   });
 }
@@ -193,8 +203,15 @@ void samples(Samples& s) {
   if (!kGradient) add("two columns", {4, 2}, 0, false);
   add("no rows", {0, 4}, 0.1, true, {.constant_ok = true});
   add("past a block", {150, 129}, 0.1, true, {.grad = false});
-  for (const int64_t n : {400, 900, 1027, 1540, 4099, 4100, 16388})
+  if (kGradient) add("rows for all threads", {8500, 36}, 0.1, true, {.grad = false});
+  for (const int64_t n : {300, 400, 700, 900, 1027, 1540, 4099, 4100, 16388})
     add(fmt::format("width {}", n), {n > 2000 ? 1 : 3, n}, 0.1, true, {.grad = false});
+  if (kGradient)
+    for (const int64_t n : {37, 384, 1540})
+      s.add({.name = fmt::format("bf16 dz {}", n),
+             .in = arguments({5, n}, 0.3, true, true),
+             .attrs = attrs(0.3, true, true).set("bf16_out", kLowDz),
+             .grad = false});
   add("bench", {2048, 384}, 0.1, false, {.grad = false, .bench = true});
   add("bench_inference", {2048, 384}, 0, false, {.grad = false, .bench = true});
   auto wide = arguments({5, 3}, 0, kGradient, false), other = wide, none = arguments({5, 0}, 0, kGradient, false);
@@ -207,6 +224,11 @@ void samples(Samples& s) {
          .in = arguments({5, 3}, 1, kGradient, false),
          .attrs = attrs(1, kGradient, false),
          .throws = "p = 1 is not in [0, 1)"});
+  if (kGradient)
+    s.add({.name = "bf16 dx",
+           .in = arguments({5, 3}, 0.3, true, false),
+           .attrs = attrs(0.3, true, false).set("bf16_out", int64_t{1}),
+           .throws = "only dz can be bf16"});
   s.add({.name = "eps",
          .in = arguments({5, 3}, 0, kGradient, false),
          .attrs = attrs(0, kGradient, false, -1),
@@ -227,7 +249,8 @@ void register_add_layer_norm(Registry& r) {
          .kernels = {{.name = "reference", .prepare = prepare, .run = run}},
          .inplace = {{1, 1}, {0, 1}}});
   r.add({.name = "add_layer_norm_grad",
-         .doc = "dx, dgamma, dbeta, and dz with dropout, of add_layer_norm from (dy, sum, gamma, [dsum], [step])",
+         .doc = "dx, dgamma, dbeta, and dz with dropout (bf16 with bf16_out = 8), of add_layer_norm from (dy, sum, "
+                "gamma, [dsum], [step])",
          .infer = infer_grad,
          .no_grad = "first-order only",
          .cost = cost,

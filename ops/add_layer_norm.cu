@@ -39,12 +39,14 @@ void prepare_gradient(const NodeSpec& node, Prepare& p) {
 }
 void run_gradient(const Call& c) {
   const auto& s = c.state<State>();
+  const bool drops = s.drop.threshold > 0, low = drops && c.out_spec(3).dtype == DType::BF16;
   const NormGradient a{.dy = c.in<float>(0),
                        .x = c.in<float>(1),
                        .gamma = c.in<float>(2),
                        .dsum = s.dsum ? c.in<float>(3) : nullptr,
                        .dx = c.out<float>(0),
-                       .dz = s.drop.threshold > 0 ? c.out<float>(3) : nullptr,
+                       .dz = drops && !low ? c.out<float>(3) : nullptr,
+                       .low_dz = low ? c.out<bf16>(3) : nullptr,
                        .eps = s.eps,
                        .n = s.n,
                        .drop = PackDropout(s.drop, c)};

@@ -201,6 +201,11 @@ void samples_scatter_add(Samples& s) {
             .in = {f32({600, 4}), i64({600}, Fill::integers(0, 399))},
             .attrs = rows(400),
             .grad = false})
+      .add({.name = "5000_indices",
+            .in = {f32({5000, 2}), i64({5000}, Fill::integers(-1, 1500))},
+            .attrs = rows(1500),
+            .grad = false,
+            .constant_ok = true})
       .add({.name = "onto_another_shape",
             .in = {f32({4, 3}), i64({4}, Fill::integers(0, 1)), f32({2, 4})},
             .attrs = onto(2),

@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "ops/detail/attention_spec.h"
 #include "ops/detail/dropout_bits.h"
+#include "ops/detail/factors.h"
 #include "ops/detail/jagged_rows.h"
 
 namespace winnow {
@@ -56,7 +57,7 @@ void check_inputs(Infer& i, int first, int last) {
   a.flag("causal");
   a.number("scale");
   i.expect_inputs(last + (dropout ? 1 : 0) + (bias ? 1 : 0));
-  i.expect_dtype(first, {DType::F32, DType::F64});
+  i.expect_dtype(first, {DType::F32, DType::BF16, DType::F64});
   i.expect_rank(first, 2);
   i.expect_dtype(first + 1, {DType::I64});
   i.expect_rank(first + 1, 1);
@@ -73,34 +74,48 @@ void check_inputs(Infer& i, int first, int last) {
   }
   if (!bias) return;
   const int b = last + (dropout ? 1 : 0);
-  i.expect_dtype(b, {i.dtype(first)});
+  i.expect_dtype(b, {sum_of_factors(i.dtype(first))});
   i.expect_rank(b, 2);
   i.check(i.shape(b)[0] == heads && i.shape(b)[1] % 2 == 1, "bias {} is not [{}, 2 R + 1]", i.shape(b).str(), heads);
+}
+
+// Whether output 0 is bf16; `qkv` is the input of that name.
+bool stores_bf16(const Infer& i, int qkv) {
+  const int64_t low = i.attrs().integer("bf16_out", 0);
+  i.check(low == 0 || low == 1, "bf16_out is {}: only output 0 can be bf16", low);
+  i.check(low == 0 || i.dtype(qkv) == DType::BF16, "results in bf16 are of bf16 factors");
+  return low == 1;
 }
 
 void infer(Infer& i) {
   i.check(i.inputs() >= 2, "{} inputs given, at least qkv and offsets are needed", i.inputs());
   check_inputs(i, 0, 2);
   const Shape& qkv = i.shape(0);
-  i.out(i.dtype(0), {qkv[0], qkv[1] / 3});
-  i.out(i.dtype(0), {qkv[0], i.attrs().integer("heads")});
+  const DType sum = sum_of_factors(i.dtype(0));
+  i.out(stores_bf16(i, 0) ? DType::BF16 : sum, {qkv[0], qkv[1] / 3});
+  i.out(sum, {qkv[0], i.attrs().integer("heads")});
 }
 
 void infer_grad(Infer& i) {
   i.check(i.inputs() >= 5, "{} inputs given, at least dy, qkv, offsets, y and lse are needed", i.inputs());
   check_inputs(i, 1, 5);
   const Shape& qkv = i.shape(1);
+  const DType sum = sum_of_factors(i.dtype(1));
   for (const int k : {0, 3, 4}) {
-    i.expect_dtype(k, {i.dtype(1)});
+    if (k == 3 && i.dtype(1) == DType::BF16)
+      i.expect_dtype(k, {sum, DType::BF16});
+    else
+      i.expect_dtype(k, {k == 0 ? i.dtype(1) : sum});
     i.expect_shape(k, {qkv[0], k == 4 ? i.attrs().integer("heads") : qkv[1] / 3});
   }
-  i.out(i.in(1));
+  i.out(stores_bf16(i, 1) ? DType::BF16 : sum, qkv);
   if (i.attrs().flag("has_bias")) i.out(i.in(i.inputs() - 1));
 }
 
 void grad(Grad& g) {
   WN_CHECK(!g.dy(1), Error, "jagged_attention(): output 1 is a saved statistic and has no gradient ({})",
            at_source(g.loc()));
+  expect_f32_factors(g, "jagged_attention");
   std::vector<Value> in = {g.dy(), g.x(0), g.x(1), g.y(0), g.y(1)};
   for (int i = 2; i < g.inputs(); ++i) in.push_back(g.x(i));
   const auto dx = g.graph().apply_all("jagged_attention_grad", in, g.attrs(), g.loc());
@@ -116,7 +131,7 @@ struct Tiled {
 template <bool kGradient>
 const char* reject_tiled(const NodeSpec& node, const DeviceInfo&) {
   const AttentionSpec s = attention_spec(node, kGradient);
-  if (node.in[0].dtype != DType::F32) return "f32 only";
+  if (const char* reason = reject_all_but_f32_factors(node)) return reason;
   if (s.dim % kDimStep != 0 || s.dim > kMaxDim) return "heads whose width is no multiple of 16 up to 256";
   return nullptr;
 }
@@ -224,7 +239,7 @@ void run_tiled_grad(const Call& c) {
 template <bool kGradient>
 void prepare_reference(const NodeSpec& node, Prepare& p) {
   const AttentionSpec& s = p.state<AttentionSpec>() = attention_spec(node, kGradient);
-  p.scratch(attention_reference_scratch(s, node.in[0].dtype, std::max(1, p.device().threads)));
+  p.scratch(attention_reference_scratch(s, node.out[0], std::max(1, p.device().threads)));
 }
 
 // Of sequences of equal length.
@@ -274,6 +289,7 @@ void register_jagged_attention(Registry& r) {
   op.cost = cost;
   op.samples = attention_samples;
   op.tolerance = tolerance;
+  op.factors = {0};
   op.kernels = {{.name = "tiled", .reject = reject_tiled<false>, .prepare = prepare_tiled<false>, .run = run_tiled},
                 {.name = "reference", .prepare = prepare_reference<false>, .run = attention_reference}};
   r.add(op);
@@ -284,6 +300,7 @@ void register_jagged_attention(Registry& r) {
   op.no_grad = "first-order only";
   op.cost = cost_grad;
   op.samples = attention_grad_samples;
+  op.factors = {0, 1};
   op.kernels = {{.name = "tiled", .reject = reject_tiled<true>, .prepare = prepare_tiled<true>, .run = run_tiled_grad},
                 {.name = "reference", .prepare = prepare_reference<true>, .run = attention_grad_reference}};
   r.add(std::move(op));

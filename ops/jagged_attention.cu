@@ -100,12 +100,12 @@ __global__ void __launch_bounds__(A::kThreads, A::kBlocks) attend(AttentionArgs 
 
 void prepare(const NodeSpec& node, Prepare& p) {
   const AttentionSpec& s = p.state<AttentionSpec>(attention_spec(node, false));
-  visit_tile(s, []<class A>(A) { allow_shared(attend<A>, Forward<A>::kBytes); });
+  visit_tile<Attention>(s, []<class A>(A) { allow_shared(attend<A>, Forward<A>::kBytes); });
 }
 void run(const Call& c) {
   const auto& s = c.state<AttentionSpec>();
   if (s.tokens == 0) return;
-  visit_tile(s, [&]<class A>(A) {
+  visit_tile<Attention>(s, [&]<class A>(A) {
     cuda::run(c, attend<A>, attention_grid(s, A::kTile), A::kThreads, Forward<A>::kBytes, AttentionArgs(s, c),
               c.out<float>(0), c.out<float>(1));
   });

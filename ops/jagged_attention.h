@@ -1,5 +1,8 @@
 // Multi-head attention over jagged sequences (Vaswani et al. 2017, section 3.2), one operator forward and one backward.
-//   qkv      f32 or f64 [T, 3 H D]: a token's queries, keys and values, each H heads of D
+//   qkv      f32 or f64 [T, 3 H D]: a token's queries, keys and values, each H heads of D. bf16, with everything else
+//            f32: what CompileOptions::precision makes of it on a device with kernels for that, of which the products
+//            read weights and their gradients in bf16 too; sums and softmax are f32. Then the gradient takes y in
+//            bf16 too, and attribute bf16_out = 1 makes y, and the gradient of qkv, bf16
 //   offsets  i64 [B + 1]: sequence b is tokens offsets[b] .. offsets[b + 1] - 1 (ops/jagged.h: dead rows give zeros)
 //   y        [T, H D]: y_i = sum_j drop(w_ij) v_j, w_i = softmax_j(scale q_i . k_j + bias[h, clamp(j - i, -R, R) + R])
 //            over the sequence, with causal over j <= i

@@ -1,10 +1,10 @@
 // jagged_attention_grad on CUDA devices: the weights again from lse, once by tiles of queries for their gradient (and
 // the bias's), once by tiles of keys for those of keys and values: every element is one thread's sum, in one order.
 // Bound by f32 multiply-adds: seven products where saved weights would need four.
-#include "core/cuda/column_sums.h"
 #include "core/cuda/reduce.h"
 #include "ops/detail/attention_corner.h"
-#include "ops/detail/attention_launch.h"
+#include "ops/detail/attention_diagonals.h"
+#include "ops/detail/attention_gradient.h"
 #include "ops/jagged_attention.h"
 
 namespace winnow {
@@ -12,12 +12,8 @@ namespace {
 
 using namespace detail;
 
-struct Gradients {
-  const float *dy, *y, *lse;
-  float* dqkv;
-  float* delta;  // [tokens, heads]: sum_d dy y, which is sum_j w_ij dw_ij
-  float* parts;  // [tiles, heads, 2 R + 1]: gradients of the bias, or null
-};
+using Gradients = AttentionGradients<float, const float*, float*>;
+using Plan = GradientPlan<Attention>;
 
 template <class A>
 struct Backward {
@@ -37,32 +33,6 @@ __device__ void deltas(const A& thread, const AttentionArgs& a, const OwnTile& t
         sum = fmaf(dy[(r * A::kDown + thread.ty) * A::kPitch + d], row[d], sum);
     }
     delta[r] = thread.across(sum, cuda::Sum());
-  }
-}
-
-// Adds a tile of score gradients along its diagonals to part [2 R + 1]; by all threads, `ds` is complete.
-template <class A>
-__device__ void add_diagonals(const AttentionArgs& a, const float* ds, int first_distance, float* diagonals,
-                              float* part) {
-  constexpr int kTile = A::kTile;
-  for (int g = static_cast<int>(threadIdx.x); g < 2 * kTile - 1; g += A::kThreads) {
-    const int distance = g - (kTile - 1);  // column minus row
-    float sum = 0;
-    for (int i = distance < 0 ? -distance : 0; i < kTile && i + distance < kTile; ++i)
-      sum += ds[A::own_place(i) * A::kWeightPitch + i + distance];
-    diagonals[g] = sum;
-  }
-  __syncthreads();
-  const int lowest = first_distance - (kTile - 1), highest = first_distance + kTile - 1;
-  const auto place = [&](int distance) {
-    return (distance < -a.reach ? -a.reach : distance > a.reach ? a.reach : distance) + a.reach;
-  };
-  for (int p = place(lowest) + static_cast<int>(threadIdx.x); p <= place(highest); p += A::kThreads) {
-    const int from = p == 0 ? lowest : max(lowest, p - a.reach),
-              to = p == 2 * a.reach ? highest : min(highest, p - a.reach);
-    float sum = 0;
-    for (int distance = from; distance <= to; ++distance) sum += diagonals[distance - lowest];
-    part[p] += sum;
   }
 }
 
@@ -120,7 +90,8 @@ __global__ void __launch_bounds__(A::kThreads, A::kGradientBlocks) query_gradien
     thread.accumulate(weights, keys, last - key < kTile ? last - key : kTile, sum);
     if (part == nullptr) continue;
     __syncthreads();
-    add_diagonals<A>(a, weights, key - t.first, diagonals, part);
+    const auto element = [&](int i, int j) { return weights[A::own_place(i) * A::kWeightPitch + j]; };
+    add_diagonals<kTile, kTile, A::kThreads>(a.reach, key - t.first, element, diagonals, part);
   }
 #pragma unroll
   for (int r = 0; r < A::kRows; ++r)
@@ -204,28 +175,10 @@ __global__ void __launch_bounds__(A::kThreads, A::kGradientBlocks) key_gradients
   }
 }
 
-struct PartOfTile {
-  const float* parts;
-  int64_t n;
-  __device__ float operator()(int64_t tile, int64_t column) const { return parts[tile * n + column]; }
-};
-
-struct Plan {
-  AttentionSpec spec;
-  int64_t tiles = 0, biases = 0;  // biases: of all heads
-  size_t delta = 0, parts = 0;    // bytes
-  explicit Plan(const NodeSpec& node) : spec(attention_spec(node, true)) {
-    visit_tile(spec, [&]<class A>(A) { tiles = attention_tiles(spec, A::kTile); });
-    biases = spec.has_bias ? spec.heads * (2 * spec.reach + 1) : 0;
-    delta = (static_cast<size_t>(spec.tokens * spec.heads) * sizeof(float) + 255) / 256 * 256;
-    parts = static_cast<size_t>(tiles * biases) * sizeof(float);
-  }
-};
-
 void prepare(const NodeSpec& node, Prepare& p) {
   const Plan& plan = p.state<Plan>(node);
-  p.scratch(plan.delta + plan.parts + cuda::column_sums_bytes(plan.tiles, plan.biases));
-  visit_tile(plan.spec, []<class A>(A) {
+  p.scratch(plan.scratch_bytes());
+  visit_tile<Attention>(plan.spec, []<class A>(A) {
     allow_shared(query_gradients<A>, Backward<A>::kBytes);
     allow_shared(key_gradients<A>, Backward<A>::kBytes);
   });
@@ -234,22 +187,14 @@ void prepare(const NodeSpec& node, Prepare& p) {
 void run(const Call& c) {
   const auto& plan = c.state<Plan>();
   const AttentionSpec& s = plan.spec;
-  auto* const parts = reinterpret_cast<float*>(c.scratch_as<char>() + plan.delta);
-  const Gradients g = {.dy = c.in<float>(0),
-                       .y = c.in<float>(3),
-                       .lse = c.in<float>(4),
-                       .dqkv = c.out<float>(0),
-                       .delta = c.scratch_as<float>(),
-                       .parts = s.has_bias ? parts : nullptr};
-  visit_tile(s, [&]<class A>(A) {
+  const Gradients g = plan.gradients<float>(c, c.in<float>(3), c.out<float>(0));
+  visit_tile<Attention>(s, [&]<class A>(A) {
     const AttentionArgs a(s, c);
     const dim3 grid = attention_grid(s, A::kTile);
     cuda::run(c, query_gradients<A>, grid, A::kThreads, Backward<A>::kBytes, a, g);
     cuda::run(c, key_gradients<A>, grid, A::kThreads, Backward<A>::kBytes, a, g);
   });
-  if (s.has_bias)
-    cuda::column_sums(c, plan.tiles, plan.biases, c.out<float>(1), parts + plan.parts / sizeof(float),
-                      PartOfTile{parts, plan.biases});
+  add_up_parts(plan, c);
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ void run(const Call& c) {
   const int64_t rows = c.out_numel(1);
   if (rows == 0) return;
   const auto& s = c.state<State>();
-  cuda::with_row_layout<false>(s.n, [&]<class L>(RowLaunch l) {
+  cuda::with_row_layout(s.n, [&]<class L>(RowLaunch l) {
     cuda::run(c, normalize_rows<L>, l.blocks<L>(rows), l.threads, 0, c.in<float>(0), c.out<float>(0), c.out<float>(1),
               s, l.lanes, rows, l.packs);
   });
@@ -68,7 +68,7 @@ void run_gradient(const Call& c) {
   const int64_t rows = c.in_numel(2);
   if (rows == 0) return;
   const auto& s = c.state<State>();
-  cuda::with_row_layout<false>(s.n, [&]<class L>(RowLaunch l) {
+  cuda::with_row_layout(s.n, [&]<class L>(RowLaunch l) {
     cuda::run(c, gradient_rows<L>, l.blocks<L>(rows), l.threads, 0, c.in<float>(0), c.in<float>(1), c.in<float>(2),
               c.out<float>(0), s, l.lanes, rows, l.packs);
   });

@@ -147,6 +147,7 @@ void samples(Samples& s) {
   const auto low = [](const Shape& shape) { return Arg{{DType::BF16, shape}, Fill::normal(), false}; };
   s.add({.name = "bf16_bias", .in = {low({419, 45}), low({419, 37})}, .attrs = bias, .grad = false});
   s.add({.name = "bf16_one_column", .in = {low({23, 9}), low({23, 1})}, .attrs = bias, .grad = false});
+  s.add({.name = "bf16_padded", .in = {low({100, 77}), low({100, 90})}, .attrs = bias, .grad = false});
   s.add({.name = "bf16_no_rows", .in = {low({0, 6}), low({0, 4})}, .attrs = bias, .grad = false, .constant_ok = true});
   s.add({.name = "bf16_transformer",
          .in = {low({2048, 384}), low({2048, 768})},

@@ -28,7 +28,16 @@ void infer(Infer& f) {
   const bool trans_a = at.flag("trans_a"), trans_b = at.flag("trans_b");
   f.expect_inputs(2 + at.flag("has_bias") + at.flag("has_residual") + at.flag("has_mask"));
   const DType sum = detail::expect_factors(f);
-  for (int i = 2; i < f.inputs(); ++i) f.expect_dtype(i, {sum});
+  const int64_t low = at.integer("bf16_out", 0);
+  f.check(low == 0 || f.dtype(0) == DType::BF16, "results in bf16 are of bf16 factors");
+  f.check(low == 0 || !at.flag("has_residual"), "results in bf16 take no residual");
+  f.check(low != 2, "the value before the activation is not bf16 without the result");
+  for (int i = 2; i < f.inputs(); ++i) {
+    if (at.flag("has_mask") && i + 1 == f.inputs() && f.dtype(0) == DType::BF16)
+      f.expect_dtype(i, {sum, DType::BF16});
+    else
+      f.expect_dtype(i, {sum});
+  }
   const int64_t packed_n = at.integer("packed_n", 0);
   f.expect_rank(1, packed_n > 0 ? 1 : 2);
   f.check(packed_n == 0 || !(trans_a || trans_b), "a packed b is not transposed, and a must not be");
@@ -53,8 +62,8 @@ void infer(Infer& f) {
   if (at.flag("has_bias")) f.expect_shape(next++, Shape{n});
   if (at.flag("has_residual")) f.expect_shape(next++, out);
   if (at.flag("has_mask")) f.expect_shape(next++, out);
-  f.out(sum, out);
-  if (at.flag("has_preact")) f.out(sum, out);
+  f.out(low & 1 ? DType::BF16 : sum, out);
+  if (at.flag("has_preact")) f.out(low & 2 ? DType::BF16 : sum, out);
 }
 
 Value before_activation(Grad& g, const std::string& act, Value dy) {

@@ -2,34 +2,21 @@
 // exact form of (gelu by the error function, sigmoid, tanh, the masks of the backward pass) is one pass over its
 // result.
 #include "core/cuda/column_sums.h"
-#include "core/cuda/matmul_plan.h"
-#include "ops/detail/matmul_node.h"
-#include "ops/pointwise.def.h"
+#include "ops/detail/aligned_product.h"
+#include "ops/detail/matmul_finish.h"
 
 namespace winnow {
 namespace {
 
 using cpu::Act;
-using detail::MatmulNode;
-
-constexpr unsigned kThreads = 256;
-
-// One operator's product, with a plan unless some extent is 0.
-struct Planned {
-  std::optional<cuda::MatmulPlan> plan;
-  Planned(const cuda::Product& p, const DeviceInfo& device) {
-    if (p.m > 0 && p.n > 0 && p.k > 0 && p.batches > 0) plan.emplace(p, device.device, device.measure);
-  }
-  size_t workspace_bytes() const { return plan ? (plan->workspace_bytes() + 255) / 256 * 256 : 0; }
-};
+using detail::AlignedProduct, detail::kFinishThreads, detail::MatmulNode;
 
 Precision precision_of(const NodeSpec& node) {
   if (node.in[0].dtype == DType::BF16) return Precision::BF16;
   return node.attrs.flag("tf32") ? Precision::TF32 : Precision::F32;
 }
-// The factors may be bf16; everything else is f32.
 const char* reject_f64(const NodeSpec& node, const DeviceInfo&) {
-  return node.out[0].dtype == DType::F32 ? nullptr : "f32 and bf16 only";
+  return node.in[0].dtype != DType::F64 ? nullptr : "f32 and bf16 only";
 }
 
 void zero(const Call& c, float* data, int64_t n) {
@@ -39,51 +26,15 @@ void zero(const Call& c, float* data, int64_t n) {
 
 // ---- matmul
 
-__device__ float activate(Act act, float x) {
-  switch (act) {
-    case Act::Relu: return pointwise::Relu::f(x);
-    case Act::Gelu: return pointwise::Gelu::f(x);
-    case Act::GeluTanh: return pointwise::GeluTanh::f(x);
-    case Act::Sigmoid: return pointwise::Sigmoid::f(x);
-    case Act::Tanh: return pointwise::Tanh::f(x);
-    default: return x;
-  }
-}
-__device__ float masked(Act act, float y, float mask) {
-  switch (act) {
-    case Act::Relu: return pointwise::Relu::gradient(y, mask);
-    case Act::Gelu: return pointwise::Gelu::gradient(y, mask);
-    case Act::GeluTanh: return pointwise::GeluTanh::gradient(y, mask);
-    default: return y;
-  }
-}
-
-// y = act(sum) times the derivative at mask. sum is y or the value before the activation; null: the bias and residual.
-__global__ void __launch_bounds__(kThreads)
-    finish(int64_t elements, int64_t n, const float* sum, const float* bias, const float* residual, Act act,
-           const float* mask, Act mask_act, float* preact, float* y) {
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < elements; i += step) {
-    float value = 0;
-    if (sum != nullptr) {
-      value = sum[i];
-    } else {
-      if (bias != nullptr) value += bias[i % n];
-      if (residual != nullptr) value += residual[i];
-      if (preact != nullptr) preact[i] = value;
-    }
-    value = activate(act, value);
-    y[i] = mask == nullptr ? value : masked(mask_act, value, mask[i]);
-  }
-}
-
 struct Matmul {
   MatmulNode node;
-  bool relu;  // by the library
-  Planned product;
+  bool relu;      // by the library
+  bool bf16_sum;  // what the library gives: the value before the activation where that is wanted, else the result
+  AlignedProduct product;
   Matmul(const NodeSpec& spec, const DeviceInfo& device)
       : node(spec),
         relu(node.act == Act::Relu && node.mask < 0 && !node.preact),
+        bf16_sum(node.preact ? node.bf16_preact : node.bf16_out),
         product({.m = node.m,
                  .n = node.n,
                  .k = node.k,
@@ -92,31 +43,68 @@ struct Matmul {
                  .adds_c = node.residual >= 0,
                  .adds_bias = node.bias >= 0,
                  .relu = relu,
-                 .precision = precision_of(spec)},
+                 .precision = precision_of(spec),
+                 .bf16_out = bf16_sum},
                 device) {}
+  bool rounds_bias() const { return bf16_sum && node.bias >= 0; }
+  size_t scratch_bytes() const {
+    return product.scratch_bytes() + (rounds_bias() ? static_cast<size_t>(node.n) * sizeof(bf16) : 0);
+  }
 };
 
 const char* reject(const NodeSpec& node, const DeviceInfo& device) {
   return node.attrs.integer("packed_n", 0) > 0 ? "a packed weight is a CPU's" : reject_f64(node, device);
 }
-void prepare(const NodeSpec& node, Prepare& p) {
-  p.scratch(p.state<Matmul>(node, p.device()).product.workspace_bytes());
+void prepare(const NodeSpec& node, Prepare& p) { p.scratch(p.state<Matmul>(node, p.device()).scratch_bytes()); }
+
+// Calls f.operator()<T>() with the type that memory holds.
+template <class F>
+void visit_stored(bool low, F&& f) {
+  low ? f.template operator()<bf16>() : f.template operator()<float>();
 }
+
+void run_product(const Call& c, const Matmul& s, void* sum) {
+  const float* const bias = s.node.bias < 0 ? nullptr : c.in<float>(s.node.bias);
+  const float* const residual = s.node.residual < 0 ? nullptr : c.in<float>(s.node.residual);
+  if (s.product.empty()) {
+    const int64_t elements = s.node.m * s.node.n;
+    visit_stored(s.bf16_sum, [&]<class Sum> {
+      cuda::run(c, detail::fill_sums<Sum>, cuda::grid(elements, kFinishThreads), kFinishThreads, 0, elements, s.node.n,
+                bias, residual, static_cast<Sum*>(sum));
+    });
+    return;
+  }
+  const void* added = bias;
+  if (s.rounds_bias()) {  // the library adds a bias of its result's type
+    auto* const rounded = reinterpret_cast<bf16*>(c.scratch_as<char>() + s.product.scratch_bytes());
+    cuda::run(c, detail::round_bias, cuda::grid(s.node.n, kFinishThreads, INT32_MAX), kFinishThreads, 0, s.node.n, bias,
+              rounded);
+    added = rounded;
+  }
+  s.product.run(c, c.inputs[0], c.inputs[1], residual, added, sum);
+}
+
 void run(const Call& c) {
   const auto& s = c.state<Matmul>();
   const MatmulNode& node = s.node;
   const int64_t elements = node.m * node.n;
   if (elements == 0) return;
-  const auto optional = [&](int input) { return input < 0 ? nullptr : c.in<float>(input); };
-  float *y = c.out<float>(0), *preact = node.preact ? c.out<float>(1) : nullptr;
-  float* const sum = preact != nullptr ? preact : y;
-  if (s.product.plan)
-    s.product.plan->run(c.inputs[0], c.inputs[1], optional(node.residual), optional(node.bias), sum, c.scratch,
-                        cuda::stream_of(c));
-  const bool done = s.product.plan && (s.relu || (node.act == Act::None && node.mask < 0 && preact == nullptr));
-  if (done) return;
-  cuda::run(c, finish, cuda::grid(elements, kThreads), kThreads, 0, elements, node.n, s.product.plan ? sum : nullptr,
-            optional(node.bias), optional(node.residual), node.act, optional(node.mask), node.mask_act, preact, y);
+  void* const sum = c.outputs[node.preact ? 1 : 0];
+  run_product(c, s, sum);
+  const bool activated = node.act == Act::None || (s.relu && !s.product.empty());
+  if (activated && node.mask < 0 && !node.preact) return;
+  const void* const mask = node.mask < 0 ? nullptr : c.inputs[node.mask];
+  const bool aligned = cuda::is_aligned(sum, 16) && cuda::is_aligned(mask, 16) && cuda::is_aligned(c.outputs[0], 16);
+  visit_stored(s.bf16_sum, [&]<class Sum> {
+    visit_stored(node.bf16_mask, [&]<class Mask> {
+      visit_stored(node.bf16_out, [&]<class Y> {
+        cuda::run(c, detail::finish<Sum, Mask, Y>,
+                  cuda::grid(elements / detail::kFinishWidth<Sum, Mask, Y> + 1, kFinishThreads), kFinishThreads, 0,
+                  elements, aligned, static_cast<const Sum*>(sum), static_cast<const Mask*>(mask),
+                  detail::FinishOf<Y>{node.act, node.mask_act}, static_cast<Y*>(c.outputs[0]));
+      });
+    });
+  });
 }
 
 // ---- linear_weight_grad
@@ -124,7 +112,7 @@ void run(const Call& c) {
 struct WeightGradient {
   int64_t rows, k, n;
   bool bias, low;  // low: bf16
-  Planned product;
+  AlignedProduct product;
   WeightGradient(const NodeSpec& node, const DeviceInfo& device)
       : rows(node.in[0].shape.outer(node.in[0].shape.rank() - 1)),
         k(node.in[0].shape.back()),
@@ -141,23 +129,21 @@ struct ElementOfRow {
 struct Bf16OfRow {
   const bf16* dy;
   int64_t n;
-  __device__ float operator()(int64_t row, int64_t column) const {
-    return __uint_as_float(unsigned{dy[row * n + column].bits} << 16);
-  }
+  __device__ float operator()(int64_t row, int64_t column) const { return cuda::to_float(dy[row * n + column]); }
 };
 
 void prepare_weight_grad(const NodeSpec& node, Prepare& p) {
   const auto& s = p.state<WeightGradient>(node, p.device());
-  p.scratch(s.product.workspace_bytes() + (s.bias ? cuda::column_sums_bytes(s.rows, s.n) : 0));
+  p.scratch(s.product.scratch_bytes() + (s.bias ? cuda::column_sums_bytes(s.rows, s.n) : 0));
 }
 void run_weight_grad(const Call& c) {
   const auto& s = c.state<WeightGradient>();
-  if (s.product.plan)
-    s.product.plan->run(c.inputs[0], c.inputs[1], nullptr, nullptr, c.out<float>(0), c.scratch, cuda::stream_of(c));
-  else
+  if (s.product.empty())
     zero(c, c.out<float>(0), s.k * s.n);
+  else
+    s.product.run(c, c.inputs[0], c.inputs[1], nullptr, nullptr, c.out<float>(0));
   if (!s.bias) return;
-  auto* const parts = reinterpret_cast<float*>(c.scratch_as<char>() + s.product.workspace_bytes());
+  auto* const parts = reinterpret_cast<float*>(c.scratch_as<char>() + s.product.scratch_bytes());
   if (s.low)
     cuda::column_sums(c, s.rows, s.n, c.out<float>(1), parts, Bf16OfRow{c.in<bf16>(1), s.n});
   else
@@ -171,14 +157,14 @@ void prepare_bmm(const NodeSpec& node, Prepare& p) {
   const Shape &a = node.in[0].shape, &y = node.out[0].shape;
   const cuda::Product product{
       .m = y[1], .n = y[2], .k = a[trans_a ? 1 : 2], .trans_a = trans_a, .trans_b = trans_b, .batches = y[0]};
-  p.scratch(p.state<Planned>(product, p.device()).workspace_bytes());
+  p.scratch(p.state<AlignedProduct>(product, p.device()).scratch_bytes());
 }
 void run_bmm(const Call& c) {
-  const auto& s = c.state<Planned>();
-  if (s.plan)
-    s.plan->run(c.in<float>(0), c.in<float>(1), nullptr, nullptr, c.out<float>(0), c.scratch, cuda::stream_of(c));
-  else
+  const auto& s = c.state<AlignedProduct>();
+  if (s.empty())
     zero(c, c.out<float>(0), c.out_numel(0));
+  else
+    s.run(c, c.inputs[0], c.inputs[1], nullptr, nullptr, c.out<float>(0));
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ namespace winnow {
 //   relu: 0 where mask <= 0, mask being a saved output; gelu, gelu_tanh: mask is a saved input
 //   packed_n > 0: b is pack_weight(b) of a weight with so many columns, rank 1; no trans_a and no trans_b
 //   has_preact: t is output 1, for the gradient of act
+//   bf16_out: of bf16 factors without residual: which outputs are bf16, 1: out, 3: t too; then the bias is rounded too,
+//   and act is that of the rounded t. mask may be bf16 whenever the factors are.
 // Models record the plain product; compile() lets it take over what follows it (epilogue fusion).
 Value matmul(Value a, Value b, bool trans_a = false, bool trans_b = false, Loc loc = Loc::current());
 

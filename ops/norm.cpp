@@ -196,7 +196,7 @@ void samples(Samples& s, bool gradient, int parameters, int statistics) {
   add("two_columns", {4, 2}, true, false);
   add("no_rows", {0, 4}, true, false);
   add("blocks", {150, 33}, false, false);
-  for (const int64_t n : {400, 900, 1027, 1540, 4099, 4100, 16388})
+  for (const int64_t n : {300, 400, 700, 900, 1027, 1540, 4099, 4100, 16388})
     add(fmt::format("width_{}", n), {n > 2000 ? 1 : 3, n}, false, false);
   if (gradient) {  // more rows than there are blocks
     add("many_rows", {2200, 33}, false, false);

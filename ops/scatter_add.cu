@@ -1,6 +1,8 @@
 // scatter_add: positions sorted by row, then sums over the runs of one row. The sorted positions are cut into tiles,
 // one group of lanes each, so that a row with most of the positions does not wait for one warp; what a run leaves in
-// several tiles is added in their order. Bound by reading x once and by writing y.
+// several tiles is added in their order. Bound by reading x once and by writing y; few indices by their launches: a
+// copy or memset, those of core/cuda/radix_sort.h (1 for up to 4,096 indices, 4 for 131,072 of up to 2^20 rows) and
+// two.
 #include <bit>
 
 #include "core/cuda/radix_sort.h"
@@ -15,11 +17,16 @@ using namespace detail;
 constexpr unsigned kThreads = 256, kBatch = 4;
 
 // Pairs (row, position), the row `rows` where the index is outside.
-template <class Unused = void>
-__global__ void __launch_bounds__(kThreads) pair_rows(unsigned n, int64_t rows, const int64_t* indices, uint2* pairs) {
-  const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < n) pairs[i] = make_uint2(static_cast<unsigned>(within(indices[i], rows) ? indices[i] : rows), i);
-}
+struct RowPairs {
+  struct Shared {};
+  const int64_t* indices;
+  int64_t rows;
+  __device__ void stage(Shared&) const {}
+  __device__ uint2 pair(const Shared&, unsigned i) const {
+    const int64_t row = indices[i];
+    return make_uint2(static_cast<unsigned>(within(row, rows) ? row : rows), i);
+  }
+};
 
 struct Runs {
   const uint2* pairs;  // sorted
@@ -163,8 +170,7 @@ void run(const Call& c) {
   auto* const other = reinterpret_cast<uint2*>(scratch + p.pair_bytes());
   char* const rest = scratch + 2 * p.pair_bytes();
   const auto n = static_cast<unsigned>(p.n);
-  cuda::run(c, pair_rows<>, cuda::grid(p.n, kThreads, 0x7fffffff), kThreads, 0, n, p.rows, c.in<int64_t>(1), pairs);
-  const Runs runs{.pairs = p.sort.run(c, pairs, other, rest),
+  const Runs runs{.pairs = p.sort.run(c, RowPairs{c.in<int64_t>(1), p.rows}, pairs, other, rest),
                   .n = n,
                   .rows = static_cast<unsigned>(p.rows),
                   .tile = p.tile,

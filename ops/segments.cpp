@@ -231,6 +231,17 @@ void samples(Samples& s) {
             .in = {ids({100, 26}, 39999)},
             .attrs = {{"uses", int64_t{1}}, {"row_base_0", base}, {"rows_0", V{40000}}, {"pooling_0", V{0}}},
             .constant_ok = true})
+      .add({"bags of 5000 ids, 1500 rows",
+            {i64({5000}, Fill::integers(-1, 1499)), i64({1201}, Fill::bags(4900))},
+            {{"uses", int64_t{1}},
+             {"row_base_0", V{0}},
+             {"rows_0", V{1500}},
+             {"pooling_0", V{1}},
+             {"has_offsets_0", int64_t{1}}}})
+      .add({.name = "132000 ids, 300000 rows",
+            .in = {i64({132000, 1}, Fill::integers(-1, 299999))},
+            .attrs = {{"uses", int64_t{1}}, {"row_base_0", V{0}}, {"rows_0", V{300000}}, {"pooling_0", V{0}}},
+            .constant_ok = true})
       .add({.name = "all missing",
             .in = {i64({4, 2}, Fill::integers(-3, -1))},
             .attrs = two_tables,

@@ -1,5 +1,7 @@
 // embedding_segments: a (row, position) pair for every id, sorted by row; then the heads of equal rows are counted tile
-// by tile and the segments written. Each step streams a few bytes an id: launches bound it at usual batch sizes.
+// by tile and the segments written. Each step streams a few bytes an id: launches bound it at usual batch sizes. There
+// are those of core/cuda/radix_sort.h and two more, one where the sort is a single block; a lookup of one id a bag and
+// at most 128 features makes its pairs in the sort's first launch, others in one or two launches for each use.
 #include <bit>
 
 #include "core/cuda/radix_sort.h"
@@ -63,86 +65,136 @@ __global__ void __launch_bounds__(kThreads)
     e.put(k, at.bag, t.row(at.f, in.ids[k]), in.weights != nullptr ? scale * in.weights[k] : scale);
 }
 
-// valid: occurrences that are not missing.
-struct Totals {
-  unsigned unique, valid;
-};
-__device__ bool is_head(const uint2* sorted, unsigned i, unsigned key, unsigned none) {
-  return key != none && (i == 0 || sorted[i - 1].x != key);
-}
-
-__global__ void __launch_bounds__(kThreads)
-    count_heads(const uint2* sorted, unsigned n, unsigned none, unsigned* heads, Totals* totals) {
-  WN_SHARED(unsigned, parts, [33]);
-  unsigned count = 0;
-#pragma unroll
-  for (unsigned r = 0; r < kRounds; ++r) {
-    const unsigned i = blockIdx.x * kTile + r * kThreads + threadIdx.x;
-    if (i >= n) break;
-    const unsigned key = sorted[i].x;
-    if (key == none) {
-      if (i == 0 || sorted[i - 1].x != none) totals->valid = i;
-      break;
+// One id a bag of at most BagTable::kMost features: a position is its bag.
+struct IdPairs {
+  struct Shared {
+    int64_t base[BagTable::kMost], rows[BagTable::kMost];
+  };
+  BagTable table;  // of all features
+  const int64_t* ids;
+  unsigned none;
+  __device__ void stage(Shared& to) const {
+    for (unsigned f = threadIdx.x; f < table.features; f += blockDim.x) {
+      to.base[f] = table.base[f];
+      to.rows[f] = table.rows[f];
     }
-    if (i == n - 1) totals->valid = n;
-    count += is_head(sorted, i, key, none);
   }
-  count = cuda::block_reduce(count, cuda::Sum(), parts);
-  if (threadIdx.x == 0) heads[blockIdx.x] = count;
-}
-// One block.
-__global__ void __launch_bounds__(1024) sum_heads(unsigned tiles, unsigned* heads, Totals* totals, int64_t* count) {
+  __device__ uint2 pair(const Shared& from, unsigned i) const {
+    const unsigned f = i % table.features;
+    const int64_t row = row_of_id(ids[i], from.base[f], from.rows[f], table.padding_id);
+    return make_uint2(row >= 0 ? static_cast<unsigned>(row) : none, i);
+  }
+};
+
+// Of a range of the sorted pairs: the heads of segments, and the occurrences that are not missing.
+struct Found {
+  unsigned heads = 0, valid = 0;
+  __device__ void add(const uint2* sorted, unsigned i, unsigned none) {
+    const unsigned key = sorted[i].x;
+    valid += key != none;
+    heads += key != none && (i == 0 || sorted[i - 1].x != key);
+  }
+};
+__global__ void __launch_bounds__(kThreads) count_heads(const uint2* sorted, unsigned n, unsigned none, Found* tiles) {
   WN_SHARED(unsigned, parts, [33]);
-  unsigned before = 0;
-  for (unsigned first = 0; first < tiles; first += blockDim.x) {
-    const unsigned i = first + threadIdx.x;
-    const cuda::Scanned<unsigned> sum = cuda::block_scan(i < tiles ? heads[i] : 0u, parts);
-    if (i < tiles) heads[i] = before + sum.before;
-    before += sum.total;
-  }
-  if (threadIdx.x != 0) return;
-  totals->unique = before;
-  if (tiles == 0) totals->valid = 0;
-  *count = before;
+  Found found;
+#pragma unroll
+  for (unsigned r = 0; r < kRounds; ++r)
+    if (const unsigned i = blockIdx.x * kTile + r * kThreads + threadIdx.x; i < n) found.add(sorted, i, none);
+  found.heads = cuda::block_reduce(found.heads, cuda::Sum(), parts);
+  found.valid = cuda::block_reduce(found.valid, cuda::Sum(), parts);
+  if (threadIdx.x == 0) tiles[blockIdx.x] = found;
 }
 
-// Everything of index i: its occurrence, the segment that starts there, or the filling behind the last of each.
+// What a block knows of all tiles; from the pairs themselves where there is no list of tiles.
+struct Totals {
+  unsigned before = 0, unique = 0, valid = 0;  // before: heads in front of the block's tile
+  __device__ Totals(const uint2* sorted, unsigned n, unsigned none, const Found* tiles, unsigned count) {
+    WN_SHARED(unsigned, parts, [33]);
+    const auto add = [&](const Found& found, unsigned tile) {
+      before += tile < blockIdx.x ? found.heads : 0;
+      unique += found.heads;
+      valid += found.valid;
+    };
+    if (tiles != nullptr) {
+      for (unsigned tile = threadIdx.x; tile < count; tile += kThreads) add(tiles[tile], tile);
+    } else {
+#pragma unroll 8
+      for (unsigned i = threadIdx.x; i < n; i += kThreads) {
+        Found found;
+        found.add(sorted, i, none);
+        add(found, i / kTile);
+      }
+    }
+    before = cuda::block_reduce(before, cuda::Sum(), parts);
+    unique = cuda::block_reduce(unique, cuda::Sum(), parts);
+    valid = cuda::block_reduce(valid, cuda::Sum(), parts);
+  }
+};
+
+// bag, coef: of each payload of a pair; null: the payload itself, 1.
+struct Payload {
+  const int32_t* bag;
+  const float* coef;
+};
+
+// Everything of index i: its occurrence, the segment that starts there, or the filling behind the last of each. A warp
+// takes 32 * kRounds in a row.
 __global__ void __launch_bounds__(kThreads)
-    write_segments(const uint2* sorted, unsigned n, Entries e, const unsigned* heads, const Totals* totals_,
+    write_segments(const uint2* sorted, unsigned n, unsigned none, Payload payload, const Found* tiles, unsigned count,
                    SegmentArrays out) {
   WN_SHARED(unsigned, parts, [33]);
-  const Totals totals = *totals_;
-  unsigned k = blockIdx.x * kTile < totals.valid ? heads[blockIdx.x] : 0;
+  const Totals totals(sorted, n, none, tiles, count);
+  const unsigned lane = threadIdx.x % 32, first = blockIdx.x * kTile + threadIdx.x / 32 * 32 * kRounds + lane;
+  uint2 pairs[kRounds];
+  unsigned heads[kRounds], of_warp = 0;
+  int32_t bag[kRounds];
+  float coef[kRounds];
+#pragma unroll
   for (unsigned r = 0; r < kRounds; ++r) {
-    const unsigned i = blockIdx.x * kTile + r * kThreads + threadIdx.x;
-    const uint2 pair = i < totals.valid ? sorted[i] : make_uint2(e.none, 0);
-    const bool head = i < totals.valid && is_head(sorted, i, pair.x, e.none);
-    const cuda::Scanned<unsigned> sum = cuda::block_scan(head ? 1u : 0u, parts);
-    if (head) {
-      out.unique_rows[k + sum.before] = pair.x;
-      out.starts[k + sum.before] = static_cast<int32_t>(i);
-    }
-    k += sum.total;
+    const unsigned i = first + r * 32;
     const bool used = i < totals.valid;
+    pairs[r] = used ? sorted[i] : make_uint2(none, 0);
+    const unsigned last = used && i > 0 ? sorted[i - 1].x : none;
+    heads[r] = __ballot_sync(cuda::kAllLanes, used && last != pairs[r].x);
+    of_warp += static_cast<unsigned>(__popc(heads[r]));
+    bag[r] = !used ? 0 : payload.bag == nullptr ? static_cast<int32_t>(pairs[r].y) : payload.bag[pairs[r].y];
+    coef[r] = !used ? 0.0f : payload.coef == nullptr ? 1.0f : payload.coef[pairs[r].y];
+  }
+  unsigned k = totals.before + cuda::block_scan(lane == 31 ? of_warp : 0, parts).before;
+#pragma unroll
+  for (unsigned r = 0; r < kRounds; ++r) {
+    const unsigned i = first + r * 32;
+    if ((heads[r] >> lane & 1) != 0) {
+      const unsigned segment = k + static_cast<unsigned>(__popc(heads[r] & ((1u << lane) - 1)));
+      out.unique_rows[segment] = pairs[r].x;
+      out.starts[segment] = static_cast<int32_t>(i);
+    }
+    k += static_cast<unsigned>(__popc(heads[r]));
     if (i < n) {
-      out.bag[i] = !used ? 0 : e.plain ? static_cast<int32_t>(pair.y) : e.bag[pair.y];
-      out.coef[i] = !used ? 0.0f : e.plain ? 1.0f : e.coef[pair.y];
-      if (out.position != nullptr) out.position[i] = static_cast<int32_t>(pair.y);
+      out.bag[i] = bag[r];
+      out.coef[i] = coef[r];
+      if (out.position != nullptr) out.position[i] = static_cast<int32_t>(pairs[r].y);
       if (i >= totals.unique) out.unique_rows[i] = -1;
     }
     if (i <= n && i >= totals.unique) out.starts[i] = static_cast<int32_t>(totals.valid);
   }
+  if (blockIdx.x == 0 && threadIdx.x == 0) *out.count = totals.unique;
 }
 
 cuda::RadixSort sort_of(const SegmentPlan& p) { return {p.n, static_cast<int>(std::bit_width(p.none))}; }
 
-// Scratch: two arrays of pairs, bag and coefficient of each position, heads of each tile, totals, the sort's own.
+// The pairs of a plan with this one use are made by the sort.
+bool sorts_ids(const SegmentPlan& p) {
+  return p.uses.size() == 1 && !p.uses[0].bags.has_offsets && p.uses[0].bags.features <= BagTable::kMost;
+}
+
+// Scratch: two arrays of pairs, bag and coefficient of each position, what each tile has, the sort's own.
 struct Work {
   uint2 *a, *b;
   int32_t* bag;
   float* coef;
-  unsigned* heads;
-  Totals* totals;
+  Found* tiles;
   char* sort;
   size_t bytes = 0;
   Work(const SegmentPlan& p, void* scratch) {
@@ -153,10 +205,10 @@ struct Work {
     };
     take(a, n);
     take(b, n);
-    take(bag, p.plain ? 0 : n);
-    take(coef, p.plain ? 0 : n);
-    take(heads, n / kTile + 1);
-    take(totals, 1);
+    const bool arrays = !p.plain && !sorts_ids(p);
+    take(bag, arrays ? n : 0);
+    take(coef, arrays ? n : 0);
+    take(tiles, n / kTile + 1);
     take(sort, sort_of(p).scratch_bytes());
   }
 };
@@ -187,12 +239,23 @@ size_t cuda::occurrence_scratch_bytes(const SegmentPlan& plan) {
 void cuda::sort_occurrences(const Call& c, const SegmentPlan& p, void* scratch, const SegmentArrays& out) {
   const Work w(p, scratch);
   const auto n = static_cast<unsigned>(p.n), tiles = (n + kTile - 1) / kTile;
-  for (const SegmentPlan::Use& use : p.uses) write_entries(c, p, use, w);
-  const uint2* const sorted = sort_of(p).run(c, w.a, w.b, w.sort);
-  if (n > 0) cuda::run(c, count_heads, tiles, kThreads, 0, sorted, n, p.none, w.heads, w.totals);
-  cuda::run(c, sum_heads, 1, 1024, 0, tiles, w.heads, w.totals, out.count);
-  const Entries e{p.none, p.plain, 0, 0, nullptr, w.bag, w.coef};
-  cuda::run(c, write_segments, n / kTile + 1, kThreads, 0, sorted, n, e, w.heads, w.totals, out);
+  const uint2* sorted = w.a;
+  Payload payload{nullptr, nullptr};
+  if (n == 0) {
+  } else if (sorts_ids(p)) {
+    const BagData<float> in(c, p.uses[0].bags, p.uses[0].input);
+    payload.coef = in.weights;
+    cuda::each_bag_table(p.uses[0].bags, [&](const BagTable& t) {
+      sorted = sort_of(p).run(c, IdPairs{t, in.ids, p.none}, w.a, w.b, w.sort);
+    });
+  } else {
+    for (const SegmentPlan::Use& use : p.uses) write_entries(c, p, use, w);
+    if (!p.plain) payload = {w.bag, w.coef};
+    sorted = sort_of(p).run(c, PairsInMemory{w.a}, w.a, w.b, w.sort);
+  }
+  const Found* const found = n <= kBlockSortMost ? nullptr : w.tiles;
+  if (found != nullptr) cuda::run(c, count_heads, tiles, kThreads, 0, sorted, n, p.none, w.tiles);
+  cuda::run(c, write_segments, n / kTile + 1, kThreads, 0, sorted, n, p.none, payload, found, tiles, out);
 }
 
 static void prepare(const NodeSpec& node, Prepare& p) {

@@ -155,7 +155,7 @@ void run(const Call& c) {
   const RowOperands o{c.in<float>(0), inputs > 1 ? c.in<float>(1) : nullptr, inputs > 2 ? c.in<float>(2) : nullptr,
                       c.out<float>(0), n};
   const int64_t rows = c.in_numel(kRows) / n;
-  cuda::with_row_layout<false>(n, [&]<class L>(RowLaunch l) {
+  cuda::with_row_layout(n, [&]<class L>(RowLaunch l) {
     cuda::run(c, Of::template kernel<L>(), l.blocks<L>(rows), l.threads, 0, o, l.lanes, rows, l.packs);
   });
 }

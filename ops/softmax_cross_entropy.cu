@@ -254,7 +254,7 @@ void run_loss(const Call& c) {
   const Problem p = problem_of(c, 0);
   auto* const loss = c.scratch_as<double>();
   if (p.rows > 0)
-    cuda::with_row_layout<false>(p.classes, [&]<class L>(RowLaunch l) {
+    cuda::with_row_layout(p.classes, [&]<class L>(RowLaunch l) {
       if constexpr (L::kPacks > 0)
         cuda::run(c, loss_rows<L>, l.blocks<L>(p.rows), l.threads, 0, p, loss, l.lanes, l.packs);
       else
@@ -273,7 +273,7 @@ void run_gradient(const Call& c) {
   cuda::totals(c, p.rows, c.scratch_as<Totals>() + 1, RowTotals{p, nullptr}, cuda::StoreWeight{weight});
   const LossScale mean{c.in<float>(0), weight, 0};
   float* const dx = c.out<float>(0);
-  cuda::with_row_layout<false>(p.classes, [&]<class L>(RowLaunch l) {
+  cuda::with_row_layout(p.classes, [&]<class L>(RowLaunch l) {
     if constexpr (L::kPacks > 0)
       cuda::run(c, gradient_rows<L>, l.blocks<L>(p.rows), l.threads, 0, p, mean, dx, l.lanes, l.packs);
     else

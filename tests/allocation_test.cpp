@@ -181,28 +181,46 @@ TEST(Allocation, NoneInTheScoringPathOnceWarm) {
   model->initialize(3);
   save_run(run, config, dataset, *model);
   const auto served = std::make_shared<const ServedModel>(run, "store", 1, ClickPredictorOptions{}, 2);
-  ScoreQueue queue({.threads = 2, .max_wait = std::chrono::seconds(60)});
+  const int64_t users = served->catalogue->users(), items = served->catalogue->items();
   std::atomic<int64_t> answered = 0;
+  std::atomic<bool> held = true;
+  int64_t asked = 0;
+  ScoreQueue queue({.threads = 2, .scorers = 1, .max_wait = std::chrono::seconds(60)});
+  const auto fill = [&](ScoreJob& job, int64_t user, int64_t rows) {
+    job.model = served;
+    job.resize(static_cast<size_t>(rows));
+    for (int64_t i = 0; i < rows; ++i) served->catalogue->row(user, i, job.rows()[static_cast<size_t>(i)]);
+    job.done = [&answered](ScoreJob& done, ScoreOutcome outcome) {
+      answered += outcome == ScoreOutcome::Scored && std::isfinite(done.logits()[0]) ? 1 : 0;
+    };
+  };
   const auto ask = [&](int64_t times) {
     for (int64_t n = 0; n < times; ++n) {
       std::unique_ptr<ScoreJob> job = queue.job();
-      job->model = served;
-      job->resize(static_cast<size_t>(1 + n % served->catalogue->items()));
-      for (size_t i = 0; i < job->rows().size(); ++i)
-        served->catalogue->row(n % served->catalogue->users(), static_cast<int64_t>(i), job->rows()[i]);
-      job->done = [&answered](ScoreJob& done, ScoreOutcome outcome) {
-        answered += outcome == ScoreOutcome::Scored && std::isfinite(done.logits()[0]) ? 1 : 0;
-      };
+      fill(*job, n % users, 1 + n % items);
       ASSERT_TRUE(queue.submit(job));
-      if (n % 4 == 3)  // some share a batch
-        while (queue.counts().waiting_rows > 0) std::this_thread::yield();
+      if (++asked % 4 == 0)  // some share a batch
+        while (answered < asked) std::this_thread::yield();
     }
   };
+  // More jobs than are under way at any time below, which is four and one that is being given back, with rows of every
+  // user, and behind the first, which holds the thread, a batch of more of them and of as many rows as one may have.
+  std::vector<std::unique_ptr<ScoreJob>> jobs(16);
+  for (auto& job : jobs) job = queue.job();
+  for (auto& job : jobs)
+    for (int64_t user = 0; user < users; ++user) fill(*job, user, items);
+  for (size_t j = 4; j < jobs.size(); ++j) fill(*jobs[j], 0, 1);
+  jobs[0]->done = [&, count = jobs[0]->done](ScoreJob& done, ScoreOutcome outcome) {
+    while (held) std::this_thread::yield();
+    count(done, outcome);
+  };
+  for (auto& job : jobs) asked += queue.submit(job) ? 1 : 0;
+  held = false;
+  EXPECT_EQ(asked, 16);
   ask(2000);
   const int64_t before = allocation_count;
   ask(400);
   EXPECT_EQ(allocation_count - before, 0);
-  while (answered < 2400) std::this_thread::yield();
 }
 
 }  // namespace

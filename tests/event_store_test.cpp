@@ -42,7 +42,7 @@ class EveryStore : public testing::TestWithParam<std::string> {
       WN_SKIP_WITHOUT_REDIS();
       static RedisServer server;
       static int tests = 0;
-      url_ = server.url("timeout_ms=5000&prefix=test" + std::to_string(++tests));
+      url_ = server.url("timeout_ms=60000&prefix=test" + std::to_string(++tests));
     } else {
       url_ = GetParam() == "sqlite" ? "sqlite:" + directory_.path() + "/events.db" : "memory:";
     }
@@ -204,17 +204,17 @@ TEST_P(EveryStore, TwoOfThemShareALogThatOutlivesThem) {
   {
     const auto one = open(), other = open();
     std::thread thread([&] {
-      for (int i = 0; i < 50; ++i) one->append(std::vector{event("u", "a"), event("u", "b")});
+      for (int i = 0; i < 25; ++i) one->append(std::vector{event("u", "a"), event("u", "b")});
     });
-    for (int i = 0; i < 50; ++i) other->append(std::vector{event("u", "a"), event("u", "b")});
+    for (int i = 0; i < 25; ++i) other->append(std::vector{event("u", "a"), event("u", "b")});
     thread.join();
-    EXPECT_EQ(one->last_sequence(), 200);
+    EXPECT_EQ(one->last_sequence(), 100);
   }
   const auto again = open();
   const Events all = all_of(*again);
-  ASSERT_EQ(all.size(), 200u);
+  ASSERT_EQ(all.size(), 100u);
   for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i].item, i % 2 == 0 ? "a" : "b");
-  EXPECT_EQ(again->append(std::vector{event("u", "c")}), 201);
+  EXPECT_EQ(again->append(std::vector{event("u", "c")}), 101);
   EXPECT_EQ(again->history("u", 1).at(0).item, "c");
 }
 
@@ -374,16 +374,19 @@ TEST_F(SqliteStore, TheWriteAheadLogStaysBoundedUnderOverlappingReaders) {
     });
   UserEvent large = event(std::string(256, 'u'), std::string(256, 'i'), std::string(256, 'k'));
   large.request = large.variant = std::string(256, 'r');
-  uintmax_t most = 0, written = 0;
-  while (written < uintmax_t{200} << 20) {
+  // SQLite by itself would begin the WAL anew only when nobody reads, and keep a file of 64 MiB then. Where the machine
+  // does not stall it is begun anew at 68.
+  constexpr uintmax_t kFile = uintmax_t{64} << 20, kNever = uintmax_t{512} << 20;
+  uintmax_t most = 0, now = 0;
+  do {
     store->append(Events(2000, large));
-    written += 2000 * 1536;  // with its place in the index
-    most = std::max(most, std::filesystem::file_size(path() + "-wal"));
-  }
+    now = std::filesystem::file_size(path() + "-wal");
+    most = std::max(most, now);
+  } while (now < kNever && (now == most || now >= kFile));
   stop = true;
   for (std::thread& reader : readers) reader.join();
-  EXPECT_LT(most, uintmax_t{100} << 20);  // 68 where the machine does not stall
-  EXPECT_GT(std::filesystem::file_size(path()), uintmax_t{100} << 20);
+  EXPECT_LT(now, kFile);
+  EXPECT_GT(std::filesystem::file_size(path()), most / 2) << "what it held is in the file, pages of it once";
 }
 
 }  // namespace

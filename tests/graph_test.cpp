@@ -6,6 +6,7 @@
 #include "core/passes.h"
 #include "core/program.h"
 #include "core/rng.h"
+#include "ops/jagged_attention.h"
 #include "ops/matmul.h"
 #include "ops/optimizers.h"
 #include "ops/pointwise.h"
@@ -96,6 +97,12 @@ TEST(Passes, BiasAndReluBecomeTheEpilogueOfTheMatmul) {
   EXPECT_STREQ(ir.nodes[0].op->name, "matmul");
 }
 
+DeviceInfo with_bf16() {
+  DeviceInfo device = device_info({});
+  device.avx512_bf16 = true;
+  return device;
+}
+
 // bf16: each value is rounded once, by a cast before its first product, and again where it was written in between.
 TEST(Passes, FactorsAreRoundedOnceUntilTheyAreWritten) {
   Graph g;
@@ -109,7 +116,7 @@ TEST(Passes, FactorsAreRoundedOnceUntilTheyAreWritten) {
   };
   Ir ir(g);
   merge_equal_nodes(ir);
-  round_factors(ir, Precision::BF16);
+  round_factors(ir, Precision::BF16, with_bf16());
   // x, weight, x weight, dy, dy weight^T: two products forward, two gradients of the weight, one of x weight
   EXPECT_EQ(casts(ir), 5);
   for (const Node& n : ir.nodes)
@@ -117,10 +124,23 @@ TEST(Passes, FactorsAreRoundedOnceUntilTheyAreWritten) {
       EXPECT_EQ(ir.values[static_cast<size_t>(n.inputs[0])].spec.dtype, DType::BF16);
       EXPECT_EQ(ir.values[static_cast<size_t>(n.outputs[0])].spec.dtype, DType::F32);
     }
-  Ir tf32(g);
-  round_factors(tf32, Precision::TF32);
-  EXPECT_EQ(casts(tf32), 0);
-  EXPECT_TRUE(std::ranges::any_of(tf32.nodes, [](const Node& n) { return n.attrs.flag("tf32"); }));
+}
+
+TEST(Passes, WhatADeviceHasNoKernelForStaysInF32) {
+  Graph g;
+  const Value x = g.input("x", {DType::F32, {6, 24}}), weight = g.input("weight", {DType::F32, {24, 24}});
+  g.output("y", jagged_attention(matmul(x, weight), g.input("offsets", {DType::I64, {3}}), {.heads = 2}));
+  Ir ir(g);
+  round_factors(ir, Precision::TF32, with_bf16());
+  EXPECT_EQ(ir.nodes.size(), 2u);
+  for (const Node& n : ir.nodes) EXPECT_FALSE(n.attrs.flag("tf32")) << n.op->name;
+  DeviceInfo without = with_bf16();
+  without.avx512_bf16 = false;
+  round_factors(ir, Precision::BF16, without);
+  EXPECT_EQ(ir.nodes.size(), 2u);
+  round_factors(ir, Precision::BF16, with_bf16());
+  EXPECT_EQ(ir.nodes.size(), 4u);  // x and weight; attention's only kernel for bf16 on a CPU is the reference
+  EXPECT_EQ(spec_of(ir, ir.nodes.back()).in[0].dtype, DType::F32);
 }
 
 TEST(Passes, AFactorThatWasWrittenIsRoundedAgain) {
@@ -132,7 +152,7 @@ TEST(Passes, AFactorThatWasWrittenIsRoundedAgain) {
   sgd({.params = {weight}, .grads = {more}, .state = {}}, {.lr = scalars[0], .step = scalars[1]});
   g.output("after", matmul(x, weight));
   Ir ir(g);
-  round_factors(ir, Precision::BF16);
+  round_factors(ir, Precision::BF16, with_bf16());
   EXPECT_EQ(ir.nodes.size(), 6u);  // x, weight, product, update, weight again, product
 }
 

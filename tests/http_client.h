@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 namespace winnow {
@@ -28,6 +29,8 @@ struct ClientReply {
 };
 
 class HttpClient {
+  static constexpr int kLongestMs = 60'000;  // for what hangs
+
  public:
   HttpClient() : fd_(socket(AF_INET, SOCK_STREAM, 0)) {}  // not connected yet
   explicit HttpClient(uint16_t port, int receive_buffer = 0) : HttpClient() {
@@ -65,7 +68,7 @@ class HttpClient {
   }
 
   // The next reply; without_body for those to HEAD.
-  ClientReply receive(bool without_body = false, int timeout_ms = 5000) {
+  ClientReply receive(bool without_body = false, int timeout_ms = kLongestMs) {
     ClientReply reply;
     size_t end;
     while ((end = in_.find("\r\n\r\n")) == std::string::npos)
@@ -84,7 +87,7 @@ class HttpClient {
   ClientReply ask(std::string_view request) { return send(request) ? receive() : ClientReply{}; }
 
   // The server closed the connection, within the time.
-  bool is_closed(int timeout_ms = 5000) {
+  bool is_closed(int timeout_ms = kLongestMs) {
     while (more(timeout_ms)) in_.clear();
     return ended_;
   }
@@ -117,6 +120,17 @@ inline std::string post_request(const std::string& target, const std::string& bo
 
 inline double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Whether it comes to hold; the limit is for what hangs, not for what a busy machine delays.
+template <class F>
+bool comes_to_hold(F&& holds) {
+  const auto start = std::chrono::steady_clock::now();
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() - start > std::chrono::minutes(4)) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
 }
 
 }  // namespace winnow

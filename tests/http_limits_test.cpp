@@ -33,9 +33,7 @@ TEST(HttpLimits, HandlersThatTakeTooLongAre504AndTheConnectionGoesOn) {
   o.handler_time = 50ms;
   Served s(o);
   HttpClient c = s.client();
-  const auto start = Clock::now();
   expect_error(c.ask(get_request("/keep")), 504);
-  EXPECT_LT(seconds_since(start), 1.0);
   HttpExchange late = s.kept_exchange();
   EXPECT_FALSE(late.is_open());
   late.reply(text("late"));
@@ -48,52 +46,63 @@ TEST(HttpLimits, SlowHeadsAre408HoweverSteadilyTheyCome) {
   o.head_time = 100ms;
   Served s(o);
   HttpClient c = s.client();
-  const auto start = Clock::now();
   ClientReply reply;
-  for (int i = 0; reply.status == 0 && i < 400; ++i) {
-    c.send(i == 0 ? "GET /hello HTTP/1.1\r\nHost: a\r\nX: " : "a");
+  ASSERT_TRUE(c.send("GET /hello HTTP/1.1\r\nHost: a\r\nX: "));
+  EXPECT_TRUE(comes_to_hold([&] {  // it never pauses for as long as head_time
+    c.send("a");
     reply = c.receive(false, 5);
-  }
+    return reply.status != 0;
+  }));
   expect_error(reply, 408);
-  EXPECT_LT(seconds_since(start), 1.0);
   EXPECT_TRUE(c.is_closed());
   EXPECT_TRUE(s.client().is_closed());  // one that says nothing
 }
 
-// One client is answered between the ends of 300 others, which all are due in one look at the deadlines or two.
+// The thread is held until the heads of 300 clients are due, all in one look at the deadlines, and 20 requests of
+// another client wait: each request finds other connections open than the one before it.
 TEST(HttpLimits, RequestsAreAnsweredBetweenTheDeadlinesOfOthers) {
-  constexpr int64_t kLate = 300;
-  size_t steps = 0;
-  for (int round = 0; round < 5 && steps < 10; ++round) {  // a busy machine may let the client wait for too long
-    HttpOptions o = quick();
-    o.threads = 1;
-    o.head_time = 400ms;  // looked at every 50 ms
-    o.max_connections_per_peer = 2 * kLate;
-    Served s(o);
-    HttpClient good = s.client();
-    std::vector<HttpClient> late;
-    for (int64_t i = 0; i < kLate; ++i) late.push_back(s.client());
-    while (s.server.counts().open_connections <= kLate) std::this_thread::sleep_for(1ms);
-    std::set<int64_t> seen;
-    for (int64_t open = kLate + 1; open > 1; open = s.server.counts().open_connections) {
-      seen.insert(open);
-      ASSERT_EQ(good.ask(get_request("/hello")).status, 200);
-    }
-    steps = seen.size();
-  }
-  EXPECT_GE(steps, 10u);
+  constexpr int64_t kLate = 300, kRequests = 20;
+  std::promise<void> held, release;
+  std::set<int64_t> seen;
+  HttpOptions o = quick();
+  o.threads = 1;
+  o.head_time = 1s;  // in which a dozen clients connect, and more
+  o.max_connections_per_peer = 2 * kLate;
+  HttpServer server(o);
+  server.route("GET", "/hold", [&](HttpExchange x) {
+    held.set_value(), release.get_future().wait();
+    x.reply(text("held"));
+  });
+  server.route("GET", "/open", [&](HttpExchange x) {
+    seen.insert(server.counts().open_connections);
+    x.reply(text("open"));
+  });
+  server.start();
+  HttpClient good(server.port()), holds(server.port());
+  for (HttpClient* c : {&good, &holds}) ASSERT_EQ(c->ask(get_request("/open")).status, 200);
+  seen.clear();
+  std::vector<HttpClient> late;
+  for (int64_t i = 0; i < kLate; ++i) late.emplace_back(server.port());
+  ASSERT_TRUE(comes_to_hold([&] { return server.counts().connections == kLate + 2; }));
+  ASSERT_TRUE(holds.send(get_request("/hold")));
+  held.get_future().wait();
+  std::string requests;
+  for (int64_t i = 0; i < kRequests; ++i) requests += get_request("/open");
+  EXPECT_TRUE(good.send(requests));
+  std::this_thread::sleep_for(o.head_time + 100ms);
+  release.set_value();
+  for (int64_t i = 0; i < kRequests; ++i) EXPECT_EQ(good.receive().body, "open");
+  EXPECT_GE(seen.size(), 10u);
 }
 
 TEST(HttpLimits, SlowBodiesAre408AndFastEnoughOnesAreNot) {
   HttpOptions o = quick();
   o.body_grace = 100ms;
-  o.body_bytes_per_second = 2000;
+  o.body_bytes_per_second = 200;  // of what is sent below, ten seconds are ahead at any time
   Served s(o);
   HttpClient slow = s.client();
-  const auto start = Clock::now();
   ASSERT_TRUE(slow.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\nabc"));
   expect_error(slow.receive(), 408);
-  EXPECT_LT(seconds_since(start), 1.0);
   HttpClient steady = s.client();
   ASSERT_TRUE(steady.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n" + std::string(4000, 'a')));
   for (int i = 0; i < 3; ++i) {
@@ -109,9 +118,7 @@ TEST(HttpLimits, IdleConnectionsAreClosed) {
   Served s(o);
   HttpClient c = s.client();
   EXPECT_EQ(c.ask(get_request("/hello")).status, 200);
-  const auto start = Clock::now();
   EXPECT_TRUE(c.is_closed());
-  EXPECT_LT(seconds_since(start), 1.0);
   EXPECT_EQ(s.server.counts().open_connections, 0);
 }
 
@@ -121,9 +128,8 @@ TEST(HttpLimits, RepliesThatNobodyReadsAreGivenUp) {
   Served s(o);
   HttpClient c(s.server.port(), 4096);
   ASSERT_TRUE(c.send(get_request("/long")));
-  for (int i = 0; i < 500 && s.server.counts().timeouts == 0; ++i) std::this_thread::sleep_for(2ms);
-  EXPECT_EQ(s.server.counts().timeouts, 1);
-  EXPECT_EQ(s.server.counts().open_connections, 0);
+  EXPECT_TRUE(comes_to_hold([&] { return s.server.counts().timeouts == 1; }));
+  EXPECT_TRUE(comes_to_hold([&] { return s.server.counts().open_connections == 0; }));
 }
 
 TEST(HttpLimits, LongRepliesArriveWhole) {
@@ -149,9 +155,7 @@ TEST(HttpLimits, ConnectionsOverALimitAreToldAndComeInAgainLater) {
   EXPECT_TRUE(refused.is_closed());
   EXPECT_EQ(good[0].ask(get_request("/hello")).status, 200);
   good.pop_back();
-  int status = 0;
-  for (int i = 0; i < 100 && status != 200; ++i) status = s.client().ask(get_request("/hello")).status;
-  EXPECT_EQ(status, 200);
+  EXPECT_TRUE(comes_to_hold([&] { return s.client().ask(get_request("/hello")).status == 200; }));
   o.max_connections = 2;
   o.max_connections_per_peer = 64;
   Served t(o);
@@ -179,6 +183,7 @@ TEST(HttpLimits, MoreThanHandlersMayHoldIsRefusedAtOnceAndHealthIsNot) {
 TEST(HttpLimits, BodiesOfAllRequestsHaveALargestSum) {
   HttpOptions o = quick();
   o.max_body = 60'000, o.max_bodies = 100'000;
+  o.body_grace = 60s;  // bodies that wait for what others do
   Served s(o);
   const auto begin = [](size_t length) {
     return "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n";
@@ -202,15 +207,15 @@ TEST(HttpLimits, BodiesOfAllRequestsHaveALargestSum) {
   EXPECT_EQ(small.ask(post_request("/echo", std::string(30'000, 'b'))).body.size(), 30'000u);
   HttpClient chunked = s.client();
   const std::string chunk = "2000\r\n" + std::string(8192, 'c') + "\r\n";
-  ASSERT_TRUE(chunked.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"));
-  for (int i = 0; i < 6; ++i) chunked.send(chunk);  // it may be refused before the last
+  std::string chunks = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (int i = 0; i < 6; ++i) chunks += chunk;
+  chunked.send(chunks);  // it may be refused before the last
   expect_refused(chunked.receive());
   announced.send(std::string(60'000, 'd'));
   expect_refused(announced.receive());
   EXPECT_EQ(s.server.counts().refused, 3);
   const auto settles_at = [&](int64_t bytes) {  // an exchange may go a little later than its reply
-    for (int i = 0; i < 500 && s.server.counts().body_bytes != bytes; ++i) std::this_thread::sleep_for(2ms);
-    return s.server.counts().body_bytes == bytes;
+    return comes_to_hold([&] { return s.server.counts().body_bytes == bytes; });
   };
   EXPECT_TRUE(settles_at(60'000)) << "those that were refused hold nothing";
 
@@ -220,8 +225,7 @@ TEST(HttpLimits, BodiesOfAllRequestsHaveALargestSum) {
   EXPECT_TRUE(settles_at(0));
   HttpClient broken = s.client();
   ASSERT_TRUE(broken.send(begin(60'000) + std::string(30'000, 'e')));
-  for (int i = 0; i < 500 && s.server.counts().body_bytes < 30'000; ++i) std::this_thread::sleep_for(2ms);
-  EXPECT_GE(s.server.counts().body_bytes, 30'000);
+  EXPECT_TRUE(comes_to_hold([&] { return s.server.counts().body_bytes >= 30'000; }));
   broken.close_now();
   EXPECT_TRUE(settles_at(0));
   EXPECT_EQ(small.ask(post_request("/echo", std::string(60'000, 'b'))).body.size(), 60'000u);
@@ -271,7 +275,7 @@ TEST(HttpLimits, HandlersNeverSeeTheKey) {
 TEST(HttpLimits, TooManyRequestsOfAClientAre429) {
   HttpOptions o = quick();
   o.api_keys = {"first-key-0123456789", "second-key-012345678"};
-  o.requests_per_second = 0.5;
+  o.requests_per_second = 0.001;  // no time is long enough for another
   o.burst = 3;
   Served s(o);
   HttpClient c = s.client();
@@ -279,7 +283,7 @@ TEST(HttpLimits, TooManyRequestsOfAClientAre429) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(c.ask(get_request("/hello", first)).status, 200);
   const ClientReply refused = c.ask(get_request("/hello", first));
   expect_error(refused, 429);
-  EXPECT_EQ(refused.field("Retry-After"), "2");
+  EXPECT_NEAR(std::stod(refused.field("Retry-After")), 1000, 100);
   EXPECT_EQ(c.ask(get_request("/hello", second)).status, 200);
   for (int i = 0; i < 3; ++i) expect_error(c.ask(get_request("/hello", "X-Api-Key: guess-key-0123456789\r\n")), 401);
   expect_error(c.ask(get_request("/hello", "X-Api-Key: guess-key-0123456780\r\n")), 429);  // guesses are rare
@@ -292,7 +296,7 @@ TEST(HttpLimits, StopAnswersWhatIsUnderWay) {
   EXPECT_EQ(idle.ask(get_request("/hello")).status, 200);
   ASSERT_TRUE(busy.send(get_request("/keep") + get_request("/hello")));
   HttpExchange x = s.kept_exchange();
-  auto stopped = std::async(std::launch::async, [&] { s.server.stop(5s); });
+  auto stopped = std::async(std::launch::async, [&] { s.server.stop(60s); });
   EXPECT_TRUE(idle.is_closed());
   EXPECT_TRUE(x.is_open());
   x.reply(text("answered"));
@@ -311,9 +315,7 @@ TEST(HttpLimits, StopWaitsNoLongerThanItsGrace) {
   HttpClient c = s.client();
   ASSERT_TRUE(c.send(get_request("/keep")));
   HttpExchange x = s.kept_exchange();
-  const auto start = Clock::now();
-  s.server.stop(100ms);
-  EXPECT_LT(seconds_since(start), 1.5);
+  s.server.stop(100ms);  // and not for the handler's time
   EXPECT_FALSE(x.is_open());
   EXPECT_TRUE(c.is_closed());
 }

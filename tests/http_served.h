@@ -60,18 +60,16 @@ struct Served {
   HttpClient client() const { return HttpClient(server.port()); }
   // The exchange that /keep holds, once it is there.
   HttpExchange kept_exchange() {
-    for (int i = 0; i < 1000; ++i) {
-      {
-        const std::lock_guard lock(mutex);
-        if (!kept.empty()) {
-          HttpExchange x = std::move(kept.back());
-          kept.pop_back();
-          return x;
-        }
-      }
-      std::this_thread::sleep_for(2ms);
-    }
-    throw DataError("no exchange came");
+    HttpExchange x(nullptr);
+    const bool came = comes_to_hold([&] {
+      const std::lock_guard lock(mutex);
+      if (kept.empty()) return false;
+      x = std::move(kept.back());
+      kept.pop_back();
+      return true;
+    });
+    if (!came) throw DataError("no exchange came");
+    return x;
   }
   std::mutex mutex;
   std::vector<HttpExchange> kept;

@@ -37,7 +37,7 @@ class KafkaLogTest : public ::testing::Test {
                                 RD_KAFKA_V_VALUE(text.data(), text.size()), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                                 RD_KAFKA_V_END),
               RD_KAFKA_RESP_ERR_NO_ERROR);
-    ASSERT_EQ(rd_kafka_flush(sender_, 10'000), RD_KAFKA_RESP_ERR_NO_ERROR);
+    ASSERT_EQ(rd_kafka_flush(sender_, 60'000), RD_KAFKA_RESP_ERR_NO_ERROR);
   }
   void send_event(int32_t partition, int number) const {
     send(partition, fmt::format(R"({{"user":"u","item":"i{}","kind":"click","time_us":{}}})", number, number));
@@ -45,7 +45,7 @@ class KafkaLogTest : public ::testing::Test {
   // All that is there, `limit` at a time.
   static std::vector<UpdateEvent> read_all(EventLog& log, int64_t after, int64_t limit = 3) {
     std::vector<UpdateEvent> out;
-    for (int tries = 0; tries < 200; ++tries) {
+    for (int tries = 0; tries < 1000; ++tries) {
       const size_t before = out.size();
       log.read(after + static_cast<int64_t>(before), limit, out);
       if (out.size() == before && log.at_end()) break;

@@ -2,6 +2,7 @@
 #include "nn/pretrained.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -62,7 +63,7 @@ std::vector<NamedTensor> made_tensors(const PretrainedConfig& config) {
 
 class PretrainedTest : public ::testing::Test {
  protected:
-  void SetUp() override { path_ = ::testing::TempDir() + "winnow_pretrained.safetensors"; }
+  void SetUp() override { path_ = ::testing::TempDir() + "winnow_pretrained_" + std::to_string(getpid()); }
   void TearDown() override { std::filesystem::remove(path_); }
   PretrainedTensors opened(const PretrainedConfig& config, const std::vector<NamedTensor>& tensors) const {
     save_safetensors(path_, tensors);

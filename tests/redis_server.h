@@ -18,18 +18,31 @@
 
 namespace winnow {
 
-inline int free_port() {
-  const int descriptor = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (::bind(descriptor, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0)
-    throw std::runtime_error("no free port");
-  ::close(descriptor);
-  return ntohs(address.sin_port);
-}
+// A port of the loopback that the kernel gives to nobody else while the object lives, also not to a client as its own
+// end (which then could be connected with itself): a server may listen there, end and come back. The server must allow
+// the reuse of its address, as this socket does, which never listens.
+class HeldPort {
+ public:
+  HeldPort() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int one = 1;
+    ::setsockopt(socket_, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    if (::bind(socket_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+        ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+      throw std::runtime_error("no free port");
+    number_ = ntohs(address.sin_port);
+  }
+  ~HeldPort() { ::close(socket_); }
+  HeldPort(const HeldPort&) = delete;
+  HeldPort& operator=(const HeldPort&) = delete;
+  int number() const { return number_; }
+
+ private:
+  int socket_, number_;
+};
 
 class RedisServer {
  public:
@@ -50,8 +63,8 @@ class RedisServer {
 
   void start() {
     std::vector<std::string> words = {
-        "redis-server", "--port", std::to_string(port_), "--bind", "127.0.0.1", "--dir", directory_,
-        "--appendonly", "yes",    "--appendfsync",       "always", "--save",    "",      "--logfile",
+        "redis-server", "--port", std::to_string(port()), "--bind", "127.0.0.1", "--dir", directory_,
+        "--appendonly", "yes",    "--appendfsync",        "always", "--save",    "",      "--logfile",
         "log"};
     words.insert(words.end(), options_.begin(), options_.end());
     std::vector<char*> arguments;
@@ -62,7 +75,12 @@ class RedisServer {
       ::execvp("redis-server", arguments.data());
       ::_exit(127);
     }
-    for (int i = 0; i < 500; ++i, std::this_thread::sleep_for(std::chrono::milliseconds(20))) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    for (; std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::milliseconds(20))) {
+      if (::waitpid(process_, nullptr, WNOHANG) != 0) {
+        process_ = 0;
+        break;
+      }
       try {
         detail::RedisConnection redis(detail::RedisUrl::parse(url()));
         return;
@@ -78,13 +96,20 @@ class RedisServer {
     ::waitpid(process_, nullptr, 0);
     process_ = 0;
   }
-  void signal(int number) const { ::kill(process_, number); }
+  // After SIGSTOP the server has stopped.
+  void signal(int number) const {
+    ::kill(process_, number);
+    if (number == SIGSTOP) ::waitpid(process_, nullptr, WUNTRACED);
+  }
 
+  // With options of its own; answers are waited for long unless these say otherwise.
   std::string url(const std::string& options = "") const {
-    return "redis://127.0.0.1:" + std::to_string(port_) + "/0" + (options.empty() ? "" : "?" + options);
+    const bool patient = options.find("timeout_ms=") == std::string::npos;
+    return "redis://127.0.0.1:" + std::to_string(port()) + "/0?" + (patient ? "timeout_ms=60000" : "") +
+           (patient && !options.empty() ? "&" : "") + options;
   }
   const std::string& directory() const { return directory_; }
-  int port() const { return port_; }
+  int port() const { return port_.number(); }
   // A command as redis-cli would send it.
   detail::RedisReply command(std::initializer_list<std::string_view> words) const {
     detail::RedisConnection redis(detail::RedisUrl::parse(url()));
@@ -94,7 +119,7 @@ class RedisServer {
  private:
   std::vector<std::string> options_;
   std::string directory_;
-  int port_ = free_port();
+  const HeldPort port_;
   pid_t process_ = 0;
 };
 

@@ -29,20 +29,15 @@ Events all_of(const EventStore& store) {
   return all;
 }
 
+// Whether it comes to hold; the limit is for what hangs, not for what a busy machine delays.
 template <class F>
-bool within(std::chrono::milliseconds time, F&& holds) {
-  const auto end = std::chrono::steady_clock::now() + time;
+bool comes_to_hold(F&& holds) {
+  const auto end = std::chrono::steady_clock::now() + 60s;
   while (!holds()) {
     if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::sleep_for(5ms);
   }
   return true;
-}
-
-double seconds_of(const std::function<void()>& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 class RedisStore : public testing::Test {
@@ -51,7 +46,10 @@ class RedisStore : public testing::Test {
     WN_SKIP_WITHOUT_REDIS();
     server_ = std::make_unique<RedisServer>();
   }
-  std::string spooled() const { return server_->url("timeout_ms=300&spool=" + spool()); }
+  // How long an answer is waited for: more than a busy machine takes for one, less than a test can wait.
+  static constexpr auto kTimeout = 2s;
+  std::string spooled() const { return server_->url(timeout() + "&spool=" + spool()); }
+  static std::string timeout() { return "timeout_ms=" + std::to_string(kTimeout / 1ms); }
   std::string spool() const { return directory_.path() + "/spool.db"; }
 
   TemporaryDirectory directory_;
@@ -72,37 +70,33 @@ void expect_each_once(const Events& all, const std::map<std::string, int>& count
 TEST_F(RedisStore, KilledUnderLoadLosesNothingAndTakesNothingTwice) {
   const auto store = EventStore::open(spooled());
   std::atomic<bool> stop = false;
-  std::atomic<double> slowest = 0;
   std::map<std::string, int> counts;
   std::mutex mutex;
   std::vector<std::thread> threads;
-  for (int t = 0; t < 8; ++t)
+  constexpr int kThreads = 8;
+  for (int t = 0; t < kThreads; ++t)
     threads.emplace_back([&, t] {
       const std::string user = "user " + std::to_string(t);
       int n = 0;
-      while (!stop) {
-        const double seconds = seconds_of([&] { store->append(std::vector{event(user, std::to_string(n))}); });
-        if (seconds > slowest) slowest = seconds;
-        ++n;
-      }
+      for (; !stop; ++n) store->append(std::vector{event(user, std::to_string(n))});
       const std::lock_guard lock(mutex);
       counts[user] = n;
     });
   for (int round = 0; round < 3; ++round) {
     std::this_thread::sleep_for(150ms);
     server_->kill();
-    EXPECT_TRUE(within(2s, [&] { return !store->health().ok && store->health().waiting > 0; }));
+    EXPECT_TRUE(comes_to_hold([&] { return !store->health().ok && store->health().waiting > kThreads; }))
+        << "no append waits for the server to come back";
     EXPECT_NE(store->health().text.find("events wait in " + spool()), std::string::npos) << store->health().text;
     std::this_thread::sleep_for(100ms);
     server_->start();
-    EXPECT_TRUE(within(10s, [&] { return store->health().ok; })) << store->health().text;
+    EXPECT_TRUE(comes_to_hold([&] { return store->health().ok; })) << store->health().text;
   }
   stop = true;
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(store->health().waiting, 0);
   EXPECT_EQ(store->health().text, "");
   expect_each_once(all_of(*store), counts);
-  EXPECT_LT(slowest, 5) << "an append waited for more than a timeout and a few commits of the spool";
 }
 
 TEST_F(RedisStore, AStoppedServerThatGoesOnTakesNoBatchTwice) {
@@ -111,30 +105,32 @@ TEST_F(RedisStore, AStoppedServerThatGoesOnTakesNoBatchTwice) {
   server_->signal(SIGSTOP);
   int64_t last = 1;
   // the command lies in the server's socket: it is carried out when the server goes on, after the spool took it too
-  const double waited = seconds_of([&] { last = store->append(std::vector{event("u", "1")}); });
+  last = store->append(std::vector{event("u", "1")});
   EXPECT_EQ(last, 0) << "the spool acknowledged it";
-  EXPECT_LT(waited, 2);
-  EXPECT_LT(seconds_of([&] { store->append(std::vector{event("u", "2")}); }), 0.25) << "no second timeout";
-  const Events history = store->history("u", 10);
-  ASSERT_EQ(history.size(), 3u);
+  constexpr int kMore = 20;
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < kMore; ++i) store->append(std::vector{event("u", std::to_string(2 + i))});
+  EXPECT_LT(std::chrono::steady_clock::now() - start, kMore * kTimeout) << "each waited for a timeout of its own";
+  const Events history = store->history("u", 100);
+  ASSERT_EQ(history.size(), 2u + kMore);
   EXPECT_EQ(history[0].sequence, 1);
   EXPECT_EQ(history[2].item, "2");
   EXPECT_EQ(history[2].sequence, 0);
   server_->signal(SIGCONT);
-  EXPECT_TRUE(within(10s, [&] { return store->health().ok; })) << store->health().text;
-  expect_each_once(all_of(*store), {{"u", 3}});
-  EXPECT_EQ(store->history("u", 10).back().sequence, 3);
+  EXPECT_TRUE(comes_to_hold([&] { return store->health().ok; })) << store->health().text;
+  expect_each_once(all_of(*store), {{"u", 2 + kMore}});
+  EXPECT_EQ(store->history("u", 10).back().sequence, 2 + kMore);
 }
 
 TEST_F(RedisStore, WithoutASpoolAnAppendFailsAndSaysWhatIsKnown) {
-  const auto store = EventStore::open(server_->url("timeout_ms=300"));
+  const auto store = EventStore::open(server_->url(timeout()));
   store->append(std::vector{event("u", "0")});
   server_->signal(SIGSTOP);
   const std::string unknown = text_of<IoError>([&] { store->append(std::vector{event("u", "1")}); });
   EXPECT_NE(unknown.find("it is not known whether"), std::string::npos) << unknown;
   server_->signal(SIGCONT);
   server_->kill();
-  EXPECT_TRUE(within(2s, [&] {
+  EXPECT_TRUE(comes_to_hold([&] {
     return text_of<IoError>([&] {
              store->append(std::vector{event("u", "x")});
            }).find("nothing of this append was kept") != std::string::npos;
@@ -144,7 +140,7 @@ TEST_F(RedisStore, WithoutASpoolAnAppendFailsAndSaysWhatIsKnown) {
   EXPECT_EQ(store->history("u", 5).at(0).item, "0") << "what this process saw";
   EXPECT_FALSE(store->health().ok);
   server_->start();
-  EXPECT_TRUE(within(10s, [&] { return store->health().ok; })) << store->health().text;
+  EXPECT_TRUE(comes_to_hold([&] { return store->health().ok; })) << store->health().text;
   EXPECT_GT(store->append(std::vector{event("u", "2")}), 1);
 }
 
@@ -166,7 +162,7 @@ TEST_F(RedisStore, AFullSpoolSaysWhetherRedisMayHaveTheEvents) {
   EXPECT_NE(refused.find("nothing of this append was kept"), std::string::npos) << refused;
   EXPECT_EQ(store->append(std::vector{event("u", "2")}), 0) << "the spool takes events when its disk does";
   server_->signal(SIGCONT);
-  EXPECT_TRUE(within(10s, [&] { return store->health().ok; })) << store->health().text;
+  EXPECT_TRUE(comes_to_hold([&] { return store->health().ok; })) << store->health().text;
   const Events all = all_of(*store);
   ASSERT_EQ(all.size(), 3u) << "the command lay in the server's socket";
   EXPECT_EQ(all[1].item, "1");
@@ -208,19 +204,19 @@ TEST_F(RedisStore, AProcessKilledWithAFullSpoolIsContinuedByTheNext) {
   EXPECT_EQ(store->history("u", 5).size(), 5u) << "the spool's events are seen";
   store->append(std::vector{event("u", std::to_string(waiting))});
   server_->start();
-  EXPECT_TRUE(within(10s, [&] { return store->health().ok; })) << store->health().text;
+  EXPECT_TRUE(comes_to_hold([&] { return store->health().ok; })) << store->health().text;
   expect_each_once(all_of(*store), {{"u", static_cast<int>(waiting) + 1}});
 }
 
 TEST_F(RedisStore, AnAppendLargerThanWhatIsForwardedAtOnceComesWhole) {
-  const auto store = EventStore::open(server_->url("timeout_ms=10000&spool=" + spool()));
+  const auto store = EventStore::open(server_->url("spool=" + spool()));
   server_->kill();
   Events large;
   for (int i = 0; i < 10'000; ++i) large.push_back(event("u", std::to_string(i)));
   EXPECT_EQ(store->append(large), 0);
   store->append(std::vector{event("u", "10000")});
   server_->start();
-  EXPECT_TRUE(within(10s, [&] { return store->health().ok; })) << store->health().text;
+  EXPECT_TRUE(comes_to_hold([&] { return store->health().ok; })) << store->health().text;
   expect_each_once(all_of(*store), {{"u", 10'001}});
   EXPECT_EQ(store->append(std::vector(10'000, event("v", "0"))), 20'001);
 }
@@ -238,7 +234,7 @@ TEST_F(RedisStore, AServerThatTakesNoWritesIsAwayToo) {
   EXPECT_EQ(store->append(std::vector{event("u", "1")}), 0);
   EXPECT_NE(store->health().text.find("OOM"), std::string::npos) << store->health().text;
   server_->command({"CONFIG", "SET", "maxmemory", "0"});
-  EXPECT_TRUE(within(10s, [&] { return store->health().ok; })) << store->health().text;
+  EXPECT_TRUE(comes_to_hold([&] { return store->health().ok; })) << store->health().text;
   EXPECT_EQ(store->append(std::vector{event("u", "2")}), 3);
   expect_each_once(all_of(*store), {{"u", 3}});
   server_->command({"SCRIPT", "FLUSH"});
@@ -299,16 +295,18 @@ TEST_F(RedisStore, ThePasswordComesFromAFileAndIsNeverShown) {
   EXPECT_EQ(EventStore::open(server_->url(options))->append(std::vector{event("u", "0")}), 1);
 }
 
-// A listener that answers each connection with `text`, a byte at a time, and never closes it.
+// A listener that answers each connection with `text`, a byte at a time, and never closes it before the client does.
 class Impostor {
  public:
   explicit Impostor(std::string text) : text_(std::move(text)), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(static_cast<uint16_t>(port_));
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || ::listen(listener_, 4) != 0)
+    socklen_t size = sizeof address;
+    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listener_, 4) != 0 ||
+        ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
       throw std::runtime_error("no listener");
+    port_ = ntohs(address.sin_port);
     thread_ = std::thread([this] { serve(); });
   }
   ~Impostor() {
@@ -320,6 +318,7 @@ class Impostor {
   Impostor(const Impostor&) = delete;
   Impostor& operator=(const Impostor&) = delete;
   std::string url() const { return "redis://127.0.0.1:" + std::to_string(port_) + "?timeout_ms=200"; }
+  size_t sent() const { return sent_; }
 
  private:
   void serve() {
@@ -328,16 +327,17 @@ class Impostor {
       if (connection < 0) return;
       for (size_t i = 0; i < text_.size() && !stop_; ++i) {
         if (::send(connection, text_.data() + i, 1, MSG_NOSIGNAL) != 1) break;
+        ++sent_;
         if (text_.size() > 1000) std::this_thread::sleep_for(1ms);
       }
-      std::this_thread::sleep_for(300ms);
+      for (char byte; !stop_ && ::recv(connection, &byte, 1, 0) > 0;) {}
       ::close(connection);
     }
   }
   const std::string text_;
-  const int port_ = free_port();
-  int listener_;
+  int listener_, port_ = 0;
   std::atomic<bool> stop_ = false;
+  std::atomic<size_t> sent_ = 0;
   std::thread thread_;
 };
 
@@ -349,14 +349,15 @@ TEST(RedisConnection, AServerThatIsNotRedisOrDripsIsLeftWithinTheTimeout) {
                                           {"", "no answer within 200 ms"},
                                           {"$100000\r\n" + std::string(20'000, 'x'), "no answer within 200 ms"}}) {
     const Impostor impostor(text);
-    std::string found;
-    EXPECT_LT(seconds_of([&] { found = text_of<IoError>([&] { EventStore::open(impostor.url()); }); }), 2);
+    const std::string found = text_of<IoError>([&] { EventStore::open(impostor.url()); });
     EXPECT_NE(found.find(expected), std::string::npos) << found;
+    if (text.size() > 1000) { EXPECT_LT(impostor.sent(), text.size()) << "each byte had a timeout of its own"; }
   }
 }
 
 TEST(RedisConnection, NothingThereIsSaidAtOnce) {
-  const std::string url = "redis://127.0.0.1:" + std::to_string(free_port());
+  const HeldPort nobody;
+  const std::string url = "redis://127.0.0.1:" + std::to_string(nobody.number());
   EXPECT_NE(text_of<IoError>([&] { EventStore::open(url); }).find("Connection refused"), std::string::npos);
   EXPECT_NE(text_of<IoError>([] { EventStore::open("redis://no.such.host.invalid"); }).find("cannot be looked up"),
             std::string::npos);

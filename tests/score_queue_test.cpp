@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <latch>
 
 #include "data/synthetic.h"
 #include "tests/data_files.h"
@@ -77,39 +78,62 @@ TEST_F(ScoreQueueTest, ManyThreadsGetTheBitsOfTheirOwnRows) {
   const ScoreCounts counts = queue.counts();
   EXPECT_EQ(counts.jobs, kThreads * kEach);
   EXPECT_EQ(counts.rows, kThreads * kEach * served_->catalogue->items());
-  EXPECT_LT(counts.batches, counts.jobs);  // some shared one
   EXPECT_EQ(counts.waiting_rows, 0);
   EXPECT_GT(counts.row_microseconds, 0);
 }
 
-TEST_F(ScoreQueueTest, WhatCannotBeInTimeIsRefusedOrTold) {
-  ScoreQueue queue({.threads = 1, .scorers = 1, .max_wait = 1ms});
+TEST_F(ScoreQueueTest, JobsThatWaitTogetherShareABatch) {
   std::promise<void> entered, leave;
+  std::latch all(6);
+  ScoreQueue queue({.threads = 1, .scorers = 1, .batch_rows = 128, .max_wait = 60s});
+  auto first = job(queue, 0, served_);
+  first->done = [&](ScoreJob&, ScoreOutcome) { entered.set_value(), leave.get_future().wait(); };
+  ASSERT_TRUE(queue.submit(first));
+  entered.get_future().wait();  // the computing thread is held
+  for (int n = 0; n < 6; ++n) {
+    auto more = job(queue, n, served_);
+    more->done = [&](ScoreJob&, ScoreOutcome) { all.count_down(); };
+    ASSERT_TRUE(queue.submit(more));
+  }
+  leave.set_value();
+  all.wait();
+  EXPECT_EQ(queue.counts().batches, 1 + 2) << "three jobs of 40 rows fit 128";
+}
+
+TEST_F(ScoreQueueTest, WhatCannotBeInTimeIsRefusedOrTold) {
+  std::promise<void> entered, leave;
+  std::promise<ScoreOutcome> outcome;
+  std::atomic<int> told = 0;
+  ScoreQueue queue({.threads = 1, .scorers = 1, .max_wait = 1ms});
   auto first = job(queue, 0, served_);
   first->done = [&](ScoreJob&, ScoreOutcome) { entered.set_value(), leave.get_future().wait(); };
   ASSERT_TRUE(queue.submit(first));
   entered.get_future().wait();  // the computing thread is held: what comes now waits
   auto late = job(queue, 1, served_);
-  late->deadline = std::chrono::steady_clock::now() + 20ms;
-  std::promise<ScoreOutcome> outcome;
   late->done = [&](ScoreJob&, ScoreOutcome o) { outcome.set_value(o); };
-  ASSERT_TRUE(queue.submit(late));
+  int64_t refused = 0;
+  std::chrono::steady_clock::time_point deadline;
+  for (auto time = 20ms;; time *= 2, ++refused) {  // again where this thread itself was held up until it was too late
+    deadline = late->deadline = std::chrono::steady_clock::now() + time;
+    if (queue.submit(late)) break;
+    ASSERT_LT(time, 60s);
+  }
   auto past = job(queue, 1, served_);
   past->deadline = std::chrono::steady_clock::now() - 1ms;
   past->done = [&](ScoreJob&, ScoreOutcome) { ADD_FAILURE() << "a refused job was told"; };
   EXPECT_FALSE(queue.submit(past));
   ASSERT_NE(past, nullptr);
-  int64_t refused = 1;
-  std::atomic<int> told = 0;
-  for (int n = 0; n < 10000; ++n) {
+  ++refused;
+  bool is_full = false;
+  for (int n = 0; n < 10000 && !is_full; ++n) {
     auto more = job(queue, 2, served_);
     more->done = [&](ScoreJob&, ScoreOutcome) { ++told; };
     if (queue.submit(more)) continue;
     ++refused;
-    break;
+    is_full = true;
   }
-  EXPECT_EQ(refused, 2);
-  std::this_thread::sleep_for(30ms);
+  EXPECT_TRUE(is_full);
+  std::this_thread::sleep_until(deadline + 1ms);
   leave.set_value();
   EXPECT_EQ(outcome.get_future().get(), ScoreOutcome::Expired);
   while (queue.counts().waiting_rows > 0) std::this_thread::sleep_for(1ms);
@@ -121,6 +145,7 @@ TEST_F(ScoreQueueTest, FailuresAndTheEndAreTold) {
   std::promise<std::string> error;
   std::promise<void> entered, leave;
   std::atomic<int> expired = 0;
+  std::thread release;
   {
     ScoreQueue queue({.threads = 1, .scorers = 1, .max_wait = 60s});
     auto bad = job(queue, 0, served_);
@@ -137,10 +162,13 @@ TEST_F(ScoreQueueTest, FailuresAndTheEndAreTold) {
       more->done = [&](ScoreJob&, ScoreOutcome o) { expired += o == ScoreOutcome::Expired; };
       ASSERT_TRUE(queue.submit(more));
     }
-    std::thread release([&] { std::this_thread::sleep_for(20ms), leave.set_value(); });
-    release.detach();
     EXPECT_THROW(ScoreQueue({.batch_rows = 0}), ConfigError);
+    release = std::thread([&] {  // once the queue is at its end, and so takes no job
+      while (!queue.is_full()) std::this_thread::sleep_for(1ms);
+      leave.set_value();
+    });
   }
+  release.join();
   EXPECT_EQ(expired, 3);
 }
 

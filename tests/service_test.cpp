@@ -258,7 +258,7 @@ TEST_F(ServiceTest, VersionsAreExchangedUnderLoad) {
   std::atomic<bool> stop = false;
   std::mutex mutex;
   std::set<std::vector<float>> seen;
-  std::atomic<int64_t> failed = 0, answered = 0;
+  std::atomic<int64_t> failed = 0;
   std::vector<std::thread> clients;
   for (int c = 0; c < 2; ++c)
     clients.emplace_back([&] {
@@ -269,9 +269,11 @@ TEST_F(ServiceTest, VersionsAreExchangedUnderLoad) {
         if (reply.status != 200) ++failed;
         if (reply.status != 200) continue;
         const std::vector<float> logits = Json::parse(reply.body)["logits"];
-        const std::lock_guard lock(mutex);
-        seen.insert(logits);
-        ++answered;
+        {
+          const std::lock_guard lock(mutex);
+          seen.insert(logits);
+        }
+        std::this_thread::sleep_for(1ms);  // a run is loaded while a core idles, which one core alone else never does
       }
     });
   std::set<std::vector<float>> wanted;
@@ -280,23 +282,21 @@ TEST_F(ServiceTest, VersionsAreExchangedUnderLoad) {
     wanted.insert({all[0], all[1]});
   };
   const auto wait_for = [&](size_t versions) {
-    for (int n = 0; n < 500; ++n) {
-      std::this_thread::sleep_for(10ms);
+    return comes_to_hold([&] {
       const std::lock_guard lock(mutex);
-      if (seen.size() >= versions) return;
-    }
+      return seen.size() >= versions;
+    });
   };
   remember(*model_);
-  wait_for(1);
+  EXPECT_TRUE(wait_for(1));
   for (uint64_t seed = 4; seed < 7; ++seed) {
     write_run(seed);
     remember(*model_);
-    wait_for(wanted.size());
+    EXPECT_TRUE(wait_for(wanted.size())) << seed;
   }
   stop = true;
   for (auto& c : clients) c.join();
   EXPECT_EQ(failed, 0);
-  EXPECT_GT(answered, 10);
   EXPECT_EQ(seen, wanted);
 }
 
@@ -310,13 +310,15 @@ TEST_F(ServiceTest, ARunMayBecomeAnotherModelAndBeTrainedAnew) {
                                                    std::string("model.hidden_units=") + hidden}});
     write_run(seed);
     const float wanted = expected(0, *model_)[0];
+    int status = 200;
     float found = 0;
-    for (int n = 0; n < 500 && found != wanted; ++n) {
-      std::this_thread::sleep_for(10ms);
-      const auto [status, answer] = post("/v1/score", body);
-      ASSERT_EQ(status, 200) << answer.dump();
-      found = answer["logits"][0].get<float>();
-    }
+    comes_to_hold([&] {
+      const auto [code, answer] = post("/v1/score", body);
+      status = code;
+      if (status == 200) found = answer["logits"][0].get<float>();
+      return found == wanted || status != 200;
+    });
+    ASSERT_EQ(status, 200);
     EXPECT_EQ(found, wanted) << hidden << ", seed " << seed;
   }
 }

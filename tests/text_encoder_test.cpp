@@ -2,6 +2,7 @@
 #include "models/text_encoder.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -17,7 +18,7 @@ namespace {
 class TextEncoderTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    directory_ = ::testing::TempDir() + "winnow_text_encoder";
+    directory_ = ::testing::TempDir() + "winnow_text_encoder_" + std::to_string(getpid());
     std::filesystem::remove_all(directory_);
     make_directories(directory_);
     write_atomically(vocabulary(), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nred\nbag\n##s\ncotton\n,\n");

@@ -1,5 +1,6 @@
 """Training steps in PyTorch on a CUDA device, of the shapes that stepbench and textbench run with --device cuda: a
-DeepFM on 26 sparse ids and 13 numbers a row, and masked language models. Eager and compiled; the median step.
+DeepFM, or its FM alone, on 26 sparse ids and 13 numbers a row, and masked language models. Eager and compiled; the
+median step.
 
   python gpu_steps.py deepfm --batch 4096 --rows 1e7
   python gpu_steps.py mlm --config base --batch 32"""
@@ -13,7 +14,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 ap = argparse.ArgumentParser()
-ap.add_argument("job", choices=["deepfm", "mlm"])
+ap.add_argument("job", choices=["deepfm", "fm", "mlm"])
 ap.add_argument("--config", default="minilm", choices=["tiny", "mini", "minilm", "base"])
 ap.add_argument("--batch", type=int, default=0)
 ap.add_argument("--rows", type=float, default=1e6)
@@ -65,12 +66,15 @@ class DeepFm(nn.Module):
         sizes, blocks = [fields * dim + dense, 1024, 512, 256], []
         for i, o in zip(sizes, sizes[1:]):
             blocks += [nn.Linear(i, o), nn.ReLU()]
-        self.deep, self.out, self.linear = nn.Sequential(*blocks), nn.Linear(256, 1), nn.Linear(dense, 1)
+        self.linear = nn.Linear(dense, 1)
+        self.deep = nn.Sequential(*blocks, nn.Linear(256, 1)) if a.job == "deepfm" else None
 
     def forward(self, e, x, wide, y):
         s = e.sum(1)
         fm = 0.5 * (s * s - (e * e).sum(1)).sum(1)
-        logit = self.out(self.deep(torch.cat([e.flatten(1), x], 1))).squeeze(1) + self.linear(x).squeeze(1) + wide.sum((1, 2)) + fm
+        logit = self.linear(x).squeeze(1) + wide.sum((1, 2)) + fm
+        if self.deep is not None:
+            logit = logit + self.deep(torch.cat([e.flatten(1), x], 1)).squeeze(1)
         return F.binary_cross_entropy_with_logits(logit, y)
 
 

@@ -96,7 +96,7 @@ class Operands {
   }
 
  private:
-  float* at(size_t i) const { return static_cast<float*>(data_[i]); }
+  void* at(size_t i) const { return data_[i]; }
   void* data_[5] = {};
   cudaEvent_t events_[2] = {};
 };
@@ -113,7 +113,7 @@ MatmulPlan::MatmulPlan(const Product& p, Device device, bool measure)
   const auto factor = p.precision == Precision::BF16 ? CUDA_R_16BF : CUDA_R_32F;
   first_ = p.trans_b ? layout(p.n, p.k, p.batches, factor) : layout(p.k, p.n, p.batches, factor);
   second_ = p.trans_a ? layout(p.k, p.m, p.batches, factor) : layout(p.m, p.k, p.batches, factor);
-  result_ = layout(p.m, p.n, p.batches);
+  result_ = layout(p.m, p.n, p.batches, p.bf16_out ? CUDA_R_16BF : CUDA_R_32F);
   choose(p, measure);
 }
 
@@ -159,7 +159,7 @@ MatmulPlan::~MatmulPlan() {
   cublasLtMatmulDescDestroy(description_);
 }
 
-void MatmulPlan::run(const void* a, const void* b, const float* c, const float* bias, float* d, void* workspace,
+void MatmulPlan::run(const void* a, const void* b, const void* c, const void* bias, void* d, void* workspace,
                      cudaStream_t stream) const {
   if (adds_bias_) set(description_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   const float one = 1, beta = adds_c_ ? 1.0f : 0.0f;

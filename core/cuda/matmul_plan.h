@@ -7,8 +7,8 @@
 
 namespace winnow::cuda {
 
-// D [m, n] = op(A) op(B) + C + bias [n] for each of `batches`, row-major and dense. C, bias, D and sums are f32; A and
-// B are too, read as they are or as TF32, or they are bf16.
+// D [m, n] = op(A) op(B) + C + bias [n] for each of `batches`, row-major and dense. Sums are f32; so are A and B, read
+// as they are or as TF32, or they are bf16; so are C, D and bias, or with bf16 A and B they are bf16 (bf16_out).
 struct Product {
   int64_t m = 0, n = 0, k = 0;  // none is 0
   bool trans_a = false, trans_b = false;
@@ -16,6 +16,7 @@ struct Product {
   bool adds_c = false, adds_bias = false;
   bool relu = false;  // D = max(0, the sum)
   Precision precision = Precision::F32;
+  bool bf16_out = false;
 };
 
 class MatmulPlan {
@@ -27,7 +28,7 @@ class MatmulPlan {
   MatmulPlan& operator=(const MatmulPlan&) = delete;
   size_t workspace_bytes() const { return workspace_bytes_; }
   // All operands start at 16 bytes. c may be d; c and bias are read where the product adds them.
-  void run(const void* a, const void* b, const float* c, const float* bias, float* d, void* workspace,
+  void run(const void* a, const void* b, const void* c, const void* bias, void* d, void* workspace,
            cudaStream_t stream) const;
 
  private:

@@ -11,13 +11,14 @@
 //       row.each([&](unsigned j, unsigned k) { row.store(y + row.index * n, j, map(f, x.at(j, k))); });
 //     });
 //   }
-//   with_row_layout<false>(n, [&]<class L>(RowLaunch l) {
+//   with_row_layout(n, [&]<class L>(RowLaunch l) {
 //     run(c, kernel<L>, l.blocks<L>(rows), l.threads, 0, l.lanes, rows, l.packs, ...);
 //   });
 #pragma once
 #include <cstdint>
 #include <type_traits>
 
+#include "core/cuda/bf16.h"
 #include "core/cuda/cuda.h"
 #include "core/cuda/reduce.h"
 #include "core/cuda/vectors.h"
@@ -63,6 +64,7 @@ struct Row {
   template <class F>
   __device__ void each(F f) const {
     if constexpr (L::kPacks > 0) {
+#pragma unroll
       for (unsigned k = 0; k < L::kPacks; ++k)
         if (const unsigned j = lane + k * lanes; j < packs) f(j, k);
     } else {
@@ -99,6 +101,9 @@ struct Row {
   // Of memory that the kernel does not write: no store holds these loads back.
   __device__ Pack constant(const float* row, unsigned j) const { return __ldg(reinterpret_cast<const Pack*>(row) + j); }
   __device__ void store(float* row, unsigned j, Pack v) const { reinterpret_cast<Pack*>(row)[j] = v; }
+  __device__ void store(bf16* row, unsigned j, Pack v) const {
+    store_floats(row + j * L::kWidth, reinterpret_cast<const Vector<float, L::kWidth>&>(v));
+  }
 
  private:
   template <class F, class T>
@@ -151,32 +156,65 @@ struct RowLaunch {
   }
 };
 
-// f<Layout>(RowLaunch) for rows of n >= 1 elements. kHeavy: kernels that keep several rows, with fewer elements of each
-// a thread.
-template <bool kHeavy, class F>
+namespace detail {
+template <class P, unsigned kMost, class F>
+void with_block_layout(int64_t packs, F f) {
+  const auto count = static_cast<unsigned>(packs);
+  unsigned threads = 64;
+  while (threads < kMost && threads * 4 < packs) threads += 32;
+  if (packs <= 4 * kMost)
+    f.template operator()<RowLayout<P, 4, true, kMost>>(RowLaunch{threads, threads, count});
+  else
+    f.template operator()<RowLayout<P, 0, true, 1024>>(RowLaunch{1024, 1024, count});
+}
+}  // namespace detail
+
+// f<Layout>(RowLaunch) for rows of n >= 1 elements.
+template <class F>
 void with_row_layout(int64_t n, F f) {
   const auto choose = [&]<class P>(int64_t packs) {
-    constexpr unsigned kMost = kHeavy ? 256 : 1024;
-    constexpr int kWide = !kHeavy && sizeof(P) > sizeof(float) ? 8 : 4;
+    constexpr int kWide = sizeof(P) > sizeof(float) ? 8 : 4;
     const auto count = static_cast<unsigned>(packs);
-    unsigned lanes = 1, threads = 64;
+    unsigned lanes = 1;
     while (lanes < 32 && lanes < packs) lanes *= 2;
-    while (threads < kMost && threads * 4 < packs) threads += 32;
     if (packs <= 32)
       f.template operator()<RowLayout<P, 1, false, 256>>(RowLaunch{lanes, 256, count});
     else if (packs <= 128)
       f.template operator()<RowLayout<P, 4, false, 256>>(RowLaunch{32, 256, count});
     else if (packs <= 32 * kWide)
       f.template operator()<RowLayout<P, kWide, false, 256>>(RowLaunch{32, 256, count});
-    else if (packs <= 4 * kMost)
-      f.template operator()<RowLayout<P, 4, true, kMost>>(RowLaunch{threads, threads, count});
     else
-      f.template operator()<RowLayout<P, 0, true, 1024>>(RowLaunch{1024, 1024, count});
+      detail::with_block_layout<P, 1024>(packs, f);
   };
   if (n % 4 == 0)
     choose.template operator()<float4>(n / 4);
   else
     choose.template operator()<float>(n);
+}
+
+// The same for kernels whose threads keep two rows and sums over the rows that they meet: fewer elements a thread, and
+// for rows of up to 1024 elements a warp or, where there are rows for all threads of an H100, a part of one, so that
+// several rows are under way; few large blocks, as each leaves its sums.
+constexpr int64_t kSummingBlocks = 132;
+template <class F>
+void with_summing_row_layout(int64_t rows, int64_t n, F f) {
+  const auto choose = [&]<class P, int kPacks, unsigned kMost>(int64_t packs) {
+    unsigned lanes = 1, threads = kMost;
+    while (lanes < 32 &&
+           (lanes * kPacks < packs || (lanes < packs && (lanes < 8 || rows * lanes < kSummingBlocks * kMost))))
+      lanes *= 2;
+    while (threads > 128 && rows * lanes < kSummingBlocks * threads) threads -= 128;
+    f.template operator()<RowLayout<P, kPacks, false, kMost>>(RowLaunch{lanes, threads, static_cast<unsigned>(packs)});
+  };
+  const int64_t packs = n % 4 == 0 ? n / 4 : n;
+  if (n % 4 != 0)
+    return n <= 128 ? choose.template operator()<float, 4, 512>(packs)
+                    : detail::with_block_layout<float, 256>(packs, f);
+  if (packs > 256) return detail::with_block_layout<float4, 256>(packs, f);
+  if (packs > 192) return choose.template operator()<float4, 8, 256>(packs);
+  if (packs > 128) return choose.template operator()<float4, 6, 384>(packs);
+  if (packs > 64 && packs <= 96) return choose.template operator()<float4, 3, 512>(packs);
+  choose.template operator()<float4, 4, 512>(packs);
 }
 
 }  // namespace winnow::cuda

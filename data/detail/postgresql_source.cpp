@@ -83,17 +83,21 @@ class PostgresqlSource final : public BlockSource {
 
   void command(const std::string& text) {
     const std::shared_ptr<PGresult> result(PQexec(connection_.get(), text.c_str()), PQclear);
-    if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) report("the query failed");
+    if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) report(result.get(), "the query failed");
   }
 
   void fetch(size_t rows) {
     batch_.reset(PQexec(connection_.get(), fmt::format("FETCH FORWARD {} FROM winnow_rows", rows).c_str()), PQclear);
-    if (PQresultStatus(batch_.get()) != PGRES_TUPLES_OK) report(fmt::format("reading stopped after row {}", rows_));
+    if (PQresultStatus(batch_.get()) != PGRES_TUPLES_OK)
+      report(batch_.get(), fmt::format("reading stopped after row {}", rows_));
   }
 
-  // The database has gone away, or it refused.
-  [[noreturn]] void report(const std::string& what) const {
-    if (PQstatus(connection_.get()) != CONNECTION_OK) fail<IoError>("the connection was lost, " + what);
+  // The database has gone away, or it refused. Only a server gives an error a code, of class 57P where it ends; the
+  // state of the connection may be good until the end of its socket is read too.
+  [[noreturn]] void report(const PGresult* result, const std::string& what) const {
+    const char* code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const bool refused = code != nullptr && !std::string_view(code).starts_with("57P");
+    if (!refused || PQstatus(connection_.get()) != CONNECTION_OK) fail<IoError>("the connection was lost, " + what);
     fail<DataError>(what);
   }
 

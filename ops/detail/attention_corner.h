@@ -6,12 +6,15 @@
 
 namespace winnow::detail {
 
-// Whether the four elements from `element` on, a multiple of 4, are kept, a bit each.
-__device__ inline unsigned kept_of_four(const AttentionArgs& a, uint64_t step, uint64_t element) {
-  const DropoutBits bits = dropout_bits_of_four(a.philox, step, static_cast<int64_t>(element));
+// Whether four elements are kept, a bit each.
+__device__ inline unsigned kept_bits(const AttentionArgs& a, DropoutBits bits) {
   const auto kept = [&](uint32_t of_one) { return static_cast<int32_t>(of_one) >= a.threshold ? 1u : 0u; };
   return kept(bits.first & 0xffffu) | kept(bits.first >> 16) << 1 | kept(bits.second & 0xffffu) << 2 |
          kept(bits.second >> 16) << 3;
+}
+// The four from `element` on, a multiple of 4.
+__device__ inline unsigned kept_of_four(const AttentionArgs& a, uint64_t step, uint64_t element) {
+  return kept_bits(a, dropout_bits_of_four(a.philox, step, static_cast<int64_t>(element)));
 }
 
 // The weights of one head over one sequence, as one thread's corner of a pair of tiles sees them.

@@ -4,18 +4,18 @@
 
 namespace winnow::detail {
 
-// f(Attention<tile, width of a head>): small tiles where sequences are short, so that less of a tile is padding.
-template <int kDim, class F>
+// f(Tile<tile, width of a head>): small tiles where sequences are short, so that less of a tile is padding.
+template <template <int, int> class Tile, int kDim, class F>
 void visit_tile_of(const AttentionSpec& s, F&& f) {
   const bool is_short = s.tokens <= 40 * std::max<int64_t>(1, s.sequences);
-  is_short ? f(Attention<32, kDim>()) : f(Attention<64, kDim>());
+  is_short ? f(Tile<32, kDim>()) : f(Tile<64, kDim>());
 }
-template <class F>
+template <template <int, int> class Tile, class F>
 void visit_tile(const AttentionSpec& s, F&& f) {
-  if (s.dim <= 16) return visit_tile_of<16>(s, f);
-  if (s.dim <= 32) return visit_tile_of<32>(s, f);
-  if (s.dim <= 64) return visit_tile_of<64>(s, f);
-  f(Attention<64, kWidestHead>());  // smaller tiles have too many columns a thread
+  if (s.dim <= 16) return visit_tile_of<Tile, 16>(s, f);
+  if (s.dim <= 32) return visit_tile_of<Tile, 32>(s, f);
+  if (s.dim <= 64) return visit_tile_of<Tile, 64>(s, f);
+  f(Tile<64, kWidestHead>());  // smaller tiles have too many columns a thread
 }
 
 inline dim3 attention_grid(const AttentionSpec& s, int64_t tile) {
@@ -31,13 +31,17 @@ void allow_shared(void (*kernel)(P...), size_t bytes) {
                 "jagged_attention");
 }
 
-template <bool kGradient>
-const char* reject_attention(const NodeSpec& node, const DeviceInfo& device) {
+// Kernels for qkv (and dy) of `kFactors`, with everything else f32.
+template <bool kGradient, DType kFactors = DType::F32>
+const char* reject_attention(const NodeSpec& node, const DeviceInfo&) {
   const AttentionSpec s = attention_spec(node, kGradient);
   if (s.dim > kWidestHead) return "heads wider than 128";
   if (s.heads > 65535) return "more than 65535 heads";
-  if (s.tokens > INT32_MAX || s.sequences > INT32_MAX / 2 || s.reach > INT32_MAX / 4) return "2^31 tokens or sequences";
-  return cuda::reject_all_but_f32(node, device);
+  if (s.tokens > INT32_MAX || s.sequences > INT32_MAX / 2 || s.items() > INT32_MAX || s.reach > INT32_MAX / 4)
+    return "2^31 tokens or heads of sequences";
+  if (node.attrs.flag("tf32")) return "no TF32";
+  if (node.in[0].dtype == kFactors) return nullptr;
+  return kFactors == DType::F32 ? "f32 only" : "bf16 only";
 }
 
 }  // namespace winnow::detail

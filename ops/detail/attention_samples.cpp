@@ -19,6 +19,75 @@ Attrs attrs(int64_t heads, double scale = 0.4, bool causal = false, double p = 0
           {"seed", int64_t{7}}, {"stream", int64_t{3}}, {"has_bias", int64_t{bias}}};
 }
 
+// What CompileOptions::precision makes of the operator: kernels round weights and their gradients to bf16, by 2^-8 of
+// each at most; twice that, as the largest element of a result may be smaller than what it is a sum of.
+constexpr double kRounding = 0x1p-7;
+Arg low(const Shape& shape, Fill fill = Fill::normal()) { return {{DType::BF16, shape}, std::move(fill), false}; }
+
+// One sample of both directions: qkv [tokens, 3 H D] or the gradient's inputs, then step and bias.
+struct Rounded {
+  const char* name;
+  int64_t tokens, heads, dim;
+  Arg offsets;
+  double scale = 0.3;
+  bool causal = false;
+  double p = 0;
+  int64_t reach = 0;  // 0: no bias
+  bool bench = false;
+  bool stored = false;  // in bf16: y, of the gradient too, and the gradient of qkv
+};
+std::vector<Rounded> rounded_samples() {
+  return {{"bf16_plain", 9, 2, 4, offsets({0, 2, 2, 5, 9})},
+          {"bf16_dead_rows", 70, 1, 16, offsets({1, 4, 67})},
+          {"bf16_all", 41, 2, 16, offsets({1, 18, 40}), 0.3, true, 0.2, 4},
+          {"bf16_several_tiles", 421, 2, 16, offsets({0, 129, 130, 417}), 0.2, false, 0.1, 16},
+          {"bf16_several_tiles_causal", 421, 1, 16, offsets({0, 129, 417}), 0.2, true, 0.1},
+          {"bf16_heads_of_20", 21, 2, 20, offsets({0, 17, 21})},
+          {"bf16_heads_of_32", 150, 3, 32, offsets({0, 64, 86, 150}), 0.18, false, 0.1},
+          {"bf16_heads_of_32_short", 75, 3, 32, offsets({0, 33, 50, 75}), 0.18, false, 0.1},
+          {"bf16_heads_of_64", 150, 2, 64, offsets({0, 60, 150}), 0.125, false, 0.1, 8},
+          {"bf16_heads_of_64_short", 75, 2, 64, offsets({0, 30, 75}), 0.125, true, 0.1, 8},
+          {"bf16_heads_of_64_plain", 91, 1, 64, offsets({0, 70, 91}), 0.125, true},
+          {"bf16_heads_of_128", 91, 1, 128, offsets({0, 70, 91}), 0.1, false, 0.1, 4},
+          {"bf16_heads_of_128_short", 75, 1, 128, offsets({0, 30, 75}), 0.1, false, 0.1},
+          {"bf16_odd_width", 91, 2, 37, offsets({0, 70, 91}), 0.2},
+          {"bf16_odd_width_short", 36, 1, 25, offsets({2, 30, 30, 36}), 0.2},
+          {"bf16_negative_scale", 40, 1, 16, offsets({0, 24, 40}), -0.3},
+          {"bf16_no_tokens", 0, 1, 16, offsets({0, 0})},
+          {"bf16_no_sequences", 4, 1, 16, offsets({0})},
+          {"bf16_stored", 75, 2, 64, offsets({0, 30, 75}), 0.125, false, 0.1, 8, false, true},
+          {"bf16_stored_dead_rows", 70, 1, 16, offsets({1, 4, 67}), 0.3, false, 0, 0, false, true},
+          {"bf16_stored_odd_width", 36, 1, 25, offsets({2, 30, 30, 36}), 0.2, false, 0, 0, false, true},
+          {"bf16_minilm", 2048, 12, 32, sixteen_of_128(), 0.1767767, false, 0.1, 0, true, true},
+          {"bf16_titles", 2048, 12, 32, i64({106}, Fill::bags(2048)), 0.1767767, false, 0.1, 0, true, true},
+          {"bf16_bert", 2048, 12, 64, sixteen_of_128(), 0.125, false, 0.1, 0, true, true}};
+}
+void add_rounded(Samples& s, bool gradient) {
+  for (Rounded& r : rounded_samples()) {
+    const int64_t t = r.tokens, hidden = r.heads * r.dim;
+    std::vector<Arg> in;
+    if (gradient) in.push_back(low({t, hidden}));
+    in.push_back(low({t, 3 * hidden}, Fill::normal(gradient ? 0.5 : 1)));
+    in.push_back(std::move(r.offsets));
+    if (gradient) {
+      in.push_back(fixed({{r.stored ? DType::BF16 : DType::F32, {t, hidden}}, Fill::normal(0.3), false}));
+      in.push_back(fixed(f32({t, r.heads}, Fill::uniform(2, 4))));
+    }
+    if (r.p > 0) in.push_back(i64({}, Fill::of({12})));
+    if (r.reach > 0) in.push_back(fixed(f32({r.heads, 2 * r.reach + 1})));
+    Attrs of = attrs(r.heads, r.scale, r.causal, r.p, r.reach > 0);
+    if (r.stored) of.set("bf16_out", int64_t{1});
+    s.add({.name = r.name,
+           .in = std::move(in),
+           .attrs = std::move(of),
+           .grad = false,
+           .bench = r.bench,
+           .nonfinite = !r.causal,
+           .constant_ok = t < 9,
+           .rounding = kRounding});
+  }
+}
+
 }  // namespace
 
 void attention_samples(Samples& s) {
@@ -99,8 +168,13 @@ void attention_samples(Samples& s) {
             .in = {f32({4, 24}), offsets({0, 4}), step},
             .attrs = attrs(2, 1, false, 1),
             .throws = "p = 1 is not in [0, 1)"})
+      .add({.name = "bf16_bias",
+            .in = {low({4, 24}), offsets({0, 4}), low({2, 5})},
+            .attrs = attrs(2, 1, false, 0, true),
+            .throws = "expected f32"})
       .add({.name = "no_offsets", .in = {f32({4, 24}), offsets({})}, .attrs = attrs(2), .throws = "offsets are empty"})
       .add({.name = "alone", .in = {f32({4, 24})}, .attrs = attrs(2), .throws = "1 inputs given"});
+  add_rounded(s, false);
 }
 
 // dy, qkv, offsets, y and lse as the forward pass would leave them in magnitude.
@@ -151,7 +225,16 @@ void attention_grad_samples(Samples& s) {
             .in = {f32({4, 8}), f32({4, 24}), offsets({0, 4}), f32({4, 8}), f32({4, 3})},
             .attrs = attrs(2),
             .throws = "input 4 is [4, 3], expected [4, 2]"})
+      .add({.name = "bf16_y",
+            .in = {f32({4, 8}), f32({4, 24}), offsets({0, 4}), low({4, 8}), f32({4, 2})},
+            .attrs = attrs(2),
+            .throws = "expected f32"})
+      .add({.name = "f32_bf16_out",
+            .in = {f32({4, 8}), f32({4, 24}), offsets({0, 4}), f32({4, 8}), f32({4, 2})},
+            .attrs = attrs(2).set("bf16_out", int64_t{1}),
+            .throws = "of bf16 factors"})
       .add({.name = "few", .in = {f32({4, 8})}, .attrs = attrs(2), .throws = "1 inputs given"});
+  add_rounded(s, true);
 }
 
 }  // namespace winnow::detail

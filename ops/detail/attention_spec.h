@@ -27,7 +27,7 @@ void attention_samples(Samples& samples);
 void attention_grad_samples(Samples& samples);
 void attention_reference(const Call& call);
 void attention_grad_reference(const Call& call);
-size_t attention_reference_scratch(const AttentionSpec& spec, DType dtype, int threads);
+size_t attention_reference_scratch(const AttentionSpec& spec, const TensorSpec& out, int threads);
 
 // Partial gradients of the bias, [items, 2 R + 1], added over the sequences in order -> [H, 2 R + 1].
 template <class T>

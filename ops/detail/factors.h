@@ -6,11 +6,14 @@
 
 namespace winnow::detail {
 
+// The type of sums and results.
+inline DType sum_of_factors(DType factor) { return factor == DType::BF16 ? DType::F32 : factor; }
+
 // Inputs 0 and 1 are factors of one type; the type of sums and results.
 inline DType expect_factors(const Infer& in) {
   for (int i = 0; i < 2; ++i) in.expect_dtype(i, {DType::F32, DType::BF16, DType::F64});
   in.expect_same_dtype(0, 1);
-  return in.dtype(0) == DType::BF16 ? DType::F32 : in.dtype(0);
+  return sum_of_factors(in.dtype(0));
 }
 
 // Rounding comes after differentiation.

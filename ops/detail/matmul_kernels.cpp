@@ -49,6 +49,8 @@ MatmulNode::MatmulNode(const NodeSpec& node) {
   mask_act = static_cast<cpu::Act>(find_act(node.attrs.text("mask_act", "relu")));
   preact = node.attrs.flag("has_preact");
   packed = node.attrs.integer("packed_n", 0) > 0;
+  bf16_out = node.out[0].dtype == DType::BF16, bf16_preact = preact && node.out[1].dtype == DType::BF16;
+  bf16_mask = mask >= 0 && node.in[static_cast<size_t>(mask)].dtype == DType::BF16;
 }
 
 namespace {
@@ -133,6 +135,7 @@ void run_onednn(const Call& c) {
 const char* reject_onednn_bf16(const NodeSpec& node, const DeviceInfo& device) {
   if (const char* reason = reject_all_but_bf16_factors(node, device)) return reason;
   const MatmulNode s(node);
+  if (s.bf16_out || s.bf16_preact || s.bf16_mask) return "only factors are bf16 on a CPU";
   return s.m * s.n * s.k == 0 ? "an extent is 0" : nullptr;
 }
 // Calls f(op) with the operator of ops/pointwise.def.h.
@@ -187,8 +190,10 @@ void run_reference(const Call& c) {
     const auto& s = c.state<MatmulNode>();
     const T* bias = s.bias < 0 ? nullptr : c.in<T>(s.bias);
     const T* residual = s.residual < 0 ? nullptr : c.in<T>(s.residual);
-    const T* mask = s.mask < 0 ? nullptr : c.in<T>(s.mask);
-    T *out = c.out<T>(0), *preact = s.preact ? c.out<T>(1) : nullptr;
+    const auto put = [&](int output, bool low, int64_t at, double x) {
+      low ? static_cast<void>(c.out<bf16>(output)[at] = bf16(static_cast<float>(x)))
+          : static_cast<void>(c.out<T>(output)[at] = static_cast<T>(x));
+    };
     const Factor* b = c.in<Factor>(1);
     if (s.packed) {
       Factor* plain = c.scratch_as<Factor>();
@@ -200,11 +205,13 @@ void run_reference(const Call& c) {
       const int64_t at = i * s.n + j;
       if (bias != nullptr) sum += static_cast<double>(bias[j]);
       if (residual != nullptr) sum += static_cast<double>(residual[at]);
-      if (preact != nullptr) preact[at] = static_cast<T>(sum);
+      if (s.preact) put(1, s.bf16_preact, at, sum);
       sum = activation(s.act, sum);
       // not sum * 0: the gradient of relu stops infinities
-      const double by = mask == nullptr ? 1 : slope(s.mask_act, static_cast<double>(mask[at]));
-      out[at] = by == 0 ? T(0) : static_cast<T>(sum * by);
+      double by = 1;
+      if (s.mask >= 0)
+        by = slope(s.mask_act, s.bf16_mask ? double{c.in<bf16>(s.mask)[at]} : static_cast<double>(c.in<T>(s.mask)[at]));
+      put(0, s.bf16_out, at, by == 0 ? 0 : sum * by);
     });
   });
 }

@@ -16,6 +16,7 @@ struct MatmulNode {
   cpu::Act act = cpu::Act::None, mask_act = cpu::Act::Relu;
   bool preact = false;  // output 1 is the value before the activation
   bool packed = false;  // b comes from pack_weight
+  bool bf16_out = false, bf16_preact = false, bf16_mask = false;
   explicit MatmulNode(const NodeSpec& node);
 };
 

@@ -132,6 +132,36 @@ void add_rounded(Samples& s) {
       {{"has_mask", int64_t{1}}, {"mask_act", "gelu"}, {"trans_b", int64_t{1}}}, false);
   add("bf16_mask_relu", {low({60, 33}), low({40, 33}), fixed(f32({60, 40}, Fill::uniform(-0.2, 1)))},
       {{"has_mask", int64_t{1}}, {"trans_b", int64_t{1}}});
+  const auto out = [](int64_t bits, Attrs attrs) { return attrs.set("bf16_out", bits); };
+  add("bf16_out", {low({7, 3}), low({3, 5})}, out(1, {}), false);
+  add("bf16_out_relu", {low({130, 6}), low({6, 96}), f32({96}, Fill::uniform(0.5, 2))},
+      out(1, {{"has_bias", int64_t{1}}, {"act", "relu"}}), false);
+  for (const auto& [name, bits] : {std::pair{"bf16_out_gelu", 3}, {"bf16_out_f32_preact", 1}})
+    add(name, {low({33, 6}), low({6, 35}), f32({35})},
+        out(bits, {{"has_bias", int64_t{1}}, {"has_preact", int64_t{1}}, {"act", "gelu"}}), false);
+  add("bf16_out_mask", {low({60, 33}), low({40, 33}), fixed(low({60, 40}))},
+      out(1, {{"has_mask", int64_t{1}}, {"trans_b", int64_t{1}}, {"mask_act", "gelu"}}), false);
+  add("bf16_mask", {low({60, 33}), low({40, 33}), fixed({{DType::BF16, {60, 40}}, Fill::uniform(-0.2, 1), false})},
+      {{"has_mask", int64_t{1}}, {"trans_b", int64_t{1}}}, false);
+  // rows that are no multiples of 16 bytes, of products worth a copy
+  add("bf16_padded", {low({70, 77}), low({77, 66}), f32({66})}, bias);
+  add("bf16_padded_tb", {low({70, 77}), low({91, 77})}, tb);
+  add("bf16_padded_ta", {low({70, 77}), low({70, 91})}, out(1, ta), false);
+  add("tf32_padded", {f32({65, 66}, Fill::integers(-8, 8)), f32({66, 67}, Fill::integers(-8, 8))},
+      {{"tf32", int64_t{1}}});
+  s.add({.name = "bf16_out_empty_k",
+         .in = {low({3, 0}), low({0, 4}), f32({4})},
+         .attrs = out(1, {{"has_bias", int64_t{1}}, {"act", "tanh"}}),
+         .grad = false});
+  s.add({.name = "f32_bf16_out", .in = {f32({2, 3}), f32({3, 4})}, .attrs = out(1, {}), .throws = "of bf16 factors"});
+  s.add({.name = "bf16_preact_alone",
+         .in = {low({2, 3}), low({3, 4})},
+         .attrs = out(2, {{"has_preact", int64_t{1}}, {"act", "gelu"}}),
+         .throws = "not bf16 without the result"});
+  s.add({.name = "bf16_out_residual",
+         .in = {low({2, 3}), low({3, 4}), f32({2, 4})},
+         .attrs = out(1, {{"has_residual", int64_t{1}}}),
+         .throws = "no residual"});
   s.add({.name = "bf16_no_rows", .in = {low({0, 5}), low({5, 4})}, .grad = false, .constant_ok = true});
   add("bf16_transformer", {low({4096, 384}), low({384, 1536}), f32({1536})}, bias, true, true);
   add("tf32", {f32({33, 40}, Fill::integers(-8, 8)), f32({40, 50}, Fill::integers(-8, 8)), f32({50})},

@@ -53,23 +53,25 @@ inline std::vector<Arg> long_behind_short(int64_t dim) {
   return segments_at(starts, 420, dim, 700);
 }
 
-// 2048 x 26 occurrences over a table of 1e6 rows: 13,312 touched rows, each four times.
-inline std::vector<Arg> sparse_ctr_case(int states, bool row_state, int64_t dim = 16) {
-  constexpr int64_t kIds = 2048 * 26, kUnique = kIds / 4, kRows = 1000000;
-  std::vector<Arg> in = {{{DType::F32, {kRows, dim}}, Fill::normal(0.01), false}};
-  const Shape state = row_state ? Shape{kRows} : Shape{kRows, dim};
+// batch x 26 occurrences over a table: each touched row has `repeats` of them.
+inline std::vector<Arg> sparse_ctr_case(int states, bool row_state, int64_t batch = 2048, int64_t table_rows = 1000000,
+                                        int64_t repeats = 4, int64_t dim = 16) {
+  const int64_t ids = batch * 26, unique = ids / repeats, spacing = (table_rows - 1) / unique;
+  const auto count = static_cast<size_t>(ids);
+  std::vector<Arg> in = {{{DType::F32, {table_rows, dim}}, Fill::normal(0.01), false}};
+  const Shape state = row_state ? Shape{table_rows} : Shape{table_rows, dim};
   for (int i = 0; i < states; ++i) in.push_back(fixed(f32(state, Fill::uniform(0.001, 0.01))));
-  std::vector<double> rows(kIds, -1), starts(kIds + 1, kIds);
-  for (int64_t k = 0; k < kUnique; ++k) {
-    rows[static_cast<size_t>(k)] = static_cast<double>(k * 75 + k * k % 37);
-    starts[static_cast<size_t>(k)] = static_cast<double>(4 * k);
+  std::vector<double> rows(count, -1), starts(count + 1, static_cast<double>(ids));
+  for (int64_t k = 0; k < unique; ++k) {
+    rows[static_cast<size_t>(k)] = static_cast<double>(k * spacing + k * k % (spacing / 2));
+    starts[static_cast<size_t>(k)] = static_cast<double>(repeats * k);
   }
-  in.push_back(i64({kIds}, Fill::of(rows)));
-  in.push_back(i32({kIds + 1}, Fill::of(starts)));
-  in.push_back(i64({}, Fill::of({static_cast<double>(kUnique)})));
-  in.push_back(i32({kIds}, Fill::integers(0, kIds - 1)));
-  in.push_back(fixed(f32({kIds}, Fill::uniform(0.5, 1))));
-  in.push_back(fixed(f32({kIds, dim})));
+  in.push_back(i64({ids}, Fill::of(rows)));
+  in.push_back(i32({ids + 1}, Fill::of(starts)));
+  in.push_back(i64({}, Fill::of({static_cast<double>(unique)})));
+  in.push_back(i32({ids}, Fill::integers(0, static_cast<double>(ids - 1))));
+  in.push_back(fixed(f32({ids}, Fill::uniform(0.5, 1))));
+  in.push_back(fixed(f32({ids, dim})));
   in.push_back(fixed(f32({}, Fill::of({0.01}))));
   in.push_back(i64({}, Fill::of({100})));
   in.push_back(fixed(f32({}, Fill::of({1}))));

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Bad input: one clear message, exit code 1 or 2, nothing half-written. Usage: bad_input.sh BUILD_DIR
 set -uo pipefail
-build=$1 root=$PWD
+build=$(realpath "$1") root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

@@ -2,7 +2,7 @@
 # Installs Winnow, builds examples/custom_model outside the tree against the installation, tests its operator, trains its
 # model by the library and by every command. Usage: custom_model.sh BUILD_DIR
 set -euo pipefail
-build=$1 root=$PWD
+build=$(realpath "$1") root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
@@ -47,7 +47,7 @@ build/custom_model config.yaml run >out 2>log || { cat log; fail "training"; }
 grep -q '^FwFM ' out && grep -q '^clicks where likely: 0\.' out && [[ -s run/model.safetensors ]] || { cat out; fail "no evaluation"; }
 grep -m 1 '^FwFM ' out
 build/custom_model evaluate --run run --json --set evaluation.resamples=0 >again.json || fail "evaluate"
-build/custom_model recommend --run run --k 3 | grep -q '^recommended' || fail "recommend"
+build/custom_model recommend --run run --k 3 >list && grep -q '^recommended' list || fail "recommend"
 winnow/bin/winnow evaluate --run run >/dev/null 2>log && fail "winnow itself has no FwFM"
 grep -q "model.name" log || { cat log; fail "the message does not name the model"; }
 echo 'model.pair_init_std: {log_uniform: [1e-2, 10]}' > space.yaml

@@ -2,7 +2,7 @@
 # PostgreSQL as a source: a private cluster, killed in the middle of a conversion, which then goes on and ends with the
 # bytes of an undisturbed one. Usage: database.sh BUILD_DIR. Exit code 77: skipped, PostgreSQL is not installed.
 set -euo pipefail
-build=$1
+build=$(realpath "$1")
 programs=
 for candidate in /usr/lib/postgresql/*/bin "$(dirname "$(command -v initdb || echo /none/initdb)")"; do
   [[ -x $candidate/initdb && -x $candidate/psql ]] && programs=$candidate && break
@@ -17,7 +17,7 @@ if [[ $(id -u) -eq 0 ]]; then  # the server refuses to run as root
   as_user=(runuser -u postgres --)
   chown postgres "$work"
 fi
-server() { (cd "$work" && "${as_user[@]}" "$programs/pg_ctl" -D "$work/cluster" -w -s "$@"); }
+server() { (cd "$work" && "${as_user[@]}" "$programs/pg_ctl" -D "$work/cluster" -w -t 600 -s "$@"); }
 sql() { (cd "$work" && "${as_user[@]}" "$programs/psql" -h "$work" -d postgres -v ON_ERROR_STOP=1 -q -c "$1"); }
 trap 'server stop -m immediate >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 fail() { echo "FAILED: $*"; [[ -f $work/err ]] && tail -5 "$work/err"; exit 1; }
@@ -27,7 +27,8 @@ options="-c listen_addresses='' -c unix_socket_directories='$work' -c fsync=off"
 server start -l "$work/log" -o "$options"
 sql "CREATE TABLE clicks AS SELECT id, 'user ' || id % 977 AS user_id, id % 3 = 0 AS clicked, (id % 1000) / 8.0 AS price,
      0.1::float8 * id AS score, CASE WHEN id % 5 > 0 THEN 'a \"quoted\", text' END AS note FROM generate_series(1, 150000) id;
-     ALTER TABLE clicks ADD PRIMARY KEY (id)"
+     ALTER TABLE clicks ADD PRIMARY KEY (id);
+     CREATE TABLE gate(seconds float8); INSERT INTO gate VALUES(0)"
 
 # the password means nothing to this server; no message may show it
 source="host=$work user=postgres dbname=postgres password=hunter2"
@@ -47,15 +48,15 @@ cmp "$work/first.csv" "$work/expected.csv" || fail "the cells of a query"
 
 for ending in csv jsonl.zst; do
   convert "$work/whole.$ending" --table clicks --key id >/dev/null || fail "an undisturbed conversion"
-  # the same rows, held up so that there is a middle
-  slow="SELECT * FROM clicks WHERE id % 1500 > 0 OR pg_sleep(0.03) IS NOT NULL"
+  # the same rows, of which one waits at the gate until the server is killed: so there is a middle
+  slow="SELECT * FROM clicks WHERE id <> 120000 OR pg_sleep((SELECT seconds FROM gate)) IS NOT NULL"
+  sql "UPDATE gate SET seconds = 3600"
   convert "$work/cut.$ending" --query "$slow" --key id >/dev/null &
   running=$!
-  for _ in $(seq 600); do
-    grep -q '"rows":65536' "$work/cut.$ending.state" 2>/dev/null && break
+  until grep -q '"rows":65536' "$work/cut.$ending.state" 2>/dev/null; do
+    kill -0 $running || fail "the conversion was over before the server could be killed"
     sleep 0.05
   done
-  kill -0 $running || fail "the conversion was over before the server could be killed"
   server stop -m immediate
   code=0; wait $running || code=$?
   [[ $code -eq 1 ]] || fail "exit code $code when the server was killed"
@@ -67,6 +68,7 @@ for ending in csv jsonl.zst; do
   grep -q hunter2 "$work/err" && fail "a message shows the password"
   [[ -f $work/cut.$ending.part ]] || fail "the part was lost while the server was away"
   server start -l "$work/log" -o "$options"
+  sql "UPDATE gate SET seconds = 0"
   convert "$work/cut.$ending" --query "$slow" --key id --resume >/dev/null || fail "resuming"
   grep -q 'went on after 65536 rows' "$work/err" || fail "did not go on after 65536 rows"
   cmp "$work/whole.$ending" "$work/cut.$ending" || fail "the resumed file differs"

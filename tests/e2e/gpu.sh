@@ -3,7 +3,7 @@
 # match and tune give what they give on the CPU; doctor finds the device right.
 # Usage: gpu.sh BUILD_DIR
 set -euo pipefail
-build=$1
+build=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

@@ -2,7 +2,7 @@
 # Every command has --json, and with it stdout is exactly one JSON document. The commands are found by walking --help:
 # one without --json fails here, and so does one that is missing from the calls below. Usage: json.sh BUILD_DIR
 set -uo pipefail
-build=$1 root=$PWD
+build=$(realpath "$1") root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -24,7 +24,8 @@ leaves() {
 leaves > commands
 while read -r command; do
   # shellcheck disable=SC2086
-  "$winnow" $command --help | grep -q -- '--json' || fail "winnow $command has no --json"
+  "$winnow" $command --help >help
+  grep -q -- '--json' help || fail "winnow $command has no --json"
 done < commands
 
 # one COMMAND... : exit code 0 and one JSON document on stdout; the command without its arguments is ticked off
@@ -112,9 +113,13 @@ one events stats --store sqlite:events.db --top 3
 one update --run a --store sqlite:events.db --once --label view=1 --every 10ms
 one verify a --users 2
 # serve prints its document when it is ready, and ends when it is told to
-until grep -q '"address"' served 2>/dev/null; do sleep .1; done && kill -TERM "$(cat pid)" &
-"$winnow" serve a --port 0 --json >served 2>err & echo $! >pid
-wait "$(cat pid)" || fail "winnow serve --json: $(tail -1 err)"
+"$winnow" serve a --port 0 --json >served 2>err & pid=$!
+until grep -q '"address"' served 2>/dev/null; do
+  kill -0 $pid 2>/dev/null || break
+  sleep .1
+done
+kill -TERM $pid 2>/dev/null
+wait $pid || fail "winnow serve --json: $(tail -1 err)"
 "$build/json_document" <served 2>parse || fail "winnow serve --json: $(cat parse)"
 echo serve >>called
 one data describe "$table"

@@ -2,7 +2,7 @@
 # A CSV larger than what may be used of memory: trained with storage: disk, its peak memory and loading speed asserted.
 # Usage: large_csv.sh BUILD_DIR [GIGABYTES] [WORK_DIR]; 5 GB of rows need 12 GB of disk.
 set -euo pipefail
-build=$1 gigabytes=${2:-5}
+build=$(realpath "$1") gigabytes=${2:-5}
 work=$(mktemp -d "${3:-${TMPDIR:-/tmp}}/winnow-large-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"

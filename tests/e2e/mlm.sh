@@ -2,7 +2,7 @@
 # winnow train mlm as users run it: killed at random moments and resumed it ends with the bytes of a run that was not,
 # Ctrl-C leaves a checkpoint, its encoder opens again, fill-mask answers. Usage: mlm.sh BUILD_DIR [KILLS]
 set -euo pipefail
-build=$1 kills=${2:-3}
+build=$(realpath "$1") kills=${2:-3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

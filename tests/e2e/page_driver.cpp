@@ -1,6 +1,6 @@
 // A person at the page of `winnow serve`, played in headless Chromium through its DevTools protocol: recommendations
 // for a user, a click that the next list and the history know, a search.
-// Usage: page_driver CHROMIUM URL WORD SCREENSHOT.png [PROFILE]    exit code 1 and a line on stderr when a step fails
+// Usage: page_driver CHROMIUM URL WORD SCREENSHOT.png PROFILE    exit code 1 and a line on stderr when a step fails
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -26,6 +26,8 @@ namespace net = boost::asio;
 namespace beast = boost::beast;
 using Json = nlohmann::json;
 using namespace std::chrono_literals;
+
+constexpr auto kLongest = 120s;  // for what hangs
 
 class Browser {
  public:
@@ -102,7 +104,8 @@ class Page {
     return result["result"].value("value", Json());
   }
   void wait_for(const std::string& condition) {
-    for (int n = 0; n < 300; ++n) {
+    const auto end = std::chrono::steady_clock::now() + kLongest;
+    while (std::chrono::steady_clock::now() < end) {
       if (evaluate(condition) == true) return;
       std::this_thread::sleep_for(50ms);
     }
@@ -112,7 +115,8 @@ class Page {
 
  private:
   std::string target(const std::string& host, const std::string& port) {
-    for (int n = 0; n < 100; ++n) {
+    const auto end = std::chrono::steady_clock::now() + kLongest;
+    while (std::chrono::steady_clock::now() < end) {
       beast::tcp_stream http(context_);
       http.connect(net::ip::tcp::resolver(context_).resolve(host, port));
       beast::http::request<beast::http::empty_body> request(beast::http::verb::get, "/json/list", 11);
@@ -167,7 +171,7 @@ void play(Page& page, const std::string& url, const std::string& word, const std
       "document.querySelectorAll('#items li').length == 10 && ![...document.querySelectorAll('#items li')].some(li => "
       "li.dataset.item == '" +
       first + "')");
-  page.wait_for("document.querySelector('#history li').dataset.item == '" + first + "'");
+  page.wait_for("document.querySelector('#history li')?.dataset.item == '" + first + "'");
   expect(page.evaluate("document.querySelector('#history li .why').textContent") == "just now, liked",
          "the history does not say that it was liked just now");
   page.evaluate("document.querySelector('#search [name=query]').value = " + Json(word).dump() +
@@ -197,12 +201,12 @@ void play(Page& page, const std::string& url, const std::string& word, const std
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 5) {
-    std::fputs("usage: page_driver CHROMIUM URL WORD SCREENSHOT.png [PROFILE]\n", stderr);
+  if (argc != 6) {
+    std::fputs("usage: page_driver CHROMIUM URL WORD SCREENSHOT.png PROFILE\n", stderr);
     return 2;
   }
   try {
-    Browser browser(argv[1], argc > 5 ? argv[5] : "/tmp/page_driver_profile");
+    Browser browser(argv[1], argv[5]);
     const std::string address = browser.devtools();
     Page page(address.substr(0, address.find(':')), address.substr(address.find(':') + 1));
     play(page, argv[2], argv[3], argv[4]);

@@ -2,7 +2,7 @@
 # The report of a real run in a real browser: it loads, has its sections, runs no script, asks for nothing outside
 # itself, and no part of the page is wider than a phone of 360 px. Usage: report.sh BUILD_DIR
 set -euo pipefail
-build=$1 root=$PWD
+build=$(realpath "$1") root=$PWD
 browser=$(command -v chromium || command -v chromium-browser || true)
 [[ -n $browser ]] || { echo "FAILED: no chromium; install it with scripts/install_packages.sh --tests"; exit 1; }
 work=$(mktemp -d)
@@ -21,7 +21,7 @@ grep -qF '&lt;script&gt;x()&lt;/script&gt;' run/report.html || { echo "FAILED: t
 
 # dump WIDTH HTML: the page after its scripts ran
 dump() {
-  timeout 120 "$browser" --headless --no-sandbox --hide-scrollbars --disable-gpu --disable-dev-shm-usage --user-data-dir="$work/profile" \
+  timeout 600 "$browser" --headless --no-sandbox --hide-scrollbars --disable-gpu --disable-dev-shm-usage --user-data-dir="$work/profile" \
     --host-resolver-rules='MAP * ~NOTFOUND' --allow-file-access-from-files --window-size="$1",2000 --virtual-time-budget=5000 --dump-dom "file://$work/$2" 2>browser.log \
     || { tail -5 browser.log; echo "FAILED: $browser ended with an error"; exit 1; }
 }

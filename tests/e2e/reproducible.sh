@@ -2,7 +2,7 @@
 # The same command with 1 and 2 threads, each run twice, writes the same model.safetensors; a training that is killed at
 # random moments and resumed ends with the bytes of one that was not, and with its metrics.jsonl but for wall times. Usage: reproducible.sh BUILD_DIR [KILLS] [SETTING]
 set -euo pipefail
-build=$1 kills=${2:-6}
+build=$(realpath "$1") kills=${2:-6}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

@@ -3,7 +3,7 @@
 # a study gives the same files and the same table; failures, halving, folds, what is refused.
 # Usage: tune.sh BUILD_DIR [KILLS]
 set -euo pipefail
-build=$1 kills=${2:-3} root=$PWD
+build=$(realpath "$1") kills=${2:-3} root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -23,7 +23,7 @@ rate=$(sed -n 's/^  learning_rate: //p' whole/best.yaml)
 awk -v r="$rate" 'BEGIN { exit !(r > 3e-3 && r < 1e-1) }' || fail "the best learning rate is $rate, planted between 0.003 and 0.1"
 grep -q '<svg' whole/tune.html && ! grep -q 'src=\|href="http' whole/tune.html || fail "no page, or one that needs more than itself"
 [[ $(wc -l < whole/trials.jsonl) -eq 18 ]] || fail "not 18 trials"
-grep -L '"split": "valid"' whole/trials/*/evaluation.json | grep -q . && fail "a trial was not scored on the validation split"
+[[ -z $(grep -L '"split": "valid"' whole/trials/*/evaluation.json) ]] || fail "a trial was not scored on the validation split"
 echo "18 trials: best learning rate $rate, $(sed -n 2p whole.txt)"
 
 # same FILES...: of a study that was interrupted and of the one that was not
@@ -53,8 +53,8 @@ for ((k = 0; k < kills; ++k)); do
 done
 
 "$build/winnow" tune "${study[@]}" --out stopped >/dev/null 2>log & pid=$!
-while [[ ! -d stopped/trials/004 ]]; do sleep 0.05; done
-kill -INT $pid
+while [[ ! -d stopped/trials/001 ]] && kill -0 $pid 2>/dev/null; do sleep 0.05; done
+kill -INT $pid || true
 code=0; wait $pid || code=$?
 [[ $code -eq 1 ]] && grep -q 'tune --out stopped --resume' log || { cat log; fail "Ctrl-C: exit $code"; }
 tune --resume --out stopped >stopped.txt 2>/dev/null

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/cuda/emulation/options.h"
@@ -53,18 +54,31 @@ int run(std::vector<char*> arguments, const Barrier& drop, emulation::ThreadOrde
   return result != 0 ? result : clean ? 0 : 1;
 }
 
-// Each schedule starts with a device on which nothing was allocated: freed addresses are not used again, and twelve
-// runs would take more than a device has.
-int in_a_process(const std::function<int()>& work) {
-  std::fflush(stdout);
-  const pid_t child = fork();
-  if (child == 0) {
-    const int result = work();
+// The worst result of all. Each schedule is a process, one a core at a time, and so starts with a device on which
+// nothing was allocated: freed addresses are not used again, and twelve runs would take more than a device has.
+int in_processes(const std::vector<std::function<int()>>& works) {
+  int worst = 0;
+  size_t running = 0;
+  const auto wait_for_one = [&] {
+    int status = 0;
+    const bool ended = wait(&status) > 0 && WIFEXITED(status);
+    worst = std::max(worst, ended ? WEXITSTATUS(status) : 1);
+    --running;
+  };
+  for (const auto& work : works) {
+    if (running == std::max(std::thread::hardware_concurrency(), 1u)) wait_for_one();
     std::fflush(stdout);
-    _exit(result);
+    const pid_t child = fork();
+    if (child == 0) {
+      const int result = work();
+      std::fflush(stdout);
+      _exit(result);
+    }
+    if (child < 0) return 1;
+    ++running;
   }
-  int status = 0;
-  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+  while (running > 0) wait_for_one();
+  return worst;
 }
 
 }  // namespace
@@ -88,10 +102,10 @@ int main(int argc, char** argv) {
   char device[] = "--device=cuda", small[] = "--small";
   arguments.insert(arguments.end(), {device, small, nullptr});
   if (!schedules) return run(arguments, drop, ThreadOrder::Forward, StreamMode::Lazy);
-  int worst = 0;
+  std::vector<std::function<int()>> works;
   for (const auto threads :
        {ThreadOrder::Forward, ThreadOrder::Reverse, ThreadOrder::Random, ThreadOrder::WarpPriority})
     for (const auto streams : {StreamMode::Lazy, StreamMode::Eager, StreamMode::Random})
-      worst = std::max(worst, in_a_process([&] { return run(arguments, drop, threads, streams, all_but_products()); }));
-  return worst;
+      works.emplace_back([&, threads, streams] { return run(arguments, drop, threads, streams, all_but_products()); });
+  return in_processes(works);
 }

@@ -3,13 +3,19 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/backend.h"
 #include "core/cuda/emulation/options.h"
 #include "core/cuda/register.h"
+#include "core/passes.h"
 #include "core/rng.h"
 #include "data/token_batches.h"
 #include "nn/transformer.h"
 #include "ops/losses.h"
+#include "ops/matmul.h"
+#include "ops/pointwise.h"
+#include "ops/reduce.h"
 #include "train/optimizer.h"
 
 namespace winnow {
@@ -169,6 +175,135 @@ TEST_F(ProgramTest, LowerPrecisionsTrainNearlyTheSame) {
     EXPECT_EQ(rounded.parameters.size(), exact.parameters.size());
   }
   EXPECT_TRUE(emulation::reports().empty());
+}
+
+struct Differentiated {
+  float loss = 0;
+  std::vector<std::vector<float>> gradients;  // of all parameters
+  std::string plan;
+};
+Differentiated differentiate(const TransformerOptions& options, Precision precision) {
+  LanguageModel model(options);
+  model.initialize(1);
+  Graph g(kCuda, 7);
+  const Value step = g.input("step", {DType::I64, {}});
+  const auto tokens = [&](const char* name, int64_t n) { return g.input(name, {DType::I64, {n}}); };
+  const TokenInputs in{tokens("ids", kCapacity), tokens("types", kCapacity), tokens("positions", kCapacity),
+                       tokens("offsets", 4)};
+  const Value loss =
+      softmax_cross_entropy(model.logits(g, in, {.step = step, .row_weight = {}, .training = true}), in.ids);
+  g.output("loss", loss);
+  g.backward(loss);
+  std::vector<std::string> names;
+  for (const Parameter& p : model.parameters()) {
+    if (p.value().dtype() != DType::F32) continue;
+    names.push_back("d " + p.name());
+    g.output(names.back(), g.gradient(g.persistent(p.variable)));
+  }
+  CompileOptions compiled;
+  compiled.precision = precision;
+  Program program = compile(g, compiled);
+  const auto stream = make_stream(kCuda);
+  const TokenTensors batch = batch_of(1);
+  const Tensor first = Tensor::zeros({DType::I64, {}});
+  program.run(std::vector{first, batch.ids, batch.types, batch.positions, batch.offsets}, *stream);
+  stream->synchronize();
+  Differentiated result{.loss = program.output("loss").span<float>()[0], .gradients = {}, .plan = program.dump()};
+  for (const std::string& name : names) {
+    const Tensor gradient = program.output(name);
+    result.gradients.emplace_back(gradient.span<float>().begin(), gradient.span<float>().end());
+  }
+  return result;
+}
+double squared_norm(const std::vector<float>& x) {
+  double sum = 0;
+  for (const float e : x) sum += static_cast<double>(e) * e;
+  return sum;
+}
+
+// Of all precisions the same masks and nearly the same loss and gradients; attention reads bf16 where products do.
+TEST_F(ProgramTest, AttentionInBf16IsNearThatInF32) {
+  TransformerOptions options = bert();
+  options.hidden_size = 32;
+  const Differentiated exact = differentiate(options, Precision::F32),
+                       rounded = differentiate(options, Precision::BF16),
+                       again = differentiate(options, Precision::BF16);
+  EXPECT_TRUE(emulation::reports().empty());
+  EXPECT_EQ(exact.plan.find("tensor_cores"), std::string::npos);
+  for (const char* op : {"jagged_attention ", "jagged_attention_grad "}) {
+    const size_t at = rounded.plan.find(op);
+    ASSERT_NE(at, std::string::npos) << rounded.plan;
+    const std::string line = rounded.plan.substr(at, rounded.plan.find('\n', at) - at);
+    EXPECT_NE(line.find("tensor_cores"), std::string::npos) << line;
+    EXPECT_NE(line.find("bf16_out"), std::string::npos) << line;  // only products read the result
+  }
+  EXPECT_NE(exact.loss, rounded.loss);
+  EXPECT_NEAR(exact.loss, rounded.loss, 0.01f * exact.loss);
+  double error = 0, all = 0;
+  for (size_t p = 0; p < exact.gradients.size(); ++p) {
+    std::vector<float> difference = exact.gradients[p];
+    for (size_t i = 0; i < difference.size(); ++i) difference[i] -= rounded.gradients[p][i];
+    error += squared_norm(difference);
+    all += squared_norm(exact.gradients[p]);
+  }
+  EXPECT_LT(std::sqrt(error / all), 0.02);
+  EXPECT_EQ(rounded.loss, again.loss);
+  EXPECT_EQ(rounded.gradients, again.gradients);
+}
+// An attention whose result is stored in bf16 rounds what it would store in f32, once.
+TEST_F(ProgramTest, ResultsOfAttentionInBf16AreThoseInF32Rounded) {
+  const auto run = [](bool low) {
+    Graph g(kCuda, 7);
+    const Value qkv = g.input("qkv", {DType::BF16, {70, 96}}), offsets = g.input("offsets", {DType::I64, {3}});
+    Attrs attrs = {{"heads", int64_t{2}}, {"scale", 0.3},         {"causal", int64_t{0}},  {"p", 0.0},
+                   {"seed", int64_t{0}},  {"stream", int64_t{0}}, {"has_bias", int64_t{0}}};
+    if (low) attrs.set("bf16_out", int64_t{1});
+    g.output("y", g.apply_all("jagged_attention", std::vector{qkv, offsets}, attrs)[0]);
+    Program program = compile(g);
+    Tensor in(qkv.spec()), rows(offsets.spec());
+    Rng rng(3, 0);
+    for (int64_t i = 0; i < in.numel(); ++i) in.data<bf16>()[i] = bf16(static_cast<float>(rng.normal()));
+    std::ranges::copy(std::vector<int64_t>{2, 40, 70}, rows.data<int64_t>());
+    const auto stream = make_stream(kCuda);
+    program.run(std::vector{in, rows}, *stream);
+    return program.output("y");
+  };
+  const Tensor exact = run(false), rounded = run(true);
+  ASSERT_EQ(rounded.dtype(), DType::BF16);
+  for (int64_t i = 0; i < exact.numel(); ++i)
+    ASSERT_EQ(bf16(exact.data<float>()[i]).bits, rounded.data<bf16>()[i].bits) << i;
+}
+
+// What only products read is stored as they read it, and what else needs is not.
+TEST_F(ProgramTest, ResultsBetweenProductsAreStoredInBf16) {
+  set_default_device(kCuda);
+  Graph g;
+  const auto variable = [&](const char* name, const Shape& shape) {
+    const auto made = std::make_shared<Variable>();
+    made->name = name, made->value = Tensor::zeros({DType::F32, shape});
+    return g.persistent(made);
+  };
+  const Value weights[] = {variable("a", {24, 40}), variable("b", {40, 48}), variable("c", {48, 8})};
+  Value h = relu(linear(g.input("x", {DType::F32, {16, 24}}), weights[0], variable("bias", {40})));
+  h = gelu(linear(h, weights[1]));
+  const Value loss = mean(square(linear(h, weights[2])));
+  g.output("loss", loss);
+  g.backward(loss);
+  for (const Value w : weights) g.output(fmt::format("gradient {}", w.id), g.gradient(w));
+  set_default_device({});
+  Ir ir(g);
+  merge_equal_nodes(ir);
+  round_factors(ir, Precision::BF16, device_info(kCuda));
+  fuse_epilogues(ir);
+  store_rounded(ir, device_info(kCuda));
+  int casts = 0, low = 0;
+  for (const Node& node : ir.nodes) {
+    casts += std::string_view(node.op->name) == "cast";
+    for (const int32_t out : node.outputs)
+      low += node.attrs.integer("bf16_out", 0) != 0 && ir.values[static_cast<size_t>(out)].spec.dtype == DType::BF16;
+  }
+  EXPECT_EQ(casts, 5);  // x, three weights, the gradient of the last product
+  EXPECT_EQ(low, 5);    // relu, gelu and what is before it, and the gradients before both
 }
 TEST_F(ProgramTest, FeedsOfStepsInFlightStayApart) {
   const Outcome waited = train(bert(), kCuda, 6);

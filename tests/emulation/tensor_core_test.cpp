@@ -1,4 +1,4 @@
-// The fragment layouts of mma.m16n8k16, one element at a time, from the PTX ISA's own formulas.
+// The layouts of mma.m16n8k16's fragments and of ldmatrix, one element at a time, from the PTX ISA's own formulas.
 #include "core/cuda/emulation/tensor_core.h"
 
 #include "tests/emulation/support.h"
@@ -71,6 +71,38 @@ TEST(TensorCore, SwappedRegistersGiveAnotherProduct) {
       b.multiply();
       EXPECT_NE(std::memcmp(a.d, b.d, sizeof a.d), 0) << first << " and " << second;
     }
+}
+
+// PTX ISA, ldmatrix: lanes 8 m .. 8 m + 7 bring the rows of matrix m; each lane gets the elements 2 (lane % 4) and the
+// next one of row lane / 4, of rows and columns exchanged with .trans.
+template <bool kTransposed>
+void expect_rows_in_their_lanes() {
+  std::uint16_t matrices[4][8][8];
+  for (int m = 0; m < 4; ++m)
+    for (int i = 0; i < 8; ++i)
+      for (int j = 0; j < 8; ++j) matrices[m][i][j] = static_cast<std::uint16_t>(1000 * m + 10 * i + j);
+  std::uint32_t out[32][4] = {};
+  MatrixSlot slots[32];
+  void* pointers[32];
+  for (int lane = 0; lane < 32; ++lane) {
+    slots[lane] = {matrices[lane / 8][lane % 8], out[lane]};
+    pointers[lane] = &slots[lane];
+  }
+  combine_matrices<kTransposed>(pointers, ~0u);
+  for (int lane = 0; lane < 32; ++lane)
+    for (int m = 0; m < 4; ++m)
+      for (int half = 0; half < 2; ++half) {
+        const int across = lane % 4 * 2 + half, down = lane / 4;
+        const int expected = 1000 * m + (kTransposed ? 10 * across + down : 10 * down + across);
+        EXPECT_EQ(out[lane][m] >> 16 * half & 0xffff, static_cast<unsigned>(expected)) << lane << " " << m << half;
+      }
+}
+TEST(TensorCore, MatricesAreLoadedRowByRow) { expect_rows_in_their_lanes<false>(); }
+TEST(TensorCore, MatricesAreLoadedTransposed) { expect_rows_in_their_lanes<true>(); }
+
+TEST(TensorCore, PairsAreRoundedToNearestEven) {
+  EXPECT_EQ(pack_bf16(1.0f, -2.0f), 0xC0003F80u);
+  EXPECT_EQ(pack_bf16(1 + 0x1p-8f, 1 + 3 * 0x1p-8f), 0x3F823F80u);  // ties
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ int append(const std::string& url, int64_t batches, const char* acknowledgements
 
 int check(const std::string& url, int64_t least, int64_t most) {
   const auto store = EventStore::open(url);
-  WN_CHECK(is_forwarded(*store, std::chrono::seconds(10)), Error, "{}", store->health().text);
+  WN_CHECK(is_forwarded(*store, std::chrono::minutes(1)), Error, "{}", store->health().text);
   std::vector<UserEvent> events;
   store->read(0, (most + 2) * kBatch, events);
   const auto size = static_cast<int64_t>(events.size());

@@ -21,7 +21,7 @@ run() {
   : >"$work/acknowledged"
   prepare
   {
-    timeout 30 strace -f -o "$work/trace" -e trace="$call" -e inject="$call:${fault%+}:when=$when" \
+    timeout 300 strace -f -o "$work/trace" -e trace="$call" -e inject="$call:${fault%+}:when=$when" \
       "$writer" "$mode" "${given[@]}"
     rc=$?
   } 2>"$work/err"

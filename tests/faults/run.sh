@@ -26,7 +26,7 @@ for call in openat fstat newfstatat flock ftruncate write fsync rename close unl
         n=$((n + 1)) when=$n$persistent
         cp "$work/old" "$file"
         [ "$call" = mkdir ] && rm -rf "$work/a"
-        timeout 20 strace -f -o "$work/trace" -e trace="$call" -e inject="$call:$fault:when=$when" \
+        timeout 300 strace -f -o "$work/trace" -e trace="$call" -e inject="$call:$fault:when=$when" \
           "$writer" "$file" n $bytes 2>"$work/err"
         rc=$?
         runs=$((runs + 1))

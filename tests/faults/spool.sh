@@ -15,9 +15,8 @@ for try in 1 2 3 4 5; do
   port=$((20000 + RANDOM % 30000))
   redis-server --port $port --bind 127.0.0.1 --dir "$work" --save '' --appendonly no >"$work/redis.log" 2>&1 &
   server=$!
-  for wait in {1..100}; do
+  while kill -0 $server 2>/dev/null; do
     redis-cli -p $port info server 2>/dev/null | grep -q "process_id:$server" && break 2
-    kill -0 $server 2>/dev/null || break
     sleep .05
   done
 done
@@ -30,7 +29,7 @@ prepare() {
   rm -f "$work"/spool.db*
   if [[ $mode = forward ]]; then
     cp "$work"/prepared.db "$work/spool.db"
-    before=$spooled at=$port more=($spooled $([[ $fault = *+ ]] && echo 250 || echo 10000))
+    before=$spooled at=$port more=($spooled $([[ $fault = *+ ]] && echo 250 || echo 60000))
   fi
   log="redis://127.0.0.1:$port$rest"
   given=("redis://127.0.0.1:$at$rest" $batches "$work/acknowledged" "${more[@]}")

@@ -244,7 +244,7 @@ void limit_this_process() {
   constexpr rlim_t kMemory = rlim_t{16} << 30;
   const rlimit memory{kMemory, kMemory};
   setrlimit(RLIMIT_AS, &memory);
-  alarm(20);
+  alarm(120);  // for a kernel that hangs: the calls of an operator take a second
 }
 
 }  // namespace

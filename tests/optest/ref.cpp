@@ -16,8 +16,9 @@ double largest(DType t) { return t == DType::F64 ? DBL_MAX : FLT_MAX; }
 
 bool is_nan(double x) { return std::isnan(x); }
 
-// "" or the worst element outside |y - ref| <= ulp * eps * |ref| + sum * eps * max|ref|.
-std::string outside(const Tolerance& tolerance, const Visible& got, const Doubles& y, const Doubles& ref) {
+// "" or the worst element outside |y - ref| <= ulp * eps * |ref| + (sum * eps + rounding) * max|ref|.
+std::string outside(const Tolerance& tolerance, double rounding, const Visible& got, const Doubles& y,
+                    const Doubles& ref) {
   const DType t = got.tensor.dtype();
   double most = 0;
   for (const double r : ref)
@@ -27,16 +28,18 @@ std::string outside(const Tolerance& tolerance, const Visible& got, const Double
   for (size_t e = 0; e < ref.size(); ++e) {
     if (y[e] == ref[e] || (is_nan(y[e]) && is_nan(ref[e]))) continue;
     if (std::isinf(y[e]) && std::abs(ref[e]) > largest(t) && (y[e] > 0) == (ref[e] > 0)) continue;
-    const double bound =
-        is_float(t) ? tolerance.ulp * epsilon(t) * std::abs(ref[e]) + tolerance.sum * epsilon(t) * most + FLT_MIN : 0;
+    const double bound = is_float(t) ? tolerance.ulp * epsilon(t) * std::abs(ref[e]) +
+                                           (tolerance.sum * epsilon(t) + rounding) * most + FLT_MIN
+                                     : 0;
     double ratio = std::abs(y[e] - ref[e]) / std::max(bound, DBL_MIN);
     if (is_nan(ratio)) ratio = INFINITY;
     if (ratio <= 1 || ratio <= worst) continue;
     worst = ratio;
     text = fmt::format(
-        "{}[{}] is {:.9g}, reference {:.9g}: {:.3g} ulp, {:.3g} eps of the largest element {:.3g} (allowed {} and {})",
+        "{}[{}] is {:.9g}, reference {:.9g}: {:.3g} ulp, {:.3g} eps of the largest element {:.3g} (allowed {} and "
+        "{:.3g})",
         got.name, e, y[e], ref[e], std::abs(y[e] - ref[e]) / (epsilon(t) * std::abs(ref[e])),
-        std::abs(y[e] - ref[e]) / (epsilon(t) * most), most, tolerance.ulp, tolerance.sum);
+        std::abs(y[e] - ref[e]) / (epsilon(t) * most), most, tolerance.ulp, tolerance.sum + rounding / epsilon(t));
   }
   return text;
 }
@@ -69,7 +72,8 @@ int64_t check_ref(const Suite& suite, const Options& options) {
     for_each_kernel(c, node, options, report, [&](const KernelDef& kernel, const Prepared& prepared) {
       const auto got = visible(node, prepared.run(in));
       for (size_t v = 0; v < got.size(); ++v) {
-        const std::string text = outside(c.op->tolerance, got[v], as_doubles(got[v].tensor), ref[v]);
+        const std::string text =
+            outside(c.op->tolerance, c.sample->rounding, got[v], as_doubles(got[v].tensor), ref[v]);
         if (!text.empty()) report.fail(*c.op, c.sample->name, kernel.name, text);
       }
     });
