@@ -24,7 +24,7 @@ class CacheSlots {
     int32_t slot;
     bool changed;
   };
-  // Of a table of `rows` rows. ConfigError: fewer than one slot, or 2^31 - 512 and more.
+  // Of a table of `rows` rows. ConfigError: fewer than one slot, or 2^31 and more.
   CacheSlots(int64_t rows, int64_t slots, CachePolicy policy);
   CacheSlots(const CacheSlots&) = delete;
   CacheSlots& operator=(const CacheSlots&) = delete;
