@@ -35,8 +35,9 @@ constexpr const char* name_of(DType t) {
   }
   return "?";
 }
-// How matrix products read f32 operands; sums, results, parameters and everything else stay f32. F32: as they are.
-// TF32: with 10 bits of mantissa (CUDA devices). BF16: rounded to bf16, with 7 bits.
+// How matrix products read f32 operands; sums, parameters and what others read stay f32. F32: as they are. TF32: with
+// 10 bits of mantissa (CUDA devices). BF16: rounded to bf16, with 7 bits, and devices store so what products alone
+// read.
 enum class Precision : uint8_t { F32, TF32, BF16 };
 inline constexpr const char* kPrecisionNames[] = {"f32", "tf32", "bf16"};  // in configs and options
 

@@ -193,7 +193,7 @@ struct OpDef {
   // computes the consumer's output, at the consumer's place in the order.
   bool (*absorb)(Node& producer, const Node& consumer, int operand, const std::deque<ValueInfo>& values) = nullptr;
   // The inputs, f32, that lower precisions of products round (core/dtype.h): bf16 instead, or attribute tf32. The
-  // results stay f32.
+  // results stay f32, but for those that store_rounded() may change (core/passes.h).
   std::vector<int> factors = {};
   // Of graphs whose parameters are frozen (core/frozen_weights.h), with the node that computes input 0, or null; null
   // or nothing: as it is.

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/cpu/int8_matmul.h"
 #include "core/cpu/onednn_info.h"
 #include "core/cpu/sgemm.h"
 #include "core/parallel.h"
@@ -80,6 +81,7 @@ void look_at_host(Diagnosis& d) {
   d.onednn = cpu::onednn_version();
   d.instruction_sets = instruction_sets();
   d.kernels = cpu::has_isa(cpu::Isa::Avx512) ? "AVX-512" : "AVX2";
+  d.int8_kernels = cpu::has_int8_isa(cpu::Int8Isa::Vnni) ? "VNNI" : d.kernels;
   d.bf16 = device_info({}).avx512_bf16;
   d.cores = omp_get_num_procs();
   d.threads = num_threads();

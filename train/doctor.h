@@ -14,6 +14,7 @@ struct Diagnosis {
   std::string cpu, onednn;
   std::vector<std::string> instruction_sets;  // of those that Winnow and oneDNN ask for, the ones found
   std::string kernels;                        // "AVX-512": the widest of Winnow's own that run here
+  std::string int8_kernels;                   // "VNNI", "AVX-512" or "AVX2": of products in bytes (serve --int8)
   bool bf16 = false;                          // products in bf16 run here (train.precision)
   int cores = 0, threads = 0;                 // that this process may use; of the OpenMP team
   double cpu_quota = 0;                       // cores' worth of time that the container may use; 0: no limit

@@ -27,8 +27,8 @@ void cpu_text(const Diagnosis& d, std::string& text) {
   line(text, "model", d.cpu);
   line(text, "instruction sets", fmt::format("{}", fmt::join(d.instruction_sets, ", ")));
   line(text, "kernels",
-       fmt::format("{}; products in bf16: {}; none uses VNNI", d.kernels,
-                   d.bf16 ? "yes (train.precision)" : "no, they need AVX-512 bf16"));
+       fmt::format("{}; products in bf16: {}; products in bytes: {}", d.kernels,
+                   d.bf16 ? "yes (train.precision)" : "no, they need AVX-512 bf16", d.int8_kernels));
   line(text, "cores, threads",
        fmt::format("{} for this process, {} in the OpenMP team{}", d.cores, d.threads,
                    d.cpu_quota > 0 ? fmt::format("; the container may use {:.1f} cores' time", d.cpu_quota) : ""));
@@ -67,6 +67,7 @@ Json cpu_json(const Diagnosis& d) {
   return {{"model", d.cpu},
           {"instruction_sets", d.instruction_sets},
           {"kernels", d.kernels},
+          {"int8_kernels", d.int8_kernels},
           {"bf16_products", d.bf16},
           {"cores", d.cores},
           {"threads", d.threads},
