@@ -2,7 +2,7 @@
 # A newcomer's way: train, verify, serve, ask with curl, use the page in a browser, learn from what was clicked, kill.
 # Usage: serve.sh BUILD_DIR [SCREENSHOT.png]
 set -euo pipefail
-build=$(realpath "$1") root=$PWD screenshot=${2:-}
+build=$(realpath "$1") root=$PWD screenshot=${2:+$(realpath -m "$2")}
 browser=$(command -v chromium || command -v chromium-browser || true)
 [[ -n $browser ]] || { echo "FAILED: no chromium; install it with scripts/install_packages.sh --tests"; exit 1; }
 work=$(mktemp -d)
@@ -44,7 +44,7 @@ word=$(tr ' ' '\n' <<<"$title" | awk '{ if (length($0) > length(best)) best = $0
 
 "$build/page_driver" "$browser" "$address/" "$word" shot.png "$work/profile" 2>driver.log || fail "the page: $(tail -1 driver.log)"
 [[ $(head -c 4 shot.png | tail -c 3) == PNG ]] || fail "no screenshot"
-[[ -z $screenshot ]] || cp shot.png "$root/$screenshot"
+[[ -z $screenshot ]] || cp shot.png "$screenshot"
 "$winnow" events stats --store sqlite:events.db --json >stats.json
 grep -q '"click"' stats.json || fail "the click of the page is not in the log"
 
