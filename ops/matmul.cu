@@ -57,18 +57,12 @@ const char* reject(const NodeSpec& node, const DeviceInfo& device) {
 }
 void prepare(const NodeSpec& node, Prepare& p) { p.scratch(p.state<Matmul>(node, p.device()).scratch_bytes()); }
 
-// Calls f.operator()<T>() with the type that memory holds.
-template <class F>
-void visit_stored(bool low, F&& f) {
-  low ? f.template operator()<bf16>() : f.template operator()<float>();
-}
-
 void run_product(const Call& c, const Matmul& s, void* sum) {
   const float* const bias = s.node.bias < 0 ? nullptr : c.in<float>(s.node.bias);
   const float* const residual = s.node.residual < 0 ? nullptr : c.in<float>(s.node.residual);
   if (s.product.empty()) {
     const int64_t elements = s.node.m * s.node.n;
-    visit_stored(s.bf16_sum, [&]<class Sum> {
+    cuda::visit_stored(s.bf16_sum, [&]<class Sum> {
       cuda::run(c, detail::fill_sums<Sum>, cuda::grid(elements, kFinishThreads), kFinishThreads, 0, elements, s.node.n,
                 bias, residual, static_cast<Sum*>(sum));
     });
@@ -95,9 +89,9 @@ void run(const Call& c) {
   if (activated && node.mask < 0 && !node.preact) return;
   const void* const mask = node.mask < 0 ? nullptr : c.inputs[node.mask];
   const bool aligned = cuda::is_aligned(sum, 16) && cuda::is_aligned(mask, 16) && cuda::is_aligned(c.outputs[0], 16);
-  visit_stored(s.bf16_sum, [&]<class Sum> {
-    visit_stored(node.bf16_mask, [&]<class Mask> {
-      visit_stored(node.bf16_out, [&]<class Y> {
+  cuda::visit_stored(s.bf16_sum, [&]<class Sum> {
+    cuda::visit_stored(node.bf16_mask, [&]<class Mask> {
+      cuda::visit_stored(node.bf16_out, [&]<class Y> {
         cuda::run(c, detail::finish<Sum, Mask, Y>,
                   cuda::grid(elements / detail::kFinishWidth<Sum, Mask, Y> + 1, kFinishThreads), kFinishThreads, 0,
                   elements, aligned, static_cast<const Sum*>(sum), static_cast<const Mask*>(mask),
@@ -121,13 +115,9 @@ struct WeightGradient {
         low(node.in[1].dtype == DType::BF16),
         product({.m = k, .n = n, .k = rows, .trans_a = true, .precision = precision_of(node)}, device) {}
 };
+template <class T>
 struct ElementOfRow {
-  const float* dy;
-  int64_t n;
-  __device__ float operator()(int64_t row, int64_t column) const { return dy[row * n + column]; }
-};
-struct Bf16OfRow {
-  const bf16* dy;
+  const T* dy;
   int64_t n;
   __device__ float operator()(int64_t row, int64_t column) const { return cuda::to_float(dy[row * n + column]); }
 };
@@ -144,10 +134,9 @@ void run_weight_grad(const Call& c) {
     s.product.run(c, c.inputs[0], c.inputs[1], nullptr, nullptr, c.out<float>(0));
   if (!s.bias) return;
   auto* const parts = reinterpret_cast<float*>(c.scratch_as<char>() + s.product.scratch_bytes());
-  if (s.low)
-    cuda::column_sums(c, s.rows, s.n, c.out<float>(1), parts, Bf16OfRow{c.in<bf16>(1), s.n});
-  else
-    cuda::column_sums(c, s.rows, s.n, c.out<float>(1), parts, ElementOfRow{c.in<float>(1), s.n});
+  cuda::visit_stored(s.low, [&]<class T> {
+    cuda::column_sums(c, s.rows, s.n, c.out<float>(1), parts, ElementOfRow<T>{c.in<T>(1), s.n});
+  });
 }
 
 // ---- bmm

@@ -18,6 +18,12 @@ __device__ T from_float(float x) {
   }
 }
 
+// Calls f.operator()<T>() with the type in memory: bf16 where it is `low`, else float.
+template <class F>
+void visit_stored(bool low, F&& f) {
+  low ? f.template operator()<bf16>() : f.template operator()<float>();
+}
+
 // N neighbouring elements as floats; p is a multiple of N sizeof(T), or of 16 bytes where that is more.
 template <int N, class T>
 __device__ Vector<float, N> load_floats(const T* p) {

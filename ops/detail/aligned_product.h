@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/cuda/bf16.h"
 #include "core/cuda/kernel.h"
 #include "core/cuda/matmul_plan.h"
-#include "core/cuda/vector.h"
 
 namespace winnow::detail {
 
@@ -87,7 +87,7 @@ class AlignedProduct {
     return to;
   }
   static void copy(const Call& c, bool low, const Matrix& in, const void* from, const Matrix& out, void* to) {
-    low ? copy_of<bf16>(c, in, from, out, to) : copy_of<float>(c, in, from, out, to);
+    cuda::visit_stored(low, [&]<class T> { copy_of<T>(c, in, from, out, to); });
   }
   template <class T>
   static void copy_of(const Call& c, const Matrix& in, const void* from, const Matrix& out, void* to) {

@@ -84,12 +84,23 @@ TokenTensors batch_of(uint64_t seed) {
   return batch;
 }
 
+// Inputs, output "loss" and gradients; the label of a token is the token itself.
+void record_loss(Graph& g, const LanguageModel& model, Value step) {
+  const auto tokens = [&](const char* name, int64_t n) { return g.input(name, {DType::I64, {n}}); };
+  const TokenInputs in{tokens("ids", kCapacity), tokens("types", kCapacity), tokens("positions", kCapacity),
+                       tokens("offsets", 4)};
+  const Value loss =
+      softmax_cross_entropy(model.logits(g, in, {.step = step, .row_weight = {}, .training = true}), in.ids);
+  g.output("loss", loss);
+  g.backward(loss);
+}
+
 struct Outcome {
   std::vector<float> losses;
   std::vector<std::pair<std::string, std::vector<float>>> parameters;
 };
 
-// Steps of AdamW, every step with other tokens and masks; the label of a token is the token itself. Without `waits` the
+// Steps of AdamW, every step with other tokens and masks. Without `waits` the
 // host runs ahead of the device and there are no losses.
 Outcome train(const TransformerOptions& options, Device device, int64_t steps = 3, bool waits = true,
               Precision precision = Precision::F32) {
@@ -100,13 +111,7 @@ Outcome train(const TransformerOptions& options, Device device, int64_t steps = 
 
   Graph g(device, 7);
   const Value step = g.input("step", {DType::I64, {}}), rate = g.input("learning_rate", {DType::F32, {}});
-  const auto tokens = [&](const char* name, int64_t n) { return g.input(name, {DType::I64, {n}}); };
-  const TokenInputs in{tokens("ids", kCapacity), tokens("types", kCapacity), tokens("positions", kCapacity),
-                       tokens("offsets", 4)};
-  const Value loss =
-      softmax_cross_entropy(model.logits(g, in, {.step = step, .row_weight = {}, .training = true}), in.ids);
-  g.output("loss", loss);
-  g.backward(loss);
+  record_loss(g, model, step);
   Optimizer optimizer({.name = "adamw", .weight_decay = 0.01, .clip_norm = 1});
   optimizer.emit(g, parameters, rate, step, 0.01);
   for (const VariablePtr& v : optimizer.state()) v->value = v->value.on(device);
@@ -187,13 +192,7 @@ Differentiated differentiate(const TransformerOptions& options, Precision precis
   model.initialize(1);
   Graph g(kCuda, 7);
   const Value step = g.input("step", {DType::I64, {}});
-  const auto tokens = [&](const char* name, int64_t n) { return g.input(name, {DType::I64, {n}}); };
-  const TokenInputs in{tokens("ids", kCapacity), tokens("types", kCapacity), tokens("positions", kCapacity),
-                       tokens("offsets", 4)};
-  const Value loss =
-      softmax_cross_entropy(model.logits(g, in, {.step = step, .row_weight = {}, .training = true}), in.ids);
-  g.output("loss", loss);
-  g.backward(loss);
+  record_loss(g, model, step);
   std::vector<std::string> names;
   for (const Parameter& p : model.parameters()) {
     if (p.value().dtype() != DType::F32) continue;
